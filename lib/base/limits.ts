@@ -1,0 +1,49 @@
+/**
+ * Every limit of chatd in one place, with the relations between them asserted at load.
+ * The README's table of limits derives from here. Nothing here may depend on state, time or flags.
+ */
+import { assert } from "./assert.ts";
+
+export const limits = {
+  /** Version of the wire protocol spoken by this build, and the oldest one it still accepts. */
+  protocolVersion: 1,
+  protocolVersionOldest: 1,
+
+  /** Largest frame accepted from a client, in bytes after the length prefix. */
+  clientFrameBytesMax: 64 * 1024,
+  /** Largest frame between replicas, and from a replica to a client, in bytes after the length prefix. */
+  replicaFrameBytesMax: 4 * 1024 * 1024,
+  /** Deepest nesting of arrays in a frame. */
+  frameDepthMax: 16,
+
+  /** Largest payload of one log record, in bytes. */
+  recordPayloadBytesMax: 1024 * 1024,
+  /** Size of one log segment, in bytes, header included. */
+  segmentBytes: 16 * 1024 * 1024,
+  /** Records sent in one APPEND or ENTRIES frame, in bytes together. */
+  batchBytesMax: 1024 * 1024,
+  /** Entries handed to the state machine in one batch. */
+  applyBatchEntriesMax: 512,
+
+  /** Ops of one session that may be unacknowledged at once. */
+  sessionWindow: 64,
+  /** Bytes queued towards one slow reader before it is disconnected. */
+  sendQueueBytesMax: 16 * 1024 * 1024,
+
+  pidMax: 255,
+  replicasMax: 7,
+
+  userNameCharactersMax: 32,
+  passwordBytesMin: 8,
+  passwordBytesMax: 256,
+  textBytesMax: 4096,
+  patternBytesMax: 256,
+  pageMax: 200,
+  openMax: 200,
+  jsonLineBytesMax: 64 * 1024,
+} as const;
+
+assert(limits.clientFrameBytesMax > 4 * limits.textBytesMax, "a client frame holds the longest text");
+assert(limits.recordPayloadBytesMax > limits.clientFrameBytesMax, "a record holds whatever a client frame holds");
+assert(limits.replicaFrameBytesMax > 2 * limits.batchBytesMax, "a replica frame holds a batch and one more record");
+assert(limits.segmentBytes > 2 * limits.recordPayloadBytesMax, "a segment holds at least one record");

@@ -1,0 +1,83 @@
+/**
+ * What users of the client library see: a screen, the JSON mode, a bot, a benchmark. Types only.
+ * One `ChatClient` is one session; it finds a replica, moves when that one dies, and resends under the same ids.
+ */
+import type { ClientOp, ClientQuery, ErrorCode, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
+import type { DistributiveOmit } from "../server/ports.ts";
+
+export interface ClientOptions {
+  /** Where to start, `host:port` each; more are learnt from the servers. */
+  readonly servers: readonly string[];
+  /** How long one connection attempt may take before the next address is tried. Default 1,000. */
+  readonly connectTimeoutMs?: number;
+  /** A connection that says nothing for this long is given up; pings go out at a third of it. Default 3,000. */
+  readonly silenceMs?: number;
+}
+
+/** The life of the connection, as a screen shows it. */
+export type ConnectionState =
+  | { readonly state: "connecting"; readonly tried: readonly string[] }
+  | {
+      readonly state: "connected" | "reconnected";
+      readonly address: string;
+      readonly replica: number;
+      readonly primary: number;
+      /** `n.pid` of the view. */
+      readonly view: string;
+      readonly copies: number;
+      readonly provisional: boolean;
+      /** Milliseconds without a usable connection before this one (0 at first). */
+      readonly afterMs: number;
+    }
+  | { readonly state: "offline"; readonly reason: string; readonly lost: number }
+  | { readonly state: "closed"; readonly reason: string };
+
+export type ClientEvent =
+  | { readonly type: "connection"; readonly connection: ConnectionState }
+  | { readonly type: "message"; readonly message: FrameOf<"message">["message"] }
+  | { readonly type: "changed"; readonly what: FrameOf<"changed">["what"]; readonly ids: FrameOf<"changed">["ids"] }
+  | { readonly type: "notice"; readonly text: string }
+  | { readonly type: "logged-out"; readonly reason: string };
+
+/** A refusal is a value, never thrown: the request was answered and nothing was changed. */
+export interface Refused {
+  readonly type: "refused";
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type OpRequest = DistributiveOmit<ClientOp, "request" | "seq" | "oldest">;
+export type QueryRequest = DistributiveOmit<ClientQuery, "request">;
+/** The reply frames that answer each request. */
+export interface Answers {
+  createAccount: FrameOf<"created">;
+  login: FrameOf<"loggedIn">;
+  logout: FrameOf<"done">;
+  deleteAccount: FrameOf<"done">;
+  send: FrameOf<"sent">;
+  open: FrameOf<"opened">;
+  mark: FrameOf<"done">;
+  deleteMessages: FrameOf<"done">;
+  accounts: FrameOf<"accountList">;
+  inbox: FrameOf<"inboxCount">;
+  messages: FrameOf<"messageList">;
+  status: FrameOf<"statusReport">;
+}
+export type { OpReply, QueryReply };
+
+export interface ChatClient {
+  readonly connection: ConnectionState;
+  /** The account this session is logged in to, as the server spells it. */
+  readonly user: string | null;
+  /** Ops not yet acknowledged. */
+  readonly outstanding: number;
+  on(listener: (event: ClientEvent) => void): () => void;
+  /**
+   * Sends a request. Ops are kept until acknowledged and resent in order under the same id, for ever; queries are asked
+   * again on the next connection. More than the window wait their turn. Resolves with the answer or a refusal; rejects
+   * only when the client is closed first (the outcome of an op is then unknown, never "failed").
+   */
+  request<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | Refused>;
+  /** Says goodbye (the session is detached at once) and closes. Waits for nothing. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,58 @@
+/**
+ * What travels inside an OP entry: the commands of the chat, defined once. Opaque bytes to `lib/replication`.
+ * Every command names accounts and messages by id, resolved before it is proposed, and carries everything random.
+ */
+import { limits } from "../base/limits.ts";
+import { opId, type OpId } from "./messages.ts";
+import { bool, bytes, define, list, text, uint, uuid, type ValueOf } from "./schema.ts";
+
+/** Which connection of which process holds a session. A later attachment replaces an earlier one. */
+const attachment = {
+  pid: uint(limits.pidMax),
+  incarnation: uint(),
+  /** Counts the attachments made by that incarnation. */
+  number: uint(),
+} as const;
+
+export const commands = {
+  // System ops, proposed by a replica under its own incarnation: idempotent, not deduplicated.
+  attach: define(2, "log", "A replica holds this session now.", { session: uuid, ...attachment }),
+  detach: define(3, "log", "This attachment has ended; nothing happens if a later one has replaced it.", {
+    session: uuid,
+    ...attachment,
+  }),
+  // Ops of a client's session.
+  registerSession: define(1, "log", "Makes the op's session known; its seq is 0.", {
+    /** SHA-256 of the session's token. */
+    tokenHash: bytes(32, 32, { secret: true }),
+    ...attachment,
+  }),
+  createAccount: define(4, "log", "Claims a name; the account's id is the op's id.", {
+    user: text(4 * limits.userNameCharactersMax),
+    passwordHash: text(300, { secret: true }),
+  }),
+  login: define(5, "log", "Logs the op's session in to an account.", { account: opId }),
+  logout: define(6, "log", "Logs the op's session out.", {}),
+  deleteAccount: define(7, "log", "Deletes an account.", { account: opId }),
+  send: define(8, "log", "A message; its id is the op's id.", {
+    from: opId,
+    to: opId,
+    text: text(limits.textBytesMax, { body: true }),
+  }),
+  open: define(9, "log", "Moves messages out of an account's inbox.", {
+    account: opId,
+    ids: list(opId, limits.openMax),
+  }),
+  mark: define(10, "log", "Marks messages of an account read or unread.", {
+    account: opId,
+    ids: list(opId, limits.pageMax),
+    read: bool,
+  }),
+  deleteMessages: define(11, "log", "Deletes messages for one account.", {
+    account: opId,
+    ids: list(opId, limits.pageMax),
+  }),
+} as const;
+
+export type Command = ValueOf<typeof commands>;
+export type { OpId };

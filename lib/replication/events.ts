@@ -1,0 +1,110 @@
+/**
+ * What the replicated log is told and what it asks for. `Replica.step(event)` returns effects; the driver runs them in
+ * order. Types only; the core behind them knows no clock, file, socket or randomness.
+ */
+import type { OpEntry } from "../protocol/entries.ts";
+import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
+
+export interface ReplicaOptions {
+  readonly self: Member;
+  readonly policy: Policy;
+  /** The replicas named by `--peers`, self included: they found the cluster; later the config in the log wins. */
+  readonly peers: readonly Configured[];
+  readonly clusterTag: number;
+  readonly heartbeatMs: number;
+  readonly timeoutMs: number;
+  /** How long after a total stop to wait for missing replicas before going on provisionally (`available`). */
+  readonly recoveryWaitMs: number;
+  /** Seeds the core's own generator (nonces, jitter). */
+  readonly seed: number;
+}
+
+/** How the core reads log records that it no longer holds in memory. Synchronous; only ever asked for what is logged. */
+export interface LogReader {
+  /** Whole records of the logical log from `fromIndex` on, at least one, at most about `maxBytes`. */
+  read(fromIndex: number, maxBytes: number): Uint8Array[];
+  /** Superseded OP records that may not have been applied in the lineage yet (forks kept on disk). */
+  orphans(): Uint8Array[];
+}
+
+/** What was found on disk at start. */
+export interface RecoveredLog {
+  /** The greatest view promised. */
+  readonly promised: number;
+  /** For i = 0…: view and chain of entry i + 1. */
+  readonly views: Float64Array;
+  readonly chains: BigUint64Array;
+  /** The commit index of the last SYNC record (a hint: everything up to there was committed in some lineage). */
+  readonly commit: number;
+  /** Corrupt below what is known to be durable: no vote, no base, until repaired. */
+  readonly damaged: boolean;
+}
+
+export type Event =
+  /** Time passes. `nowMs` is monotonic, `wallMs` is the wall clock for `at`. Every 10–20 ms. */
+  | { readonly type: "tick"; readonly nowMs: number; readonly wallMs: number }
+  /** A message from a peer, whose identity the connection's hello has established. */
+  | { readonly type: "received"; readonly from: Member; readonly message: ReplicaMessage }
+  /** An outgoing connection to this peer stands; its hello told who it is. */
+  | { readonly type: "connected"; readonly peer: Member }
+  /** The connection to a peer was lost or could not be made; `refused`: its host answered that nothing listens. */
+  | { readonly type: "disconnected"; readonly pid: number; readonly refused: boolean }
+  /** Every `append` effect up to this sequence is on disk. */
+  | { readonly type: "persisted"; readonly sequence: number }
+  /** Ops accepted from clients of this replica, in order; `at` and `origAt` are filled by the core. */
+  | { readonly type: "propose"; readonly ops: readonly OpEntry[] }
+  /** After a `continue` effect: there was more to hand out. */
+  | { readonly type: "continue" }
+  /** The process is asked to stop: say goodbye, start no view. */
+  | { readonly type: "stop" };
+
+/** What a replica is in its cluster, for status lines, clients and tests. */
+export interface Standing {
+  readonly role: "primary" | "backup" | "learner" | "candidate";
+  /** A member of a formed view: it serves. */
+  readonly ready: boolean;
+  /** The installed or followed view; 0 for none. */
+  readonly view: number;
+  /** 0 when unknown. */
+  readonly primary: number;
+  readonly provisional: boolean;
+  readonly copies: number;
+  readonly members: readonly Member[];
+  readonly config: readonly Configured[];
+  /** Uuids of replicas that may hold more and have not been heard since a total stop. */
+  readonly awaiting: readonly string[];
+  /** Why it is not ready, in words, e.g. "waiting for replicas 2, 3 to found the cluster". Empty when ready. */
+  readonly waitingFor: string;
+  readonly commit: number;
+  readonly lastIndex: number;
+}
+
+export interface CommittedEntry {
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+  /** Null for VIEW and ACT entries: they only move the applied point. */
+  readonly op: OpEntry | null;
+}
+
+export type Effect =
+  | { readonly type: "send"; readonly to: number; readonly message: ReplicaMessage }
+  /** Append these records (entries and local ones) to the write-ahead log; answer `persisted` when durable. */
+  | {
+      readonly type: "append";
+      readonly sequence: number;
+      readonly records: readonly Uint8Array[];
+      readonly commit: number;
+    }
+  /** Entries became committed, in order, each exactly once unless `rewind` came between. Apply them. */
+  | { readonly type: "committed"; readonly entries: readonly CommittedEntry[] }
+  /** Step again with `continue` as soon as other work has had its turn. */
+  | { readonly type: "continue" }
+  /** The applied state left the lineage: throw it away; `committed` follows again from index 1. */
+  | { readonly type: "rewind" }
+  | { readonly type: "standing"; readonly standing: Standing }
+  /** These ops were certainly never proposed and never will be: refuse them with `unavailable`. */
+  | { readonly type: "unavailable"; readonly ops: readonly { readonly session: string; readonly seq: number }[] }
+  | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string }
+  /** The replica must not go on (e.g. config contradiction): say why and stop. */
+  | { readonly type: "fatal"; readonly message: string };
