@@ -3,7 +3,7 @@
  * One `ChatClient` is one session; it finds a replica, moves when that one dies, and resends under the same ids.
  */
 import type { ClientOp, ClientQuery, ErrorCode, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
-import type { DistributiveOmit } from "../server/ports.ts";
+import type { DistributiveOmit } from "../protocol/state-machine.ts";
 
 export interface ClientOptions {
   /** Where to start, `host:port` each; more are learnt from the servers. */

@@ -1,7 +1,7 @@
 /**
  * The log record: the same bytes on disk and between replicas. Layout in `lib/log/README.md`. Pure.
  *
- *   0 u32 payload length · 4 u32 CRC-32 of bytes 0–3 and 8–end (padding excluded) · 8 u8 kind · 9 u8 version · 10 u16 flags
+ *   0 u32 payload length · 4 u32 CRC-32 of bytes 0–3 and 8–end, padding included · 8 u8 kind · 9 u8 version · 10 u16 flags
  *  12 u32 cluster tag · 16 u64 index · 24 u64 view · 32 u64 chain · 40 payload, zero padding to a multiple of 8
  *
  * Integers little-endian. The chain is xxHash64 (seed 0) over bytes 8…40+length with the *previous* entry's chain
@@ -46,8 +46,7 @@ const align = (length: number): number => (length + 7) & ~7;
 /** The whole length of a record with this payload, padding included. */
 export const recordBytes = (payloadLength: number): number => recordHeaderBytes + align(payloadLength);
 
-const crcOf = (bytes: Uint8Array, payloadLength: number): number =>
-  Bun.hash.crc32(bytes.subarray(8, recordHeaderBytes + payloadLength), Bun.hash.crc32(bytes.subarray(0, 4)));
+const crcOf = (record: Uint8Array): number => Bun.hash.crc32(record.subarray(8), Bun.hash.crc32(record.subarray(0, 4)));
 
 /** Encodes a record once, for disk and wire. `previousChain` is ignored for local records (index 0). */
 export function encodeRecord(fields: RecordFields, previousChain: bigint): LogRecord {
@@ -69,7 +68,7 @@ export function encodeRecord(fields: RecordFields, previousChain: bigint): LogRe
     chain = xxHash64(bytes.subarray(8, recordHeaderBytes + length));
     data.setBigUint64(32, chain, true);
   }
-  data.setUint32(4, crcOf(bytes, length), true);
+  data.setUint32(4, crcOf(bytes), true);
   return {
     kind: fields.kind,
     version: recordVersion,
@@ -87,7 +86,7 @@ export function encodeRecord(fields: RecordFields, previousChain: bigint): LogRe
 export type RecordFault = "end" | "short" | "length" | "checksum";
 
 /**
- * Reads the record at `offset`. Verifies length and CRC, not the chain (see {@link chainHolds}) and not the padding.
+ * Reads the record at `offset`. Verifies length and CRC, not the chain (see {@link chainHolds}).
  * The result's views alias `bytes`.
  */
 export function decodeRecord(bytes: Uint8Array, offset: number): LogRecord | RecordFault {
@@ -100,7 +99,7 @@ export function decodeRecord(bytes: Uint8Array, offset: number): LogRecord | Rec
   const whole = recordBytes(length);
   if (bytes.length - offset < whole) return "short";
   const record = bytes.subarray(offset, offset + whole);
-  if (crcOf(record, length) !== crc) return "checksum";
+  if (crcOf(record) !== crc) return "checksum";
   return {
     kind: data.getUint8(8),
     version: data.getUint8(9),

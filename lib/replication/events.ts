@@ -3,6 +3,7 @@
  * order. Types only; the core behind them knows no clock, file, socket or randomness.
  */
 import type { OpEntry } from "../protocol/entries.ts";
+import type { CommittedEntry } from "../protocol/state-machine.ts";
 import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 
 export interface ReplicaOptions {
@@ -17,27 +18,6 @@ export interface ReplicaOptions {
   readonly recoveryWaitMs: number;
   /** Seeds the core's own generator (nonces, jitter). */
   readonly seed: number;
-}
-
-/** How the core reads log records that it no longer holds in memory. Synchronous; only ever asked for what is logged. */
-export interface LogReader {
-  /** Whole records of the logical log from `fromIndex` on, at least one, at most about `maxBytes`. */
-  read(fromIndex: number, maxBytes: number): Uint8Array[];
-  /** Superseded OP records that may not have been applied in the lineage yet (forks kept on disk). */
-  orphans(): Uint8Array[];
-}
-
-/** What was found on disk at start. */
-export interface RecoveredLog {
-  /** The greatest view promised. */
-  readonly promised: number;
-  /** For i = 0…: view and chain of entry i + 1. */
-  readonly views: Float64Array;
-  readonly chains: BigUint64Array;
-  /** The commit index of the last SYNC record (a hint: everything up to there was committed in some lineage). */
-  readonly commit: number;
-  /** Corrupt below what is known to be durable: no vote, no base, until repaired. */
-  readonly damaged: boolean;
 }
 
 export type Event =
@@ -77,14 +57,6 @@ export interface Standing {
   readonly waitingFor: string;
   readonly commit: number;
   readonly lastIndex: number;
-}
-
-export interface CommittedEntry {
-  readonly index: number;
-  readonly view: number;
-  readonly chain: bigint;
-  /** Null for VIEW and ACT entries: they only move the applied point. */
-  readonly op: OpEntry | null;
 }
 
 export type Effect =

@@ -1,19 +1,18 @@
 /**
- * The state machine as the server sees it. `lib/chat` implements it and is handed in; `lib/server` never imports it.
+ * The state machine as the server sees it, and the committed entries it is fed. `lib/chat` implements it and is handed in; `lib/server` never imports it.
  * Types only.
  */
-import type {
-  ClientOp,
-  ClientQuery,
-  ErrorCode,
-  OpId,
-  OpReply,
-  Push,
-  QueryReply,
-  Refusal,
-} from "../protocol/messages.ts";
-import type { Command } from "../protocol/commands.ts";
-import type { CommittedEntry } from "../replication/events.ts";
+import type { ClientOp, ClientQuery, ErrorCode, OpId, OpReply, Push, QueryReply, Refusal } from "./messages.ts";
+import type { Command } from "./commands.ts";
+import type { OpEntry } from "./entries.ts";
+
+export interface CommittedEntry {
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+  /** Null for VIEW and ACT entries: they only move the applied point. */
+  readonly op: OpEntry | null;
+}
 
 /** Which connection of which process holds a session: attached sessions get messages live, others in the inbox. */
 export interface Attachment {
