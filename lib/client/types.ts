@@ -4,17 +4,44 @@
  */
 import type { ClientOp, ClientQuery, ErrorCode, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
 import type { DistributiveOmit } from "../protocol/state-machine.ts";
+import type { Clock, Transport } from "../base/transport.ts";
 
 export interface ClientOptions {
   /** Where to start, `host:port` each; more are learnt from the servers. */
   readonly servers: readonly string[];
+  /** Which of `servers` is tried first (modulo their number), so that many clients can be spread. Default 0. */
+  readonly startAt?: number;
+  /** What the hello calls this program, e.g. `chatd 0.1.0`. */
+  readonly software?: string;
   /** How long one connection attempt may take before the next address is tried. Default 1,000. */
   readonly connectTimeoutMs?: number;
   /** A connection that says nothing for this long is given up; pings go out at a third of it. Default 3,000. */
   readonly silenceMs?: number;
 }
 
-/** The life of the connection, as a screen shows it. */
+/** Where a fresh session gets the ids of its ops. `next` counts 0 (the registration), 1, 2, 3 … without gaps. */
+export interface OpIds {
+  /** The session's uuid, canonical text. */
+  readonly session: string;
+  next(): number;
+}
+
+/** What the library reaches the world through. */
+export interface ClientPorts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  /** Cryptographically random bytes: the session's token is made of them. */
+  readonly randomBytes: (length: number) => Uint8Array;
+  /** Makes the ids of one session; hyperid unless given (a simulation gives its own). */
+  readonly ids?: () => OpIds;
+}
+
+/**
+ * The life of the connection, as a screen shows it. `connecting` at first and at every loss, `offline` when no replica
+ * could be used in a whole round over all addresses (it goes on trying), `connected` when the session stands for the
+ * first time and again whenever the view or the replica's place in it changes, `reconnected` when it stands again after
+ * a loss, `closed` when there is no more to come.
+ */
 export type ConnectionState =
   | { readonly state: "connecting"; readonly tried: readonly string[] }
   | {
@@ -26,9 +53,10 @@ export type ConnectionState =
       readonly view: string;
       readonly copies: number;
       readonly provisional: boolean;
-      /** Milliseconds without a usable connection before this one (0 at first). */
+      /** Milliseconds without a usable connection before this one; 0 at first and when only the view changed. */
       readonly afterMs: number;
     }
+  /** `lost`: ops waiting for an answer, which stay kept and are resent: nothing of it is lost for good. */
   | { readonly state: "offline"; readonly reason: string; readonly lost: number }
   | { readonly state: "closed"; readonly reason: string };
 
