@@ -1,0 +1,388 @@
+/**
+ * The chat client: one session on whichever replica can be reached. Owns what is asked and not yet answered, resends it
+ * under the same ids when the connection moves, and turns frames into events and answers. Must not touch terminals,
+ * sockets, time or randomness but through its ports, and never shows a protocol frame other than an answer.
+ */
+import type { ClientOp, ClientQuery, Frame, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
+import { formatView } from "../protocol/ids.ts";
+import { AddressBook } from "./addresses.ts";
+import { refusalOf } from "./check.ts";
+import { Connector, type ConnectorOwner } from "./connector.ts";
+import { hyperidIds } from "./ids.ts";
+import type { Link } from "./link.ts";
+import { Session, type PendingOp } from "./session.ts";
+import type {
+  Answers,
+  ChatClient,
+  ClientEvent,
+  ClientOptions,
+  ClientPorts,
+  ConnectionState,
+  OpRequest,
+  QueryRequest,
+  Refused,
+} from "./types.ts";
+
+/** A request was open when the client was closed: an op may or may not be done. */
+export class ClientClosedError extends Error {
+  override readonly name = "ClientClosedError";
+}
+
+const connectTimeoutMsDefault = 1000;
+const silenceMsDefault = 3000;
+/** A replica may wait for a view before it opens a session; it says `unavailable` after 5 s. */
+const openTimeoutMs = 6000;
+/** When an op that may have been proposed is to be asked about again after `unavailable`. */
+const askAgainMs = 250;
+const goodbyeMs = 500;
+
+/** Which reply answers which request; any other is a server's error. */
+const answerOf = {
+  createAccount: "created",
+  login: "loggedIn",
+  logout: "done",
+  deleteAccount: "done",
+  send: "sent",
+  open: "opened",
+  mark: "done",
+  deleteMessages: "done",
+  accounts: "accountList",
+  inbox: "inboxCount",
+  messages: "messageList",
+  status: "statusReport",
+} as const satisfies { [T in keyof Answers]: Answers[T]["type"] };
+
+type Reply = OpReply | QueryReply;
+interface Waiter {
+  resolve(answer: Reply | Refused): void;
+  reject(error: Error): void;
+}
+interface PendingQuery extends Waiter {
+  readonly query: QueryRequest;
+}
+
+/** A client with a new session. It begins to connect at once; nothing is told before this call has returned. */
+export function createClient(options: ClientOptions, ports: ClientPorts): ChatClient {
+  return new Client(Session.begin((ports.ids ?? hyperidIds)(), ports.randomBytes(32)), options, ports);
+}
+
+/**
+ * Requests are numbered 2 · seq for ops, so that an op keeps its number wherever it is resent, and odd for the others.
+ */
+class Client implements ChatClient, ConnectorOwner {
+  connection: ConnectionState = { state: "connecting", tried: [] };
+
+  readonly #session: Session;
+  readonly #connector: Connector;
+  readonly #ports: ClientPorts;
+  readonly #listeners = new Set<(event: ClientEvent) => void>();
+  readonly #ops = new Map<number, Waiter>();
+  /** By request number, in the order asked. */
+  readonly #queries = new Map<number, PendingQuery>();
+  #nextQuery = 1;
+  /** The connection whose session is being opened or stands. */
+  #link: Link | null = null;
+  #open = false;
+  #openRequest = 0;
+  /** The next seq to send on this connection. */
+  #nextToSend = 1;
+  /** When the session stood last; null before the first time. */
+  #lostAtMs: number | null = null;
+  #cancelOpen: () => void = () => {};
+  #cancelAgain: () => void = () => {};
+
+  constructor(session: Session, options: ClientOptions, ports: ClientPorts) {
+    this.#session = session;
+    this.#ports = ports;
+    const settings = {
+      connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
+      silenceMs: options.silenceMs ?? silenceMsDefault,
+      software: options.software ?? "chatd client",
+    };
+    this.#connector = new Connector(this, new AddressBook(options.servers, options.startAt), settings, ports);
+    this.#connector.start();
+  }
+
+  get user(): string | null {
+    return this.#session.user;
+  }
+
+  get outstanding(): number {
+    return this.#session.outstanding;
+  }
+
+  on(listener: (event: ClientEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  request<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | Refused> {
+    if (this.connection.state === "closed") return Promise.reject(this.#closedError(request.type));
+    const refusal = refusalOf(request);
+    if (refusal !== null) return Promise.resolve(refusal);
+    return new Promise<Reply | Refused>((resolve, reject) => {
+      if (isQuery(request)) {
+        const number = this.#nextQuery;
+        this.#nextQuery += 2;
+        this.#queries.set(number, { query: request, resolve, reject });
+        if (this.#open) this.#ask(number, request);
+      } else {
+        const { seq } = this.#session.add(request);
+        this.#ops.set(seq, { resolve, reject });
+        this.#pump();
+      }
+    }) as Promise<Answers[T] | Refused>;
+  }
+
+  close(): Promise<void> {
+    return this.#shut("closed here");
+  }
+
+  // What the connector tells.
+
+  tried(addresses: readonly string[]): void {
+    // Rounds after a failed one are silent: "offline" stands until the session does.
+    if (this.connection.state === "connecting") this.#show({ state: "connecting", tried: addresses });
+  }
+
+  offline(reason: string): void {
+    const { connection } = this;
+    if (connection.state === "offline" && connection.reason === reason) return;
+    this.#show({ state: "offline", reason, lost: this.#session.outstanding });
+  }
+
+  found(link: Link): void {
+    this.#link = link;
+    this.#openSession(link);
+    this.#cancelOpen = this.#ports.clock.setTimer(openTimeoutMs, () =>
+      this.#connector.giveUp(`did not open the session within ${openTimeoutMs} ms`),
+    );
+  }
+
+  lost(): void {
+    this.#cancelOpen();
+    this.#cancelAgain();
+    this.#link = null;
+    if (!this.#open) return;
+    this.#open = false;
+    this.#lostAtMs = this.#ports.clock.monotonicMs();
+    if (this.connection.state !== "offline") this.#show({ state: "connecting", tried: [] });
+  }
+
+  placed(link: Link): void {
+    const { connection } = this;
+    if (!this.#open || (connection.state !== "connected" && connection.state !== "reconnected")) return;
+    const now = describe("connected", link, 0);
+    const { primary, view, copies, provisional } = connection;
+    if (now.primary === primary && now.view === view && now.copies === copies && now.provisional === provisional) return;
+    this.#show(now);
+  }
+
+  frame(link: Link, frame: Frame): void {
+    switch (frame.type) {
+      case "sessionOpened":
+        return this.#opened(link, frame);
+      case "refused":
+        return this.#refused(link, frame);
+      case "created":
+      case "loggedIn":
+      case "done":
+      case "sent":
+      case "opened":
+        return this.#acknowledged(link, frame);
+      case "accountList":
+      case "inboxCount":
+      case "messageList":
+      case "statusReport":
+        return this.#answered(link, frame);
+      case "message":
+        if (this.#session.admit(frame.message)) this.#emit({ type: "message", message: frame.message });
+        return;
+      case "changed":
+        return this.#emit({ type: "changed", what: frame.what, ids: frame.ids });
+      case "notice":
+        return this.#emit({ type: "notice", text: frame.text });
+      case "loggedOut":
+        this.#session.user = null;
+        return this.#emit({ type: "logged-out", reason: frame.reason });
+      default:
+        return link.refuse("unexpected", `a ${frame.type} frame is not for clients`);
+    }
+  }
+
+  // The session.
+
+  #openSession(link: Link): void {
+    const { session, token, registered, lastView, lastIndex, lastMessageIndex } = this.#session;
+    this.#openRequest = this.#nextQuery;
+    this.#nextQuery += 2;
+    const request = this.#openRequest;
+    const create = !registered;
+    link.send({ type: "openSession", request, session, token, create, lastView, lastIndex, lastMessageIndex });
+  }
+
+  #opened(link: Link, frame: FrameOf<"sessionOpened">): void {
+    if (this.#open || frame.request !== this.#openRequest) return;
+    this.#cancelOpen();
+    this.#connector.steady();
+    this.#open = true;
+    this.#session.resumed(frame.index, frame.view);
+    const { user } = this.#session;
+    this.#session.user = frame.user;
+    const first = this.#lostAtMs === null;
+    const afterMs = this.#lostAtMs === null ? 0 : this.#ports.clock.monotonicMs() - this.#lostAtMs;
+    this.#show(describe(first ? "connected" : "reconnected", link, Math.round(afterMs)));
+    if (user !== null && frame.user === null && !this.#leavesAccount()) {
+      this.#emit({ type: "logged-out", reason: "the account was logged out while the connection was away" });
+    }
+    // A listener may have closed the client.
+    if (!this.#open) return;
+    this.#nextToSend = this.#session.oldest;
+    this.#pump();
+    for (const [request, { query }] of this.#queries) this.#ask(request, query);
+  }
+
+  /** Whether an op whose answer was lost explains that nobody is logged in. */
+  #leavesAccount(): boolean {
+    for (let seq = this.#session.oldest; seq < this.#session.next; seq++) {
+      const type = this.#session.get(seq)?.op.type;
+      if (type === "logout" || type === "deleteAccount") return true;
+    }
+    return false;
+  }
+
+  #notOpened(refusal: FrameOf<"refused">): void {
+    if (refusal.code !== "unauthorized") return this.#connector.giveUp(`did not open the session: ${refusal.message}`);
+    if (this.#session.registered && !this.#session.used && this.#link !== null) {
+      // Nothing was ever done under this session: to register it once more loses and doubles nothing.
+      this.#session.registered = false;
+      return this.#openSession(this.#link);
+    }
+    void this.#shut(`the server does not accept this session: ${refusal.message}`);
+  }
+
+  // Requests and answers.
+
+  #pump(): void {
+    if (!this.#open) return;
+    for (; this.#nextToSend < this.#session.sendable; this.#nextToSend++) {
+      const pending = this.#session.get(this.#nextToSend);
+      if (pending === undefined) continue;
+      pending.connections++;
+      this.#transmit(pending);
+    }
+  }
+
+  #transmit({ seq, op }: PendingOp): void {
+    this.#link?.send({ ...op, request: 2 * seq, seq, oldest: this.#session.oldest } as ClientOp);
+  }
+
+  #ask(request: number, query: QueryRequest): void {
+    this.#link?.send({ ...query, request } as ClientQuery);
+  }
+
+  #acknowledged(link: Link, reply: OpReply): void {
+    const seq = reply.request / 2;
+    const pending = this.#session.get(seq);
+    if (pending === undefined) return;
+    const { type } = pending.op;
+    if (answerOf[type] !== reply.type) return link.refuse("unexpected", `a ${reply.type} frame answers a ${type}`);
+    this.#session.saw(reply.index, reply.view);
+    if (reply.type === "loggedIn") this.#session.user = reply.user;
+    if (type === "logout" || type === "deleteAccount") this.#session.user = null;
+    this.#settle(seq, reply);
+  }
+
+  #answered(link: Link, reply: QueryReply): void {
+    const pending = this.#queries.get(reply.request);
+    if (pending === undefined) return;
+    const { type } = pending.query;
+    if (answerOf[type] !== reply.type) return link.refuse("unexpected", `a ${reply.type} frame answers a ${type}`);
+    this.#queries.delete(reply.request);
+    pending.resolve(reply);
+  }
+
+  #refused(link: Link, frame: FrameOf<"refused">): void {
+    if (frame.request === this.#openRequest) {
+      if (!this.#open) this.#notOpened(frame);
+      return;
+    }
+    const refusal: Refused = { type: "refused", code: frame.code, message: frame.message };
+    if (frame.request % 2 === 1) {
+      const pending = this.#queries.get(frame.request);
+      this.#queries.delete(frame.request);
+      return pending?.resolve(refusal);
+    }
+    const pending = this.#session.get(frame.request / 2);
+    if (pending === undefined) return;
+    if (frame.code === "unavailable" && pending.connections > 1) return this.#askAgain(link);
+    this.#settle(pending.seq, refusal);
+  }
+
+  /**
+   * This replica has certainly not proposed the op, but an earlier one may have: its outcome is unknown, so that it is
+   * resent, with all that follow, until it is known.
+   */
+  #askAgain(link: Link): void {
+    this.#cancelAgain();
+    this.#cancelAgain = this.#ports.clock.setTimer(askAgainMs, () => {
+      if (link !== this.#link || !this.#open) return;
+      for (let seq = this.#session.oldest; seq < this.#nextToSend; seq++) {
+        const pending = this.#session.get(seq);
+        if (pending !== undefined) this.#transmit(pending);
+      }
+    });
+  }
+
+  #settle(seq: number, answer: OpReply | Refused): void {
+    this.#session.acknowledge(seq);
+    const waiter = this.#ops.get(seq);
+    this.#ops.delete(seq);
+    waiter?.resolve(answer);
+    this.#pump();
+  }
+
+  // The end, and events.
+
+  async #shut(reason: string): Promise<void> {
+    if (this.connection.state === "closed") return;
+    this.#open = false;
+    this.#link = null;
+    this.#cancelOpen();
+    this.#cancelAgain();
+    const gone = this.#connector.stop("the client quits", goodbyeMs);
+    this.#show({ state: "closed", reason });
+    for (const [seq, waiter] of this.#ops) waiter.reject(this.#closedError(this.#session.get(seq)?.op.type ?? "op"));
+    for (const { query, reject } of this.#queries.values()) reject(this.#closedError(query.type));
+    this.#ops.clear();
+    this.#queries.clear();
+    await gone;
+  }
+
+  #closedError(type: string): ClientClosedError {
+    const why = this.connection.state === "closed" ? this.connection.reason : "";
+    return new ClientClosedError(`${type}: the outcome is unknown, the client was closed: ${why}`);
+  }
+
+  #show(connection: ConnectionState): void {
+    this.connection = connection;
+    this.#emit({ type: "connection", connection });
+  }
+
+  #emit(event: ClientEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function isQuery(request: OpRequest | QueryRequest): request is QueryRequest {
+  const { type } = request;
+  return type === "accounts" || type === "inbox" || type === "messages" || type === "status";
+}
+
+function describe(state: "connected" | "reconnected", link: Link, afterMs: number) {
+  const { address, place } = link;
+  const { replica, primary, view, copies, provisional } = place ?? nowhere;
+  return { state, address, replica, primary, view: formatView(view), copies, provisional, afterMs };
+}
+
+const nowhere = { replica: 0, primary: 0, view: 0, copies: 0, provisional: false };
