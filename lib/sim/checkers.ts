@@ -1,0 +1,334 @@
+/**
+ * The judge of a run. It sees every append, every sync, every message sent, every entry applied and every
+ * acknowledgement, keeps its own idea of what is on which disk, and throws {@link SimulationFailure} at the first thing
+ * that `lib/replication/README.md` forbids. It never changes what happens and shares no code with the core.
+ */
+import { decodeEntry } from "../protocol/codec.ts";
+import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
+import type { Member, ReplicaMessage } from "../protocol/messages.ts";
+import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { CommittedEntry } from "../protocol/state-machine.ts";
+import { SimulationFailure } from "./failure.ts";
+import { ShadowLog, type ShadowObserver } from "./shadow-log.ts";
+
+/** One entry, wherever it is: equal chains are equal prefixes, so one object stands for all its copies. */
+interface EntryInfo {
+  readonly index: number;
+  readonly view: number;
+  readonly kind: number;
+  readonly previous: bigint;
+  readonly op: string | null;
+  readonly viewEntry: ViewEntry | null;
+  /** Disks on which it has ever been durable, as bits. */
+  holders: number;
+  committed: boolean;
+}
+
+export interface Acknowledged {
+  readonly op: string;
+  readonly index: number;
+  readonly chain: bigint;
+  readonly atMs: number;
+}
+
+export interface OracleOptions {
+  /**
+   * One order for the whole run: every committed entry is in every later view. False where `available` may fork: then
+   * each lineage is judged by itself, and nothing acknowledged may be missing after the heal.
+   */
+  readonly oneOrder: boolean;
+  /** Ops of a session are applied in the order of their seqs (the network keeps the order of messages). */
+  readonly sessionOrder: boolean;
+  readonly nowMs: () => number;
+}
+
+export const opKey = (session: string, seq: number): string => `${session}/${seq}`;
+
+export class Oracle implements ShadowObserver {
+  readonly acknowledged = new Map<string, Acknowledged>();
+  /** Views whose ACT has committed somewhere. */
+  readonly formed = new Map<number, { readonly index: number; readonly atMs: number; readonly awaiting: number }>();
+  /** Set once a view has formed without waiting for everyone who may hold more: from then on there may be forks. */
+  provisional = false;
+  private readonly entries = new Map<bigint, EntryInfo>();
+  private readonly byPlace = new Map<number, bigint>();
+  private readonly order: bigint[] = [];
+  private readonly logs: ShadowLog[] = [];
+  private readonly refusedOps = new Set<string>();
+  private readonly joins = new Map<number, string>();
+  private readonly commitSeen = new Map<ShadowLog, number>();
+
+  constructor(private readonly options: OracleOptions) {}
+
+  /** A new data directory. */
+  newDisk(uuid: string, pid: number): ShadowLog {
+    const log = new ShadowLog(uuid, pid, this.logs.length, this);
+    if (this.logs.length >= 31) throw new SimulationFailure("simulator", "more than 31 disks in one run");
+    this.logs.push(log);
+    return log;
+  }
+
+  /** A process has started anew on this disk: its own idea of the commit index starts over. */
+  restarted(log: ShadowLog): void {
+    this.commitSeen.set(log, 0);
+  }
+
+  appended(log: ShadowLog, record: LogRecord): void {
+    const current = log.current;
+    if (record.index > log.length + 1) {
+      this.fail("log", `${name(log)} appends entry ${record.index} after ${log.length}`);
+    }
+    const previous = record.index === 1 ? 0n : (current.chains[record.index - 2] as bigint);
+    const previousView = record.index === 1 ? 0 : (current.views[record.index - 2] as number);
+    let info = this.entries.get(record.chain);
+    if (info === undefined) {
+      if (!chainHolds(record, previous)) this.fail("log", `${name(log)} appends ${place(record)} off its chain`);
+      info = this.register(log, record, previous);
+    } else if (info.previous !== previous || info.index !== record.index) {
+      this.fail("log", `${name(log)} appends ${place(record)} after an entry that it does not follow`);
+    }
+    if (record.view < previousView)
+      this.fail("log", `${name(log)} appends ${place(record)} after view ${previousView}`);
+    for (let index = record.index; index <= log.length; index++) {
+      const chain = current.chains[index - 1] as bigint;
+      const old = this.entries.get(chain);
+      if (old === undefined) continue;
+      if (index === record.index && old.view === record.view && chain !== record.chain) {
+        this.fail("log", `${name(log)} supersedes ${place(old)} within its view`);
+      }
+      if (old.committed && this.oneOrder) {
+        this.fail("lost", `${name(log)} supersedes the committed entry ${place(old)} with ${place(record)}`);
+      }
+    }
+  }
+
+  durable(log: ShadowLog, _index: number, chain: bigint): void {
+    const info = this.entries.get(chain);
+    if (info !== undefined) info.holders |= 1 << log.disk;
+  }
+
+  /** The core asked the log to append, and named this commit index with it. */
+  commitKnown(log: ShadowLog, commit: number): void {
+    const seen = this.commitSeen.get(log) ?? 0;
+    if (commit <= seen) return;
+    if (commit > log.length) this.fail("commit", `${name(log)} commits ${commit} but holds ${log.length}`);
+    for (let index = seen + 1; index <= commit; index++) {
+      this.markCommitted(log, index, log.current.chains[index - 1] as bigint);
+    }
+    this.commitSeen.set(log, commit);
+  }
+
+  /** The state of this replica left the lineage: it will be told everything again. */
+  rewound(log: ShadowLog): void {
+    this.commitSeen.set(log, 0);
+    if (this.oneOrder) this.fail("rewind", `${name(log)} throws its state away although there is but one lineage`);
+  }
+
+  applied(log: ShadowLog, entry: CommittedEntry): void {
+    if (log.current.chains[entry.index - 1] !== entry.chain) {
+      this.fail("apply", `${name(log)} applies ${place(entry)}, which its log does not hold`);
+    }
+    this.markCommitted(log, entry.index, entry.chain);
+    if (entry.op !== null && this.refusedOps.has(opKey(entry.op.session, entry.op.seq))) {
+      this.fail("refused", `${opKey(entry.op.session, entry.op.seq)} was refused as never proposed, and is applied`);
+    }
+  }
+
+  /** A client was told that its op is in the log, on so many disks. */
+  acknowledge(log: ShadowLog, session: string, seq: number, entry: CommittedEntry | undefined, copies: number): void {
+    const op = opKey(session, seq);
+    if (entry === undefined || entry.op === null || opKey(entry.op.session, entry.op.seq) !== op) {
+      this.fail("acknowledge", `${name(log)} acknowledges ${op} at an index that holds another entry`);
+    }
+    const info = this.info(log, entry.chain);
+    const disks = bits(info.holders);
+    if (copies < 1 || copies > disks) {
+      this.fail("copies", `${name(log)} says that ${op} (${place(entry)}) is on ${copies} disks; it is on ${disks}`);
+    }
+    if (this.acknowledged.has(op)) return;
+    this.acknowledged.set(op, { op, index: entry.index, chain: entry.chain, atMs: this.options.nowMs() });
+  }
+
+  /** A client was told that its op was certainly never proposed. Called only for ops sent once, to one replica. */
+  refused(session: string, seq: number): void {
+    this.refusedOps.add(opKey(session, seq));
+  }
+
+  /** Nothing may be said that is not yet durable. */
+  sent(log: ShadowLog, from: Member, message: ReplicaMessage): void {
+    const durable = log.durable;
+    switch (message.type) {
+      case "join": {
+        if (durable.promised < message.view) this.fail("promise", `${name(log)} sends JOIN before its own promise`);
+        if (message.view % 256 !== from.pid) this.fail("view", `${name(log)} starts view ${message.view} of another`);
+        const by = this.joins.get(message.view) ?? `${from.uuid} ${from.incarnation}`;
+        if (by !== `${from.uuid} ${from.incarnation}`) this.fail("view", `view ${message.view} is used twice`);
+        this.joins.set(message.view, by);
+        break;
+      }
+      case "promised":
+        if (durable.promised < message.view) this.fail("promise", `${name(log)} answers before its promise is durable`);
+        log.toldPromise = Math.max(log.toldPromise, message.view);
+        break;
+      case "viewOk":
+        if (durable.views.at(-1) !== message.view) {
+          this.fail("durable", `${name(log)} sends VIEW_OK for ${message.view} before its VIEW is durable`);
+        }
+        this.notBelowPromise(log, message.view);
+        break;
+      case "appendOk":
+        if (message.durableIndex > durable.chains.length) {
+          this.fail("durable", `${name(log)} acks ${message.durableIndex} with ${durable.chains.length} durable`);
+        }
+        if (message.durableIndex > 0 && (durable.views[message.durableIndex - 1] as number) > message.view) {
+          this.fail("durable", `${name(log)} acks ${message.durableIndex} of another view in ${message.view}`);
+        }
+        this.notBelowPromise(log, message.view);
+        break;
+      case "append":
+      case "commit":
+        this.claimed(log, message.commit);
+        break;
+      case "heartbeat":
+        if (message.formed && !this.formed.has(message.installed)) {
+          this.fail("formed", `${name(log)} takes the attempt ${message.installed} for formed`);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** Ops acknowledged that a state does not hold, without those whose every disk was wiped. */
+  missing(has: (session: string, seq: number) => boolean): Acknowledged[] {
+    const missing: Acknowledged[] = [];
+    let alive = 0;
+    for (const log of this.logs) if (!log.wiped) alive |= 1 << log.disk;
+    for (const op of this.acknowledged.values()) {
+      const at = op.op.lastIndexOf("/");
+      if (has(op.op.slice(0, at), Number(op.op.slice(at + 1)))) continue;
+      if (((this.entries.get(op.chain)?.holders ?? 0) & alive) === 0) continue;
+      missing.push(op);
+    }
+    return missing;
+  }
+
+  get oneOrder(): boolean {
+    return this.options.oneOrder;
+  }
+
+  /** Disks that hold an entry durably in their logical log now. */
+  holding(index: number, chain: bigint): ShadowLog[] {
+    return this.logs.filter((log) => log.holds(index, chain));
+  }
+
+  private register(log: ShadowLog, record: LogRecord, previous: bigint): EntryInfo {
+    const at = record.view * 0x100_0000 + record.index;
+    const other = this.byPlace.get(at);
+    if (other !== undefined)
+      this.fail("log", `two different entries are ${place(record)} (the new one on ${name(log)})`);
+    this.byPlace.set(at, record.chain);
+    const payload = decodeEntry(record.kind, record.payload);
+    const info: EntryInfo = {
+      index: record.index,
+      view: record.view,
+      kind: record.kind,
+      previous,
+      op: payload.type === "op" ? opKey(payload.session, payload.seq) : null,
+      viewEntry: payload.type === "view" ? payload : null,
+      holders: 0,
+      committed: false,
+    };
+    if (payload.type === "view" && payload.view !== record.view) this.fail("log", `a VIEW entry names another view`);
+    this.entries.set(record.chain, info);
+    return info;
+  }
+
+  private markCommitted(log: ShadowLog, index: number, chain: bigint): void {
+    const info = this.info(log, chain);
+    if (info.committed) return;
+    this.mayCommit(log, info);
+    info.committed = true;
+    if (info.kind === recordKind.act) this.form(info, log);
+    if (!this.oneOrder) return;
+    const known = this.order[index - 1];
+    if (known !== undefined && known !== chain) {
+      const other = this.entries.get(known);
+      this.fail("order", `${name(log)} commits ${place(info)} where ${other && place(other)} was committed before`);
+    }
+    this.order[index - 1] = chain;
+  }
+
+  /** The rule of commit: on the disk of every member of the view in which it is decided, and only once that formed. */
+  private mayCommit(log: ShadowLog, info: EntryInfo): void {
+    const { view, act } = this.lastView(log);
+    if (view?.viewEntry == null) this.fail("commit", `${name(log)} commits ${place(info)} in no view`);
+    if (act === null) this.fail("commit", `${name(log)} commits ${place(info)} in ${view.view}, which has no ACT`);
+    for (const member of view.viewEntry.members) {
+      const disk = this.logs.find((candidate) => candidate.uuid === member.uuid);
+      for (const needed of [info, act]) {
+        if (disk !== undefined && (needed.holders & (1 << disk.disk)) !== 0) continue;
+        this.fail(
+          "commit",
+          `${name(log)} commits ${place(info)} in view ${view.view}, but ${place(needed)} is not on the disk of ` +
+            `member ${member.pid}`,
+        );
+      }
+    }
+  }
+
+  private form(act: EntryInfo, log: ShadowLog): void {
+    const { view } = this.lastView(log);
+    const entry = view?.viewEntry;
+    if (entry == null || entry.view !== act.view) return;
+    this.formed.set(act.view, { index: act.index, atMs: this.options.nowMs(), awaiting: entry.awaiting.length });
+    if (entry.awaiting.length > 0) this.provisional = true;
+    if (entry.policy !== "quorum") return;
+    const members = entry.config.filter((one) => entry.members.some((member) => member.uuid === one.uuid)).length;
+    if (2 * members <= entry.config.length) {
+      this.fail("quorum", `view ${act.view} formed with ${members} of ${entry.config.length} replicas`);
+    }
+  }
+
+  private lastView(log: ShadowLog): { view: EntryInfo | null; act: EntryInfo | null } {
+    let act: EntryInfo | null = null;
+    for (let index = log.length; index > 0; index--) {
+      const info = this.info(log, log.current.chains[index - 1] as bigint);
+      if (info.kind === recordKind.act) act = info;
+      if (info.kind === recordKind.view) return { view: info, act };
+    }
+    return { view: null, act: null };
+  }
+
+  private claimed(log: ShadowLog, commit: number): void {
+    this.commitKnown(log, commit);
+  }
+
+  private notBelowPromise(log: ShadowLog, view: number): void {
+    if (view < log.toldPromise) {
+      this.fail("promise", `${name(log)} acks in view ${view} after it promised ${log.toldPromise}`);
+    }
+  }
+
+  private info(log: ShadowLog, chain: bigint): EntryInfo {
+    const info = this.entries.get(chain);
+    if (info === undefined) this.fail("log", `${name(log)} speaks of an entry that nobody appended`);
+    return info;
+  }
+
+  private fail(rule: string, message: string): never {
+    throw new SimulationFailure(rule, message);
+  }
+}
+
+const name = (log: ShadowLog): string => `replica ${log.pid}`;
+const place = (entry: { readonly index: number; readonly view: number }): string =>
+  `${entry.index}@${Math.floor(entry.view / 256)}.${entry.view % 256}`;
+
+function bits(set: number): number {
+  let count = 0;
+  for (let rest = set; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
+export type { OpEntry };

@@ -1,0 +1,144 @@
+/**
+ * What one disk must hold, kept beside the real log from what was asked of it: every append is judged when it is made,
+ * and at each restart the recovered log is compared with it. Trusts nothing that the log says about itself.
+ */
+import type { RecoveredLog } from "../protocol/log-port.ts";
+import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import { SimulationFailure } from "./failure.ts";
+
+interface PendingRecord {
+  readonly sequence: number;
+  /** 0 for a promise. */
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+}
+
+/** The views and chains of a logical log. */
+export interface LogImage {
+  readonly views: number[];
+  readonly chains: bigint[];
+  promised: number;
+}
+
+export interface ShadowObserver {
+  /** Called for every entry appended, before it becomes part of {@link ShadowLog.current}. */
+  appended(log: ShadowLog, record: LogRecord): void;
+  /** This entry is on this disk now. */
+  durable(log: ShadowLog, index: number, chain: bigint): void;
+}
+
+export class ShadowLog {
+  /** As appended, whether durable or not. */
+  readonly current: LogImage = { views: [], chains: [], promised: 0 };
+  /** As it would be found after a crash that loses everything unsynced. */
+  readonly durable: LogImage = { views: [], chains: [], promised: 0 };
+  /** The greatest view that this replica has told anyone it promised; survives restarts, as the promise must. */
+  toldPromise = 0;
+  wiped = false;
+  private pending: PendingRecord[] = [];
+
+  constructor(
+    readonly uuid: string,
+    readonly pid: number,
+    /** A small number, for sets of disks as bits. */
+    readonly disk: number,
+    private readonly observer: ShadowObserver,
+  ) {}
+
+  get length(): number {
+    return this.current.chains.length;
+  }
+
+  append(sequence: number, records: readonly Uint8Array[]): void {
+    for (const bytes of records) {
+      const record = decodeRecord(bytes, 0);
+      if (typeof record === "string") throw new SimulationFailure("log", `replica ${this.pid} appends no record`);
+      if (record.kind === recordKind.promise) {
+        this.pending.push({ sequence, index: 0, view: record.view, chain: 0n });
+        this.current.promised = Math.max(this.current.promised, record.view);
+        continue;
+      }
+      if (record.index === 0) continue;
+      this.observer.appended(this, record);
+      const pending = { sequence, index: record.index, view: record.view, chain: record.chain };
+      this.pending.push(pending);
+      put(this.current, pending);
+    }
+  }
+
+  persisted(sequence: number): void {
+    let count = 0;
+    for (const record of this.pending) {
+      if (record.sequence > sequence) break;
+      count++;
+      put(this.durable, record);
+      if (record.index > 0) this.observer.durable(this, record.index, record.chain);
+    }
+    if (count > 0) this.pending.splice(0, count);
+  }
+
+  /** A process has opened this disk again: what it found must be what was durable, or a later state of what was asked. */
+  reopened(recovered: RecoveredLog): void {
+    let promised = this.durable.promised;
+    let matched = same(this.durable, recovered);
+    let taken = 0;
+    while (!matched && taken < this.pending.length) {
+      const record = this.pending[taken++] as PendingRecord;
+      put(this.durable, record);
+      promised = Math.max(promised, this.durable.promised);
+      matched = same(this.durable, recovered);
+    }
+    if (!matched) {
+      throw new SimulationFailure(
+        "disk",
+        `replica ${this.pid} recovered ${recovered.chains.length} entries and promise ${recovered.promised}, ` +
+          `but ${this.durable.chains.length} entries and promise ${promised} had been asked for, ` +
+          `${this.pending.length} records of it not yet durable`,
+      );
+    }
+    // The promise may be further than the entries show: promises that follow the last entry kept.
+    while (taken < this.pending.length && this.durable.promised < recovered.promised) {
+      put(this.durable, this.pending[taken++] as PendingRecord);
+    }
+    this.pending = [];
+    this.durable.promised = Math.max(this.durable.promised, recovered.promised);
+    copy(this.durable, this.current);
+    for (let at = 0; at < this.durable.chains.length; at++) {
+      this.observer.durable(this, at + 1, this.durable.chains[at] as bigint);
+    }
+  }
+
+  /** Whether this entry is durably in this disk's logical log now. */
+  holds(index: number, chain: bigint): boolean {
+    return this.durable.chains[index - 1] === chain;
+  }
+}
+
+function put(image: LogImage, record: PendingRecord): void {
+  if (record.index === 0) {
+    image.promised = Math.max(image.promised, record.view);
+    return;
+  }
+  image.views.length = record.index - 1;
+  image.chains.length = record.index - 1;
+  image.views.push(record.view);
+  image.chains.push(record.chain);
+}
+
+function same(image: LogImage, recovered: RecoveredLog): boolean {
+  const length = image.chains.length;
+  if (recovered.chains.length !== length || recovered.views.length !== length) return false;
+  // Equal (index, chain) means equal prefixes: the last entry speaks for all.
+  return (
+    (length === 0 || recovered.chains[length - 1] === image.chains[length - 1]) && recovered.promised >= image.promised
+  );
+}
+
+function copy(from: LogImage, to: LogImage): void {
+  to.views.length = 0;
+  to.chains.length = 0;
+  for (const view of from.views) to.views.push(view);
+  for (const chain of from.chains) to.chains.push(chain);
+  to.promised = from.promised;
+}

@@ -1,0 +1,163 @@
+/**
+ * Simulated clients: each has a session, a few ops in flight under increasing seqs, and one replica at a time. It resends
+ * everything unacknowledged, in order and under the same ids, to whichever replica it reaches, for ever. Knows nothing
+ * of views.
+ */
+import type { OpEntry } from "../protocol/entries.ts";
+import type { Random } from "./random.ts";
+import type { Simulator } from "./simulator.ts";
+
+/** How an op ended, as the replica on which the client waits tells it. */
+export type OpEnd = "acknowledged" | "unavailable";
+
+/** A replica as a client sees it. */
+export interface ClientPort {
+  readonly pid: number;
+  /** Nobody listens there: the client goes elsewhere at once. */
+  readonly listening: boolean;
+  /** Ops in order; `ended` is called once for each, if ever; `lost` once when the connection breaks. */
+  submit(ops: readonly OpEntry[], connection: ClientConnection): void;
+}
+
+export interface ClientConnection {
+  readonly client: number;
+  /** False once the client has gone elsewhere: nothing it is told counts. */
+  open: boolean;
+  ended(session: string, seq: number, end: OpEnd): void;
+  lost(): void;
+}
+
+export interface ClientOptions {
+  readonly ops: number;
+  readonly window: number;
+  readonly thinkMs: number;
+  readonly patienceMs: number;
+  /** Makes the op for a seq; equal for every retry. */
+  readonly makeOp: (session: string, seq: number, oldest: number) => OpEntry;
+}
+
+interface Outstanding {
+  readonly op: OpEntry;
+  sends: number;
+}
+
+export class SimulatedClient {
+  acknowledged = 0;
+  givenUp = 0;
+  private readonly outstanding = new Map<number, Outstanding>();
+  private nextSeq = 1;
+  private connection: ClientConnection | null = null;
+  private port: ClientPort | null = null;
+  private progressMs = 0;
+  private holding = false;
+
+  constructor(
+    private readonly simulator: Simulator,
+    private readonly random: Random,
+    private readonly number: number,
+    readonly session: string,
+    private readonly ports: readonly ClientPort[],
+    private readonly options: ClientOptions,
+    /** Told of refusals of ops that were sent once only: those are promised never to be applied. */
+    private readonly refused: (session: string, seq: number) => void,
+  ) {}
+
+  get done(): boolean {
+    return this.outstanding.size === 0 && (this.holding || this.nextSeq > this.options.ops);
+  }
+
+  /** Ops sent and not yet acknowledged, for messages. */
+  get waiting(): readonly number[] {
+    return [...this.outstanding.keys()];
+  }
+
+  start(): void {
+    this.move(this.random.between(0, 50));
+    this.watch();
+  }
+
+  /** Proposes nothing new from now on; what is outstanding is still resent. */
+  hold(): void {
+    this.holding = true;
+  }
+
+  private issue(): void {
+    const made: OpEntry[] = [];
+    while (!this.holding && this.nextSeq <= this.options.ops && this.outstanding.size < this.options.window) {
+      const seq = this.nextSeq++;
+      const oldest = this.outstanding.keys().next().value ?? seq;
+      const op = this.options.makeOp(this.session, seq, oldest);
+      this.outstanding.set(seq, { op, sends: 0 });
+      made.push(op);
+    }
+    this.send(made);
+  }
+
+  private send(ops: readonly OpEntry[]): void {
+    const { port, connection } = this;
+    if (ops.length === 0 || port === null || connection === null) return;
+    for (const op of ops) {
+      const outstanding = this.outstanding.get(op.seq);
+      if (outstanding !== undefined) outstanding.sends++;
+    }
+    port.submit(ops, connection);
+  }
+
+  private move(delayMs: number): void {
+    if (this.connection !== null) this.connection.open = false;
+    this.connection = null;
+    this.simulator.after(delayMs, () => {
+      if (this.connection !== null) return;
+      const port = this.random.pick(this.ports);
+      if (!port.listening) {
+        this.move(this.random.between(10, 60));
+        return;
+      }
+      this.port = port;
+      this.connection = this.connect();
+      this.progressMs = this.simulator.nowMs;
+      this.send([...this.outstanding.values()].map(({ op }) => op));
+      this.issue();
+    });
+  }
+
+  private connect(): ClientConnection {
+    const connection: ClientConnection = {
+      client: this.number,
+      open: true,
+      ended: (_session, seq, end) => {
+        if (connection.open) this.ended(seq, end);
+      },
+      lost: () => {
+        if (connection.open) this.move(this.random.between(1, 50));
+      },
+    };
+    return connection;
+  }
+
+  private ended(seq: number, end: OpEnd): void {
+    const outstanding = this.outstanding.get(seq);
+    if (outstanding === undefined) return;
+    this.progressMs = this.simulator.nowMs;
+    if (end === "unavailable") {
+      // Sent more than once, another replica may have proposed it: its fate is unknown, so it is tried again.
+      if (outstanding.sends > 1) return;
+      this.refused(this.session, seq);
+      this.givenUp++;
+    } else {
+      this.acknowledged++;
+    }
+    this.outstanding.delete(seq);
+    this.simulator.after(this.random.around(this.options.thinkMs), () => this.issue());
+  }
+
+  /** Whoever waits too long goes elsewhere. */
+  private watch(): void {
+    this.simulator.after(this.options.patienceMs / 2, () => {
+      const waitedMs = this.simulator.nowMs - this.progressMs;
+      if (this.outstanding.size > 0 && this.connection !== null && waitedMs > this.options.patienceMs) this.move(0);
+      else if (this.outstanding.size === 0 && this.connection !== null) this.issue();
+      if (!this.done || !this.holding) this.watch();
+    });
+  }
+}
