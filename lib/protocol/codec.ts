@@ -7,7 +7,8 @@
  * digests, cluster ids) and everything else are copies.
  */
 import { limits } from "../base/limits.ts";
-import { Reader, Writer } from "./cbor.ts";
+import { Reader } from "./cbor-reader.ts";
+import { Writer } from "./cbor-writer.ts";
 import { commands, type Command } from "./commands.ts";
 import { compileFields } from "./compile.ts";
 import { entries, type EntryPayload } from "./entries.ts";

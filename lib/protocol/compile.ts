@@ -4,7 +4,9 @@
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import { fault, type Reader, type Writer } from "./cbor.ts";
+import { fault } from "./cbor.ts";
+import type { Reader } from "./cbor-reader.ts";
+import type { Writer } from "./cbor-writer.ts";
 import type { Description, Field } from "./schema.ts";
 
 /** Throws `ProtocolError` when the value is not of the schema's type or range. */
