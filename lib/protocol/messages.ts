@@ -377,8 +377,12 @@ export const frames = {
     lastIndex: index,
     views: list(viewStart, 4096),
   }),
-  forward: define(142, "replica", "Ops of my clients, for the primary.", {
-    hops: uint(2),
+  forward: define(142, "replica", "Ops of my clients, for the primary of this view, in order.", {
+    view,
+    /** A sender begins a new stream when it sends again what it has sent before; older streams are void. */
+    stream: uint(),
+    /** The number within the stream of the first op here, from 0: gaps and repeats are told. */
+    first: uint(),
     ops: list(bytes(1, limits.recordPayloadBytesMax), 4096),
   }),
   probe: define(144, "replica", "Is the view you speak of formed now?", { nonce: uint() }),

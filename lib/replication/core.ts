@@ -1,0 +1,315 @@
+/**
+ * The state of one replica that all parts of the core share, and the few acts through which every part changes disk,
+ * network and commit: `persist`, `supersede`, `promise`, `advanceCommit`, `deliver`. Decides nothing about views.
+ */
+import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { Random } from "../base/random.ts";
+import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
+import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
+import { decodeRecord, encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { CommittedEntry } from "../protocol/state-machine.ts";
+import { Detector } from "./detector.ts";
+import type { Effect, ReplicaOptions } from "./events.ts";
+import type { PromiseGiven } from "./formation.ts";
+import { ReplicatedLog } from "./log.ts";
+
+/** How far one member of the primary's view has come. */
+export interface Progress {
+  readonly member: Member;
+  /** On its disk up to here. */
+  matchIndex: number;
+  /** Sent up to before here. */
+  nextIndex: number;
+  /** When matchIndex last moved, or there was nothing to wait for. */
+  progressMs: number;
+  /** When records were last sent again. */
+  resentMs: number;
+}
+
+/** The view whose VIEW entry this incarnation has appended as one of its members. */
+export interface Installed {
+  readonly view: number;
+  readonly entry: ViewEntry;
+  readonly primary: Member;
+  readonly isPrimary: boolean;
+  /** The append that carries its VIEW entry. */
+  readonly sequence: number;
+  readonly actIndex: number;
+  /** Its ACT has committed. */
+  formed: boolean;
+  primaryHeardMs: number;
+  primaryStuck: boolean;
+  /** When commit last moved, or nothing was outstanding. */
+  progressMs: number;
+  /** Primary only: every member but itself. */
+  readonly progress: Map<number, Progress>;
+  /** Primary only: how much of each sender's forwarding stream has been taken. */
+  readonly streams: Map<number, { incarnation: number; stream: number; next: number }>;
+}
+
+/** An own try to start a view. */
+export interface Candidacy {
+  stage: "asking" | "joining" | "fetching" | "installing";
+  readonly why: string;
+  readonly nonce: number;
+  view: number;
+  startedMs: number;
+  sentMs: number;
+  /** Pids that answered `go`. */
+  readonly go: Set<number>;
+  readonly promises: Map<number, PromiseGiven>;
+  members: readonly Member[];
+  newView: FrameOf<"newView"> | null;
+  readonly okay: Set<number>;
+  /** Why it may not form yet, in words. */
+  obstacle: string;
+}
+
+/** A formed view that this replica is not in and learns from. */
+export interface Following {
+  readonly view: number;
+  readonly epoch: number;
+  readonly members: readonly Member[];
+  heardMs: number;
+}
+
+/** The one fetch under way: bringing the log to `target`, or to the end of another's log for ever (learning). */
+export interface Fetch {
+  readonly from: number;
+  nonce: number;
+  after: Position;
+  readonly target: Position | null;
+  sentMs: number;
+  /** A reply is awaited. */
+  waiting: boolean;
+  readonly done: () => void;
+}
+
+export interface PendingOp {
+  readonly op: OpEntry;
+  readonly sinceMs: number;
+  /** It has been appended or forwarded by this replica: its fate is open until it comes out of the log. */
+  sent: boolean;
+}
+
+export const keyOf = (op: { readonly session: string; readonly seq: number }): string => `${op.session}/${op.seq}`;
+
+export class Core {
+  readonly options: ReplicaOptions;
+  readonly reader: LogReader;
+  readonly log: ReplicatedLog;
+  readonly detector: Detector;
+  readonly random: Random;
+  effects: Effect[] = [];
+
+  nowMs = 0;
+  wallMs = 0;
+  started = false;
+  stopping = false;
+  damaged: boolean;
+
+  /** No view below it is acked any more; on disk once `promisedSequence` is persisted. */
+  promised: number;
+  promisedSequence = 0;
+  /** When and to whom the last promise was given, to wait a while for its view. */
+  promisedMs = 0;
+  promisedTo = 0;
+  promisedHeardMs = 0;
+  /** The greatest view heard of. */
+  maxSeen: number;
+
+  sequence = 0;
+  persistedSequence = 0;
+  /** Appends under way, with the last index that each makes durable. */
+  readonly writes: { readonly sequence: number; lastIndex: number; readonly sinceMs: number }[] = [];
+  readonly #afterPersisted: { readonly sequence: number; readonly action: () => void }[] = [];
+  durableIndex: number;
+
+  commit: number;
+  /** Handed to the state machine up to here. */
+  delivered: number;
+  /** The greatest `at` delivered. */
+  lastAt = 0;
+
+  installed: Installed | null = null;
+  candidacy: Candidacy | null = null;
+  following: Following | null = null;
+  fetch: Fetch | null = null;
+  /** A question under way to a view that may be gone. */
+  probe: { readonly pid: number; readonly nonce: number; readonly sentMs: number } | null = null;
+  /** Primary: when each replica was last taken in, and how long it must wait before the next time. */
+  readonly admissions = new Map<number, { readonly atMs: number; readonly waitMs: number }>();
+  /** In this incarnation a member, without interruption, of a view that it saw form. */
+  hot = false;
+  /** Since when it has not been a member of a formed view. */
+  unformedSinceMs = 0;
+  /** Since when there is a reason to start a view, and before when none is started again. */
+  reasonSinceMs: number | null = null;
+  retryMs = 0;
+
+  /** Ops accepted here (or relayed) that have not come out of the log, in order. */
+  readonly pending = new Map<string, PendingOp>();
+  /** Those of them not yet appended or forwarded in this view, in order. */
+  unsent: PendingOp[] = [];
+  /** Primary: ops appended in this view that have not committed. */
+  readonly inFlight = new Set<string>();
+  stream = 0;
+  streamNext = 0;
+  /** When one of the pending ops last came out of the log, or the first one was taken. */
+  pendingProgressMs = 0;
+
+  connections = 0;
+
+  constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
+    this.options = options;
+    this.reader = reader;
+    this.log = new ReplicatedLog(recovered, reader);
+    this.detector = new Detector(options.self, options.timeoutMs);
+    this.random = new Random(options.seed);
+    this.damaged = recovered.damaged;
+    this.promised = recovered.promised;
+    this.maxSeen = Math.max(recovered.promised, this.log.lastView);
+    this.durableIndex = this.log.lastIndex;
+    this.commit = Math.max(appliedIndex, Math.min(recovered.commit, this.log.lastIndex));
+    this.delivered = appliedIndex;
+    assert(this.commit <= this.log.lastIndex, "nothing is applied that is not in the log");
+  }
+
+  get self(): Member {
+    return this.options.self;
+  }
+
+  /** A member of a formed view that may ack in it. */
+  get serving(): boolean {
+    return this.installed?.formed === true && this.installed.view === this.promised;
+  }
+
+  get isServingPrimary(): boolean {
+    return this.serving && this.installed?.isPrimary === true;
+  }
+
+  /** The config in force as far as this log tells; the founders before there is one. */
+  get config(): readonly Configured[] {
+    return this.installed?.entry.config ?? this.log.attempts().at(-1)?.config ?? this.options.peers;
+  }
+
+  get epoch(): number {
+    return this.log.lastFormed()?.epoch ?? 0;
+  }
+
+  send(to: number, message: ReplicaMessage): void {
+    if (to !== this.self.pid) this.effects.push({ type: "send", to, message });
+  }
+
+  say(level: "debug" | "info" | "warn" | "error", message: string): void {
+    this.effects.push({ type: "log", level, message });
+  }
+
+  /** Every other replica of the config, and every founder. */
+  peerPids(): number[] {
+    const pids = new Set([...this.config, ...this.options.peers].map(({ pid }) => pid));
+    pids.delete(this.self.pid);
+    return [...pids];
+  }
+
+  /** Appends records that are already in `log` (or local ones) to disk; `action` runs when they are durable. */
+  persist(records: readonly Uint8Array[], action?: () => void): number {
+    const sequence = ++this.sequence;
+    this.effects.push({ type: "append", sequence, records, commit: this.commit });
+    this.writes.push({ sequence, lastIndex: this.log.lastIndex, sinceMs: this.nowMs });
+    if (action !== undefined) this.#afterPersisted.push({ sequence, action });
+    return sequence;
+  }
+
+  persisted(sequence: number): void {
+    assert(sequence <= this.sequence, "only what was appended is persisted");
+    this.persistedSequence = Math.max(this.persistedSequence, sequence);
+    while ((this.writes[0]?.sequence ?? Infinity) <= sequence) {
+      this.durableIndex = this.writes.shift()?.lastIndex ?? this.durableIndex;
+    }
+    while ((this.#afterPersisted[0]?.sequence ?? Infinity) <= sequence) this.#afterPersisted.shift()?.action();
+  }
+
+  /** Drops the entries after `index` from the logical log (they stay on disk) because others take their place. */
+  supersedeAfter(index: number): void {
+    this.log.supersedeAfter(index);
+    this.superseded(index);
+  }
+
+  /** The log has dropped what stood after `keptIndex`: nothing after it is durable, committed or applied any more. */
+  superseded(keptIndex: number): void {
+    this.durableIndex = Math.min(this.durableIndex, keptIndex);
+    for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, keptIndex);
+    this.commit = Math.min(this.commit, keptIndex);
+    if (this.delivered <= keptIndex) return;
+    this.say("warn", `the state left the lineage after index ${keptIndex}: building it again from the log`);
+    this.effects.push({ type: "rewind" });
+    this.delivered = 0;
+    this.lastAt = 0;
+  }
+
+  /** Promises a view: in memory at once, `action` when the PROMISE is on disk. */
+  promise(view: number, action: () => void): void {
+    assert(view > this.promised, "promises only grow");
+    this.promised = view;
+    this.saw(view);
+    this.promisedSequence = this.persist([this.localRecord(encodeEntry({ type: "promise", view }), view)], action);
+  }
+
+  saw(view: number): void {
+    if (view > this.maxSeen) this.maxSeen = view;
+  }
+
+  localRecord(payload: Uint8Array, view: number): Uint8Array {
+    const clusterTag = this.options.clusterTag;
+    return encodeRecord({ kind: recordKind.promise, clusterTag, index: 0, view, payload }, 0n).bytes;
+  }
+
+  /** Makes the record that follows the end of the log. */
+  nextRecord(kind: number, view: number, payload: Uint8Array): LogRecord {
+    const { lastIndex } = this.log;
+    const clusterTag = this.options.clusterTag;
+    return encodeRecord({ kind, clusterTag, index: lastIndex + 1, view, payload }, this.log.chainAt(lastIndex));
+  }
+
+  /** Everything up to `index` (as far as this log goes) is committed. True if that is news. */
+  advanceCommit(index: number): boolean {
+    const commit = Math.min(index, this.log.lastIndex);
+    if (commit <= this.commit) return false;
+    this.commit = commit;
+    return true;
+  }
+
+  /** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
+  deliver(): void {
+    if (this.delivered >= this.commit) return;
+    const entries: CommittedEntry[] = [];
+    while (this.delivered < this.commit && entries.length < limits.applyBatchEntriesMax) {
+      const room = limits.applyBatchEntriesMax - entries.length;
+      for (const bytes of this.log.read(this.delivered + 1, limits.batchBytesMax).slice(0, room)) {
+        if (this.delivered >= this.commit) break;
+        entries.push(this.#committed(bytes));
+        this.delivered++;
+      }
+    }
+    this.effects.push({ type: "committed", entries });
+    if (this.delivered < this.commit) this.effects.push({ type: "continue" });
+  }
+
+  #committed(bytes: Uint8Array): CommittedEntry {
+    const record = decodeRecord(bytes, 0);
+    assert(typeof record !== "string" && record.index === this.delivered + 1, "the log reads back whole and in order");
+    const { index, view, chain } = record;
+    if (record.kind !== recordKind.op) return { index, view, chain, op: null };
+    const op = decodeEntry(record.kind, record.payload);
+    assert(op.type === "op", "an OP record holds an op");
+    this.lastAt = Math.max(this.lastAt, op.at);
+    const key = keyOf(op);
+    if (this.pending.delete(key)) this.pendingProgressMs = this.nowMs;
+    this.inFlight.delete(key);
+    return { index, view, chain, op };
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Who is alive, as far as this replica can tell: what was heard from each peer and when. Evidence only speeds up
+ * suspicion; no rule of safety rests on it alone. Knows no protocol beyond heartbeats and no clock but the ticks.
+ */
+import type { FrameOf, Member } from "../protocol/messages.ts";
+
+export type Heartbeat = FrameOf<"heartbeat">;
+
+interface Peer {
+  /** The newest process known under this pid; null until one was met. */
+  member: Member | null;
+  /** When this process last said anything, and when it last said that it hears us. */
+  heardMs: number;
+  mutualMs: number;
+  heartbeat: Heartbeat | null;
+  /** Its host answered that nothing listens there, after the connection broke. */
+  refused: boolean;
+  /** The incarnation that said goodbye or asked to be left out. */
+  departed: number;
+}
+
+export class Detector {
+  readonly #self: Member;
+  readonly #timeoutMs: number;
+  readonly #peers = new Map<number, Peer>();
+  #nowMs = 0;
+
+  constructor(self: Member, timeoutMs: number) {
+    this.#self = self;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Time passes. After an own pause nobody is suspected for what could not be heard meanwhile. */
+  tick(nowMs: number, paused: boolean): void {
+    this.#nowMs = nowMs;
+    if (!paused) return;
+    for (const peer of this.#peers.values()) {
+      peer.heardMs = nowMs;
+      peer.mutualMs = nowMs;
+    }
+  }
+
+  /**
+   * Something came from this process. False if it is a process that a newer one of the same data directory has
+   * replaced: what it says is void.
+   */
+  heard(from: Member): boolean {
+    const peer = this.#peer(from.pid);
+    if (peer.member !== null && peer.member.uuid === from.uuid && peer.member.incarnation > from.incarnation)
+      return false;
+    if (peer.member?.uuid !== from.uuid || peer.member.incarnation !== from.incarnation) {
+      peer.member = from;
+      peer.heartbeat = null;
+      peer.mutualMs = this.#nowMs;
+    }
+    peer.heardMs = this.#nowMs;
+    peer.refused = false;
+    return true;
+  }
+
+  heartbeat(from: Member, heartbeat: Heartbeat): void {
+    const peer = this.#peer(from.pid);
+    peer.heartbeat = heartbeat;
+    if (heartbeat.hears.includes(this.#self.pid)) peer.mutualMs = this.#nowMs;
+  }
+
+  disconnected(pid: number, refused: boolean): void {
+    if (refused) this.#peer(pid).refused = true;
+  }
+
+  departed(from: Member): void {
+    this.#peer(from.pid).departed = from.incarnation;
+  }
+
+  /** The newest process under this pid, if one was ever met. */
+  member(pid: number): Member | null {
+    return this.#peers.get(pid)?.member ?? null;
+  }
+
+  /** The last heartbeat of a peer that is not suspected. */
+  fresh(pid: number): Heartbeat | null {
+    const peer = this.#peers.get(pid);
+    return peer?.heartbeat != null && !this.suspects(pid) ? peer.heartbeat : null;
+  }
+
+  /** Heard at least once and not suspected. */
+  alive(pid: number): boolean {
+    if (pid === this.#self.pid) return true;
+    return this.#peers.get(pid)?.member != null && !this.suspects(pid);
+  }
+
+  /** Not reachable both ways for a timeout, refused, or departed. One's own pid is never suspected. */
+  suspects(pid: number): boolean {
+    if (pid === this.#self.pid) return false;
+    const peer = this.#peer(pid);
+    if (peer.refused) return true;
+    if (peer.member !== null && peer.departed === peer.member.incarnation) return true;
+    return this.#nowMs - peer.heardMs > this.#timeoutMs || this.#nowMs - peer.mutualMs > 2 * this.#timeoutMs;
+  }
+
+  /** The same for one process: a newer one under its pid means that it is gone. */
+  suspectsMember({ pid, uuid, incarnation }: Member): boolean {
+    if (pid === this.#self.pid) return uuid !== this.#self.uuid || incarnation !== this.#self.incarnation;
+    const known = this.member(pid);
+    if (known !== null && (known.uuid !== uuid || known.incarnation !== incarnation)) return true;
+    return this.suspects(pid);
+  }
+
+  /** Pids heard within the timeout, for the heartbeat. */
+  hears(): number[] {
+    const pids: number[] = [];
+    for (const [pid, peer] of this.#peers) {
+      if (peer.member !== null && !peer.refused && this.#nowMs - peer.heardMs <= this.#timeoutMs) pids.push(pid);
+    }
+    return pids;
+  }
+
+  /** Every peer ever met or looked for. */
+  pids(): number[] {
+    return [...this.#peers.keys()];
+  }
+
+  #peer(pid: number): Peer {
+    let peer = this.#peers.get(pid);
+    if (peer === undefined) {
+      peer = {
+        member: null,
+        heardMs: this.#nowMs,
+        mutualMs: this.#nowMs,
+        heartbeat: null,
+        refused: false,
+        departed: 0,
+      };
+      this.#peers.set(pid, peer);
+    }
+    return peer;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * May these replicas form a view, on which base, with which members and config? A pure function of the promises that a
+ * candidate has collected: the one predicate in which the policies differ. Keeps no state.
+ */
+import type { Attempt, Configured, FrameOf, Member, Policy, Position } from "../protocol/messages.ts";
+
+/** What one replica promised, and who it was. */
+export interface PromiseGiven {
+  readonly from: Member;
+  readonly message: FrameOf<"promised">;
+}
+
+export interface FormationInput {
+  readonly policy: Policy;
+  readonly self: Member;
+  /** The replicas of `--peers`: they found the cluster when no log holds a formed view. */
+  readonly founders: readonly Configured[];
+  /** S: those who promised, the candidate included; the damaged are left out here. */
+  readonly promises: readonly PromiseGiven[];
+  /** Whether the candidate may take this replica for dead, departed or damaged. */
+  readonly suspected: (pid: number) => boolean;
+  /** The recovery wait is over. */
+  readonly waited: boolean;
+  /** Entries a replica may lack and still be a member at once. */
+  readonly behindEntriesMax: number;
+}
+
+export interface Formation {
+  readonly members: readonly Member[];
+  readonly config: readonly Configured[];
+  readonly epoch: number;
+  readonly base: Position;
+  /** Who holds the base. */
+  readonly baseHolder: Member;
+  readonly awaiting: readonly string[];
+}
+
+export type Verdict =
+  | { readonly may: true; readonly formation: Formation }
+  /** `missing`: pids (or uuids of replicas outside the config) without which it may not form. */
+  | { readonly may: false; readonly why: string; readonly missing: readonly number[] };
+
+/** Order of two logs or views: by (view, index) under `quorum`, by (epoch, view, index) under `available`. */
+export function compareLogs(
+  policy: Policy,
+  a: { epoch: number; view: number; index: number },
+  b: { epoch: number; view: number; index: number },
+): number {
+  if (policy === "available" && a.epoch !== b.epoch) return a.epoch - b.epoch;
+  return a.view !== b.view ? a.view - b.view : a.index - b.index;
+}
+
+export function judge(input: FormationInput): Verdict {
+  const sound = input.promises.filter(({ message }) => !message.damaged);
+  const attempts = attemptsOf(sound);
+  const formed = attempts.filter((each) => each.formed);
+  const last = formed.reduce<Attempt | null>(
+    (greatest, each) => (greatest === null || compareLogs(input.policy, each, greatest) > 0 ? each : greatest),
+    null,
+  );
+  const basis = sound.reduce<PromiseGiven | null>(
+    (greatest, each) =>
+      greatest === null || compareLogs(input.policy, logOf(each), logOf(greatest)) > 0 ? each : greatest,
+    null,
+  );
+  if (basis === null) return { may: false, why: "no sound log has been found", missing: [] };
+  return last === null ? judgeFounding(input, sound, basis) : judgeNext(input, sound, basis, last, attempts);
+}
+
+/** No log holds a formed view: all founders together, never fewer. */
+function judgeFounding(input: FormationInput, sound: readonly PromiseGiven[], basis: PromiseGiven): Verdict {
+  const missing = input.founders.filter(({ pid }) => !sound.some(({ from }) => from.pid === pid)).map(({ pid }) => pid);
+  if (missing.length > 0) return { may: false, why: "to found the cluster", missing };
+  const members = sound
+    .filter(({ from }) => input.founders.some(({ pid }) => pid === from.pid))
+    .map(({ from }) => from);
+  return {
+    may: true,
+    formation: {
+      members: byPid(members),
+      config: withUuids(input.founders, members),
+      epoch: 1,
+      base: basis.message.last,
+      baseHolder: basis.from,
+      awaiting: [],
+    },
+  };
+}
+
+function judgeNext(
+  input: FormationInput,
+  sound: readonly PromiseGiven[],
+  basis: PromiseGiven,
+  last: Attempt,
+  attempts: readonly Attempt[],
+): Verdict {
+  const later = attempts.filter((each) => each.view > last.view);
+  const inherited = basis.message.attempts.at(-1) ?? last;
+  const carried = inherited.epoch > last.epoch ? inherited : last;
+  const inConfig = sound.filter(({ from }) => carried.config.some(({ pid }) => pid === from.pid));
+  const members = chooseMembers(input, inConfig, basis, carried.config);
+  const config = withUuids(carried.config, members);
+  const changed = config.some((each, i) => each.uuid !== carried.config[i]?.uuid);
+  const promisedUuids = new Set(sound.map(({ from }) => from.uuid));
+
+  const absent = uncovered(input, sound, [last, ...later]);
+  const closure = new Set([last, ...later].flatMap((each) => each.members.map(({ uuid }) => uuid)));
+  const open = [...closure].filter((uuid) => !promisedUuids.has(uuid));
+
+  if (input.policy === "quorum") {
+    const voters = sound.filter(({ from }) => isOf(last.config, from));
+    const votersIn = members.filter((member) => isOf(last.config, member));
+    const membersOfNew = members.filter((member) => isOf(config, member));
+    const enough =
+      2 * voters.length > last.config.length &&
+      2 * votersIn.length > last.config.length &&
+      2 * membersOfNew.length > config.length;
+    if (!enough) {
+      const missing = last.config.filter((each) => !voters.some(({ from }) => from.pid === each.pid));
+      return { may: false, why: "for a majority", missing: missing.map(({ pid }) => pid) };
+    }
+  } else {
+    if (absent.length > 0) return { may: false, why: "to promise", missing: absent };
+    const hot = sound.some((each) => isHot(each, last));
+    const known = sound.some(({ from }) => isOf(last.config, from));
+    if (!hot && open.length > 0 && !(input.waited && known)) {
+      return { may: false, why: "who may hold more", missing: pidsOf(open, [last, ...later]) };
+    }
+  }
+  const inherits = new Set(basis.message.attempts.at(-1)?.awaiting ?? []);
+  if (input.policy === "available" && !sound.some((each) => isHot(each, last))) {
+    for (const uuid of open) inherits.add(uuid);
+  }
+  for (const member of members) inherits.delete(member.uuid);
+  return {
+    may: true,
+    formation: {
+      members,
+      config,
+      epoch: carried.epoch + (changed ? 1 : 0),
+      base: basis.message.last,
+      baseHolder: basis.from,
+      awaiting: [...inherits],
+    },
+  };
+}
+
+/**
+ * M: the promisers of the config without those far behind. Who is hot is always in it (`available`); if it were no
+ * majority, the far-behind are in it too (`quorum`). The candidate leads, so it is always in it.
+ */
+function chooseMembers(
+  input: FormationInput,
+  promises: readonly PromiseGiven[],
+  basis: PromiseGiven,
+  config: readonly Configured[],
+): Member[] {
+  const near = promises.filter(
+    ({ from, message }) =>
+      from.pid === input.self.pid ||
+      from.pid === basis.from.pid ||
+      (input.policy === "available" && message.hot) ||
+      (!message.behind && basis.message.last.index - message.last.index <= input.behindEntriesMax),
+  );
+  const enough = input.policy === "available" || 2 * near.length > config.length;
+  return byPid((enough ? near : promises).map(({ from }) => from));
+}
+
+/** `available`: who is outside S, of the last config or a later attempt's, and not suspected. */
+function uncovered(input: FormationInput, sound: readonly PromiseGiven[], views: readonly Attempt[]): number[] {
+  const pids = new Set(views.flatMap((each) => each.config.map(({ pid }) => pid)));
+  return [...pids].filter((pid) => !sound.some(({ from }) => from.pid === pid) && !input.suspected(pid));
+}
+
+/** Was it, without interruption, in the last formed view, or in the one that this view followed at once? */
+function isHot({ from, message }: PromiseGiven, last: Attempt): boolean {
+  const own = message.attempts[0];
+  return message.hot && (own?.view === last.view || last.members.some((each) => isSame(each, from)));
+}
+
+function attemptsOf(promises: readonly PromiseGiven[]): Attempt[] {
+  const byView = new Map<number, Attempt>();
+  for (const { message } of promises) {
+    for (const each of message.attempts) {
+      const known = byView.get(each.view);
+      if (known === undefined || (each.formed && !known.formed)) byView.set(each.view, each);
+    }
+  }
+  return [...byView.values()];
+}
+
+function logOf({ message }: PromiseGiven): { epoch: number; view: number; index: number } {
+  return { epoch: message.epoch, view: message.last.view, index: message.last.index };
+}
+
+/** The same process: by pid, uuid and incarnation. */
+export const isSame = (a: Member, b: Member): boolean =>
+  a.pid === b.pid && a.uuid === b.uuid && a.incarnation === b.incarnation;
+
+const isOf = (config: readonly Configured[], { pid, uuid }: Member): boolean =>
+  config.some((each) => each.pid === pid && each.uuid === uuid);
+
+function withUuids(config: readonly Configured[], members: readonly Member[]): Configured[] {
+  return config.map((each) => ({ ...each, uuid: members.find(({ pid }) => pid === each.pid)?.uuid ?? each.uuid }));
+}
+
+function pidsOf(uuids: readonly string[], views: readonly Attempt[]): number[] {
+  const all = views.flatMap((each) => each.members);
+  return [...new Set(uuids.map((uuid) => all.find((member) => member.uuid === uuid)?.pid ?? 0))].sort((a, b) => a - b);
+}
+
+const byPid = (members: readonly Member[]): Member[] => [...members].sort((a, b) => a.pid - b.pid);

@@ -1,0 +1,144 @@
+/**
+ * What a replica does that finds a formed view without itself: it follows that view's log as a learner until the
+ * primary takes it in; and what the primary does to take it in. A lesser view is never followed on a heartbeat alone.
+ */
+import { formatView } from "../protocol/ids.ts";
+import type { FrameOf, Member } from "../protocol/messages.ts";
+import type { Core } from "./core.ts";
+import type { Heartbeat } from "./detector.ts";
+import { startFetch } from "./fetching.ts";
+import { compareLogs, isSame } from "./formation.ts";
+import { hearsPrimary, isAwaitingView } from "./suspicion.ts";
+import { abandon, behindEntriesMax } from "./view-change.ts";
+import { flush, resendPending } from "./writing.ts";
+
+type Standing = Pick<Heartbeat, "installed" | "formed" | "epoch" | "members">;
+
+/** A heartbeat tells of a formed view. If this replica is not in it: yield to it, probe it, or let it be. */
+export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void {
+  const { following } = core;
+  if (!heard.formed || heard.installed === 0 || heard.members.some((member) => isSame(member, core.self))) return;
+  if (following !== null && following.view === heard.installed) {
+    following.heardMs = core.nowMs;
+    return;
+  }
+  const busy = isBusy(core);
+  if (busy && core.promised > heard.installed) return;
+  if (compareToOwn(core, heard) >= 0) follow(core, from.pid, heard);
+  // Under `quorum` no view goes on beside a greater log, so there is nothing to ask.
+  else if (core.options.policy === "available" && isAdrift(core)) probe(core, from.pid);
+}
+
+/** A view is being made, by this replica or by one that it gave its promise. */
+function isBusy(core: Core): boolean {
+  const { candidacy } = core;
+  return isAwaitingView(core) || (candidacy !== null && candidacy.stage !== "asking" && candidacy.obstacle === "");
+}
+
+/** In no view that goes on, and none in the making. */
+const isAdrift = (core: Core): boolean => core.following === null && !hearsPrimary(core) && !isBusy(core);
+
+/** The view heard of, against the greatest one this replica hears or, where it hears none, against its log. */
+function compareToOwn(core: Core, heard: Standing): number {
+  const { installed, following, log, options } = core;
+  const theirs = { epoch: heard.epoch, view: heard.installed, index: 0 };
+  const own =
+    installed !== null && hearsPrimary(core)
+      ? { epoch: installed.entry.epoch, view: installed.view, index: 0 }
+      : following !== null
+        ? { epoch: following.epoch, view: following.view, index: 0 }
+        : { epoch: core.epoch, view: log.lastView, index: 0 };
+  return compareLogs(options.policy, theirs, own);
+}
+
+function follow(core: Core, via: number, heard: Standing): void {
+  abandon(core, `view ${formatView(heard.installed)} has formed`, 0);
+  if (core.hot || core.installed !== null) core.unformedSinceMs = core.nowMs;
+  core.installed = null;
+  core.hot = false;
+  core.reasonSinceMs = null;
+  core.following = { view: heard.installed, epoch: heard.epoch, members: heard.members, heardMs: core.nowMs };
+  if (heard.installed > core.promised) core.promise(heard.installed, () => {});
+  core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via}`);
+  learnFrom(core, via);
+  resendPending(core);
+}
+
+function learnFrom(core: Core, pid: number): void {
+  startFetch(core, pid, null, () => flush(core));
+}
+
+/** Keeps learning from a member that can be reached; forgets a view of which nobody is heard any more. */
+export function tickLearning(core: Core): void {
+  const { following, fetch } = core;
+  if (following === null) return;
+  const reachable = following.members.filter((member) => !core.detector.suspectsMember(member));
+  if (reachable.length === 0 || core.nowMs - following.heardMs > core.options.timeoutMs) {
+    core.say("info", `lost sight of view ${formatView(following.view)}`);
+    core.following = null;
+    core.fetch = null;
+    core.unformedSinceMs = core.nowMs;
+    return;
+  }
+  if (fetch === null || !reachable.some(({ pid }) => pid === fetch.from)) learnFrom(core, reachable[0]?.pid ?? 0);
+}
+
+// ---- probes: a late heartbeat may speak of a view long gone
+
+function probe(core: Core, pid: number): void {
+  if (core.probe !== null && core.nowMs - core.probe.sentMs < core.options.heartbeatMs) return;
+  core.probe = { pid, nonce: core.random.below(2 ** 32), sentMs: core.nowMs };
+  core.send(pid, { type: "probe", nonce: core.probe.nonce });
+}
+
+export function onProbe(core: Core, from: Member, message: FrameOf<"probe">): void {
+  const { installed, log } = core;
+  core.send(from.pid, {
+    type: "probeReply",
+    nonce: message.nonce,
+    installed: installed?.view ?? 0,
+    formed: core.serving && hearsPrimary(core),
+    hot: core.hot,
+    epoch: installed?.entry.epoch ?? 0,
+    lastIndex: log.lastIndex,
+    lastView: log.lastView,
+    members: installed?.entry.members ?? [],
+  });
+}
+
+export function onProbeReply(core: Core, from: Member, message: FrameOf<"probeReply">): void {
+  if (core.probe?.pid !== from.pid || core.probe.nonce !== message.nonce) return;
+  core.probe = null;
+  if (!message.formed || !message.hot || !isAdrift(core)) return;
+  if (message.members.some((member) => isSame(member, core.self))) return;
+  follow(core, from.pid, message);
+}
+
+// ---- the primary
+
+/** A learner of the config that has caught up and is heard both ways, if there is one to be taken in now. */
+export function admissible(core: Core): number | null {
+  const { installed } = core;
+  if (installed === null) return null;
+  for (const { pid } of installed.entry.config) {
+    const heartbeat = core.detector.fresh(pid);
+    const member = core.detector.member(pid);
+    if (heartbeat === null || member === null || !heartbeat.hears.includes(core.self.pid)) continue;
+    if (installed.entry.members.some((each) => isSame(each, member))) continue;
+    const near =
+      heartbeat.lastView === installed.view && heartbeat.durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
+    if (heartbeat.role !== "learner" || !near) continue;
+    const admission = core.admissions.get(pid) ?? { atMs: -Infinity, waitMs: 0 };
+    if (core.nowMs - admission.atMs < admission.waitMs) continue;
+    return pid;
+  }
+  return null;
+}
+
+/** Notes an admission: one that keeps flapping waits longer each time, up to half a minute. */
+export function noteAdmission(core: Core, pid: number): void {
+  const last = core.admissions.get(pid);
+  const flapping = last !== undefined && core.nowMs - last.atMs < 60_000;
+  const waitMs = flapping ? Math.min(30_000, Math.max(1_000, last.waitMs * 2)) : 0;
+  core.admissions.set(pid, { atMs: core.nowMs, waitMs });
+}

@@ -1,0 +1,265 @@
+/**
+ * The logical log in memory: for every entry its chain, for every view where it begins, and the newest records whole.
+ * Owned by the core. Older records are read through the `LogReader`. It does no I/O of its own.
+ *
+ * Shape of every log (asserted): the first entry of a view is its VIEW, the second, if any, its ACT, the rest are OPs.
+ */
+import { assert } from "../base/assert.ts";
+import { decodeEntry } from "../protocol/codec.ts";
+import type { ViewEntry } from "../protocol/entries.ts";
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { Attempt, Position, ViewStart } from "../protocol/messages.ts";
+import { chainHolds, decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+
+/** Whole records kept in memory for sending, in bytes; what is older is read from disk. */
+const recentBytesMax = 8 * 1024 * 1024;
+
+const origin: Position = { index: 0, view: 0, chain: 0n };
+
+interface ViewInLog extends ViewStart {
+  /** Decoded when first asked for. */
+  entry: ViewEntry | null;
+}
+
+export class ReplicatedLog {
+  #chains: BigUint64Array;
+  #lastIndex: number;
+  #views: ViewInLog[] = [];
+  /** Records of entries `#recentFirst`…`#lastIndex`. */
+  #recent: Uint8Array[] = [];
+  #recentFirst: number;
+  #recentBytes = 0;
+  readonly #reader: LogReader;
+
+  constructor(recovered: RecoveredLog, reader: LogReader) {
+    const length = recovered.views.length;
+    this.#reader = reader;
+    this.#lastIndex = length;
+    this.#recentFirst = length + 1;
+    this.#chains = new BigUint64Array(Math.max(1024, length * 2));
+    this.#chains.set(recovered.chains);
+    let last = 0;
+    for (let i = 0; i < length; i++) {
+      const view = recovered.views[i] ?? 0;
+      if (view === last) continue;
+      assert(view > last, "views never decrease along a log");
+      this.#views.push({ view, firstIndex: i + 1, entry: null });
+      last = view;
+    }
+  }
+
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+
+  get lastView(): number {
+    return this.#views.at(-1)?.view ?? 0;
+  }
+
+  get last(): Position {
+    return this.position(this.#lastIndex);
+  }
+
+  /** The view of entry `index`; 0 for index 0. */
+  viewAt(index: number): number {
+    assert(index >= 0 && index <= this.#lastIndex, "only entries of the log are asked for");
+    return this.#viewOf(index)?.view ?? 0;
+  }
+
+  chainAt(index: number): bigint {
+    assert(index >= 0 && index <= this.#lastIndex, "only entries of the log are asked for");
+    return index === 0 ? 0n : (this.#chains[index - 1] ?? 0n);
+  }
+
+  position(index: number): Position {
+    return index === 0 ? origin : { index, view: this.viewAt(index), chain: this.chainAt(index) };
+  }
+
+  /** Whether this very entry, and so the whole prefix up to it, is in the log. */
+  holds(position: Position): boolean {
+    return position.index <= this.#lastIndex && this.chainAt(position.index) === position.chain;
+  }
+
+  /**
+   * Takes entries that follow `previous`, which the log must hold. What is already held is skipped; a different entry
+   * at an index of the log supersedes it and all after it, if `supersede` is "allowed". Returns the records that are
+   * new, and the last index that survived (below the old last index when something was superseded).
+   */
+  extend(
+    previous: Position,
+    records: readonly LogRecord[],
+    supersede: "allowed" | "forbidden",
+  ): { added: Uint8Array[]; keptIndex: number } {
+    assert(this.holds(previous), "records are only added after an entry that the log holds");
+    const added: Uint8Array[] = [];
+    let keptIndex = this.#lastIndex;
+    let index = previous.index;
+    for (const record of records) {
+      index++;
+      assert(record.index === index, "records of a batch are contiguous");
+      if (index <= this.#lastIndex && this.chainAt(index) === record.chain) continue;
+      if (index <= this.#lastIndex) {
+        assert(supersede === "allowed", "within a view no entry is replaced by another");
+        this.#cut(index - 1);
+        keptIndex = index - 1;
+      }
+      assert(chainHolds(record, this.chainAt(index - 1)), "an entry's chain follows from the one before it");
+      this.append(record);
+      added.push(record.bytes);
+    }
+    return { added, keptIndex };
+  }
+
+  /** Appends one record made or verified by the caller. */
+  append(record: LogRecord): void {
+    const index = this.#lastIndex + 1;
+    assert(record.index === index, "an entry is appended at the end");
+    assert(record.view >= this.lastView, "views never decrease along a log");
+    if (record.view > this.lastView) {
+      assert(record.kind === recordKind.view, "a view begins with its VIEW entry");
+      this.#views.push({ view: record.view, firstIndex: index, entry: null });
+    } else {
+      const second = index === (this.#views.at(-1)?.firstIndex ?? 0) + 1;
+      assert((record.kind === recordKind.act) === second, "a view's second entry is its ACT, and only that");
+    }
+    if (index > this.#chains.length) {
+      const grown = new BigUint64Array(this.#chains.length * 2);
+      grown.set(this.#chains);
+      this.#chains = grown;
+    }
+    this.#chains[index - 1] = record.chain;
+    this.#lastIndex = index;
+    this.#recent.push(record.bytes);
+    this.#recentBytes += record.bytes.length;
+  }
+
+  /** Drops all after `index` from the logical log so that something else may be appended there. */
+  supersedeAfter(index: number): void {
+    if (index < this.#lastIndex) this.#cut(index);
+  }
+
+  /** Whole records from `fromIndex` on, at least one, at most about `maxBytes`. */
+  read(fromIndex: number, maxBytes: number): Uint8Array[] {
+    if (fromIndex > this.#lastIndex) return [];
+    if (fromIndex < this.#recentFirst) {
+      const records = this.#reader.read(fromIndex, maxBytes);
+      assert(records.length > 0, "what is in the log can be read");
+      return records.slice(0, this.#recentFirst - fromIndex);
+    }
+    const records: Uint8Array[] = [];
+    let length = 0;
+    for (let i = fromIndex - this.#recentFirst; i < this.#recent.length; i++) {
+      const record = this.#recent[i] as Uint8Array;
+      if (records.length > 0 && length + record.length > maxBytes) break;
+      records.push(record);
+      length += record.length;
+    }
+    return records;
+  }
+
+  /** Forgets old records beyond the memory limit. Called between steps: what a step appended, it can still read. */
+  trim(): void {
+    if (this.#recentBytes <= recentBytesMax) return;
+    let drop = 0;
+    while (this.#recentBytes > recentBytesMax / 2 && drop < this.#recent.length) {
+      this.#recentBytes -= (this.#recent[drop] as Uint8Array).length;
+      drop++;
+    }
+    this.#recent.splice(0, drop);
+    this.#recentFirst += drop;
+  }
+
+  /** Where each view of the log begins, oldest first: the newest `max` of those that begin at or before `index`. */
+  viewTable(index: number, max: number): ViewStart[] {
+    const table: ViewStart[] = [];
+    for (let i = this.#views.length - 1; i >= 0 && table.length < max; i--) {
+      const { view, firstIndex } = this.#views[i] as ViewInLog;
+      if (firstIndex <= index) table.push({ view, firstIndex });
+    }
+    return table.reverse();
+  }
+
+  /**
+   * The last index at which this log and another, known by its view table and last index, can be the same: two
+   * entries of one view at one index are the same entry (a view has one primary). At most `below`.
+   */
+  commonIndex(views: readonly ViewStart[], otherLastIndex: number, below: number): number {
+    for (let i = this.#views.length - 1; i >= 0; i--) {
+      const mine = this.#views[i] as ViewInLog;
+      const at = views.findIndex((other) => other.view === mine.view && other.firstIndex === mine.firstIndex);
+      if (at < 0) continue;
+      const myEnd = (this.#views[i + 1]?.firstIndex ?? this.#lastIndex + 1) - 1;
+      const otherEnd = (views[at + 1]?.firstIndex ?? otherLastIndex + 1) - 1;
+      const common = Math.min(myEnd, otherEnd, below);
+      if (common >= mine.firstIndex) return common;
+    }
+    return 0;
+  }
+
+  /** The VIEW entries from the last formed view of this log on, that one included, oldest first. */
+  attempts(): Attempt[] {
+    const attempts: Attempt[] = [];
+    for (let i = this.#views.length - 1; i >= 0; i--) {
+      const attempt = this.#attempt(i);
+      attempts.push(attempt);
+      if (attempt.formed) break;
+    }
+    return attempts.reverse();
+  }
+
+  /** The last VIEW entry whose ACT is in the log. */
+  lastFormed(): Attempt | null {
+    const first = this.attempts()[0];
+    return first?.formed === true ? first : null;
+  }
+
+  /** The index of the ACT of `view`, or where it would stand. */
+  actIndexOf(view: number): number {
+    const found = this.#views.findLast((each) => each.view === view);
+    assert(found !== undefined, "the view is in the log");
+    return found.firstIndex + 1;
+  }
+
+  #attempt(i: number): Attempt {
+    const view = this.#views[i] as ViewInLog;
+    if (view.entry === null) {
+      const bytes = this.read(view.firstIndex, 1)[0] as Uint8Array;
+      const record = decodeRecord(bytes, 0);
+      assert(typeof record !== "string" && record.kind === recordKind.view, "a view begins with its VIEW entry");
+      const entry = decodeEntry(record.kind, record.payload);
+      assert(entry.type === "view" && entry.view === view.view, "a VIEW entry names its own view");
+      view.entry = entry;
+    }
+    const { epoch, members, config, awaiting } = view.entry;
+    const end = (this.#views[i + 1]?.firstIndex ?? this.#lastIndex + 1) - 1;
+    return {
+      view: view.view,
+      index: view.firstIndex,
+      epoch,
+      members,
+      config,
+      awaiting,
+      formed: end > view.firstIndex,
+    };
+  }
+
+  #viewOf(index: number): ViewInLog | undefined {
+    let low = 0;
+    let high = this.#views.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#views[middle] as ViewInLog).firstIndex <= index) low = middle + 1;
+      else high = middle;
+    }
+    return this.#views[low - 1];
+  }
+
+  #cut(index: number): void {
+    this.#lastIndex = index;
+    while ((this.#views.at(-1)?.firstIndex ?? 0) > index) this.#views.pop();
+    while (this.#recent.length > 0 && this.#recentFirst + this.#recent.length - 1 > index) {
+      this.#recentBytes -= (this.#recent.pop() as Uint8Array).length;
+    }
+    if (this.#recent.length === 0) this.#recentFirst = index + 1;
+  }
+}

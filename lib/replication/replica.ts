@@ -1,0 +1,360 @@
+/**
+ * The replicated log as a state machine: `step(event)` returns effects. Pure: no clock, randomness, file or socket; the
+ * same events give the same effects. Here events are dispatched and heartbeats sent; the sub-protocols are in
+ * `writing`, `view-change`, `fetching`, `learning`, the predicates in `suspicion` and `formation`.
+ */
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import { decodeEntry } from "../protocol/codec.ts";
+import type { OpEntry } from "../protocol/entries.ts";
+import { viewPid } from "../protocol/ids.ts";
+import type { FrameOf, Member, ReplicaMessage } from "../protocol/messages.ts";
+import { decodeRecord, recordKind } from "../protocol/record.ts";
+import { Core } from "./core.ts";
+import type { Effect, Event, ReplicaOptions, Standing } from "./events.ts";
+import { onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
+import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
+import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
+import {
+  knowsLaterConfig,
+  onAsk,
+  onAskReply,
+  onJoin,
+  onJoinRefused,
+  onNewView,
+  onPromised,
+  onViewOk,
+  startCandidacy,
+  tickCandidacy,
+} from "./view-change.ts";
+import {
+  accept,
+  flush,
+  onAppend,
+  onAppendOk,
+  onCommit,
+  onDurable,
+  onForward,
+  resendPending,
+  tickWriting,
+} from "./writing.ts";
+
+export class Replica {
+  readonly #core: Core;
+  #heartbeatMs = -Infinity;
+  #announced = "";
+  #standing: Standing;
+  /** Orphans are looked for once after each time this replica came into a formed view. */
+  #orphansSoughtIn = 0;
+
+  constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
+    this.#core = new Core(options, recovered, appliedIndex, reader);
+    this.#standing = this.#stand();
+  }
+
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** Client connections here, told to the others in heartbeats. */
+  setConnections(count: number): void {
+    this.#core.connections = count;
+  }
+
+  /** One event in, what is to be done about it out, to be run in order. */
+  step(event: Event): Effect[] {
+    const core = this.#core;
+    core.log.trim();
+    this.#dispatch(event);
+    core.deliver();
+    if (core.delivered >= core.commit) flush(core);
+    this.#announce();
+    const { effects } = core;
+    core.effects = [];
+    return effects;
+  }
+
+  #dispatch(event: Event): void {
+    const core = this.#core;
+    switch (event.type) {
+      case "tick":
+        this.#tick(event.nowMs, event.wallMs);
+        return;
+      case "received":
+        if (core.detector.heard(event.from)) this.#receive(event.from, event.message);
+        return;
+      case "connected":
+        if (!core.detector.heard(event.peer)) return;
+        this.#sendHeartbeat([event.peer.pid]);
+        if (core.pending.size > 0 && !core.isServingPrimary) resendPending(core);
+        return;
+      case "disconnected":
+        core.detector.disconnected(event.pid, event.refused);
+        this.#consider();
+        return;
+      case "persisted":
+        core.persisted(event.sequence);
+        onDurable(core);
+        return;
+      case "propose":
+        accept(core, event.ops);
+        return;
+      case "continue":
+        return;
+      case "stop":
+        core.stopping = true;
+        for (const pid of core.peerPids()) core.send(pid, { type: "goodbye", reason: "stopping" });
+        return;
+    }
+  }
+
+  #tick(nowMs: number, wallMs: number): void {
+    const core = this.#core;
+    const gapMs = core.started ? nowMs - core.nowMs : Infinity;
+    core.nowMs = nowMs;
+    core.wallMs = wallMs;
+    core.detector.tick(nowMs, gapMs > core.options.timeoutMs / 2);
+    if (!core.started) {
+      core.started = true;
+      core.unformedSinceMs = nowMs;
+      for (const pid of core.peerPids()) core.detector.suspects(pid);
+    } else if (gapMs > core.options.timeoutMs / 2) {
+      this.#afterPause(gapMs);
+    }
+    tickFetching(core);
+    tickLearning(core);
+    tickWriting(core);
+    tickCandidacy(core);
+    this.#consider();
+    this.#proposeOrphans();
+    if (nowMs - this.#heartbeatMs >= core.options.heartbeatMs) {
+      this.#heartbeatMs = nowMs;
+      this.#sendHeartbeat(core.peerPids());
+    }
+  }
+
+  /** This process stood still: what it has not heard says nothing, and after a timeout others may have gone on. */
+  #afterPause(gapMs: number): void {
+    const core = this.#core;
+    if (core.installed !== null) {
+      core.installed.primaryHeardMs = core.nowMs;
+      core.installed.progressMs = core.nowMs;
+      for (const progress of core.installed.progress.values()) progress.progressMs = core.nowMs;
+    }
+    if (core.following !== null) core.following.heardMs = core.nowMs;
+    if (gapMs > core.options.timeoutMs && core.hot) {
+      core.hot = false;
+      core.unformedSinceMs = core.nowMs;
+    }
+  }
+
+  /** Starts a view when there is a reason and it is this replica's turn. */
+  #consider(): void {
+    const core = this.#core;
+    if (!core.started || core.stopping || core.candidacy !== null || core.damaged) return;
+    const newcomer = core.isServingPrimary ? admissible(core) : null;
+    const reason = reasonToStart(core, newcomer);
+    if (reason === null) {
+      core.reasonSinceMs = null;
+      return;
+    }
+    core.reasonSinceMs ??= core.nowMs;
+    if (core.nowMs < core.retryMs) return;
+    const leads = core.installed?.isPrimary === true && core.installed.view === core.promised;
+    if (!leads && core.nowMs - core.reasonSinceMs < rankDelayMs(core)) return;
+    if (newcomer !== null) noteAdmission(core, newcomer);
+    core.say("info", `starting a view: ${reason}`);
+    startCandidacy(core, reason, !leads);
+  }
+
+  #receive(from: Member, message: ReplicaMessage): void {
+    const core = this.#core;
+    switch (message.type) {
+      case "heartbeat":
+        this.#onHeartbeat(from, message);
+        return;
+      case "ask":
+        onAsk(core, from, message, hearsView(core), knowsLaterConfig(core, from, message));
+        return;
+      case "askReply":
+        onAskReply(core, from, message);
+        return;
+      case "join":
+        onJoin(core, from, message, knowsLaterConfig(core, from, message));
+        return;
+      case "promised":
+        onPromised(core, from, message);
+        return;
+      case "joinRefused":
+        onJoinRefused(core, from, message);
+        return;
+      case "newView":
+        onNewView(core, from, message);
+        return;
+      case "viewOk":
+        onViewOk(core, from, message);
+        return;
+      case "append":
+        onAppend(core, from, message);
+        return;
+      case "appendOk":
+        onAppendOk(core, from, message);
+        return;
+      case "commit":
+        onCommit(core, from, message);
+        return;
+      case "fetch":
+        onFetch(core, from, message);
+        return;
+      case "entries":
+        onEntries(core, from, message);
+        return;
+      case "diverged":
+        onDiverged(core, from, message);
+        return;
+      case "forward":
+        onForward(core, from, message);
+        return;
+      case "probe":
+        onProbe(core, from, message);
+        return;
+      case "probeReply":
+        onProbeReply(core, from, message);
+        return;
+      case "leave":
+      case "goodbye":
+        core.detector.departed(from);
+        this.#consider();
+        return;
+    }
+  }
+
+  #onHeartbeat(from: Member, heartbeat: FrameOf<"heartbeat">): void {
+    const core = this.#core;
+    const { installed } = core;
+    core.detector.heartbeat(from, heartbeat);
+    core.saw(Math.max(heartbeat.promised, heartbeat.installed));
+    if (installed !== null && !installed.isPrimary && from.pid === installed.primary.pid) {
+      if (heartbeat.installed === installed.view && from.incarnation === installed.primary.incarnation) {
+        installed.primaryHeardMs = core.nowMs;
+        installed.primaryStuck = heartbeat.stuck;
+      }
+    }
+    if (from.pid === core.promisedTo && heartbeat.promised === core.promised && heartbeat.role === "candidate") {
+      core.promisedHeardMs = core.nowMs;
+    }
+    onHeardOfView(core, from, heartbeat);
+    this.#consider();
+  }
+
+  #sendHeartbeat(pids: readonly number[]): void {
+    const core = this.#core;
+    const { installed } = core;
+    const message: FrameOf<"heartbeat"> = {
+      type: "heartbeat",
+      role: this.#role(),
+      installed: installed?.view ?? 0,
+      formed: core.serving,
+      promised: core.promised,
+      epoch: installed?.entry.epoch ?? core.epoch,
+      lastActView: core.log.lastFormed()?.view ?? 0,
+      lastIndex: core.log.lastIndex,
+      lastView: core.log.lastView,
+      commit: core.commit,
+      durableIndex: core.durableIndex,
+      hears: core.detector.hears(),
+      stuck: isStuck(core),
+      members: installed === null ? [] : [...installed.entry.members],
+      connections: core.connections,
+    };
+    for (const pid of pids) core.send(pid, message);
+  }
+
+  /**
+   * Merge: what this replica's disk holds beside the lineage is proposed again like a client's ops, under the old ids,
+   * once it is in a formed view and has applied what that view holds. Only `available` can have acknowledged it.
+   */
+  #proposeOrphans(): void {
+    const core = this.#core;
+    if (core.options.policy !== "available" || !core.serving || core.delivered < core.commit) return;
+    const view = core.installed?.view ?? 0;
+    if (this.#orphansSoughtIn === view) return;
+    this.#orphansSoughtIn = view;
+    const ops: OpEntry[] = [];
+    for (const bytes of core.reader.orphans()) {
+      const record = decodeRecord(bytes, 0);
+      if (typeof record === "string" || record.kind !== recordKind.op) continue;
+      const op = decodeEntry(record.kind, record.payload);
+      if (op.type === "op") ops.push(op);
+    }
+    if (ops.length === 0) return;
+    core.say("warn", `merging ${ops.length} op${ops.length === 1 ? "" : "s"} of a fork into the lineage`);
+    accept(core, ops);
+  }
+
+  #role(): Standing["role"] {
+    const { installed, promised, following } = this.#core;
+    if (following !== null) return "learner";
+    if (installed === null || installed.view !== promised) return "candidate";
+    return installed.isPrimary ? "primary" : "backup";
+  }
+
+  #stand(): Standing {
+    const core = this.#core;
+    const { installed, following } = core;
+    const view = installed?.view ?? following?.view ?? 0;
+    const members = installed?.entry.members ?? following?.members ?? [];
+    const awaiting = installed?.entry.awaiting ?? [];
+    return {
+      role: this.#role(),
+      ready: installed?.formed === true,
+      view,
+      primary: viewPid(view),
+      provisional: awaiting.length > 0,
+      copies: members.length,
+      members,
+      config: core.config,
+      awaiting,
+      waitingFor: installed?.formed === true ? "" : this.#waitingFor(),
+      commit: core.commit,
+      lastIndex: core.log.lastIndex,
+    };
+  }
+
+  #waitingFor(): string {
+    const core = this.#core;
+    if (core.following !== null) return `learning the log from replica ${core.fetch?.from ?? "?"}`;
+    if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
+    if (core.candidacy !== null && core.candidacy.obstacle !== "") return core.candidacy.obstacle;
+    const silent = core.peerPids().filter((pid) => !core.detector.alive(pid));
+    const founding = core.log.lastIndex === 0 ? " to found the cluster" : "";
+    if (silent.length > 0)
+      return `waiting for replica${silent.length === 1 ? "" : "s"} ${silent.join(", ")}${founding}`;
+    return "a view is being formed";
+  }
+
+  /** Tells the driver when anything but the ends of the log has changed. */
+  #announce(): void {
+    const core = this.#core;
+    const key = [
+      this.#role(),
+      core.installed?.view ?? 0,
+      core.installed?.formed ?? false,
+      core.following?.view ?? 0,
+      core.fetch?.from ?? 0,
+      core.candidacy?.obstacle ?? "",
+      core.installed?.formed === true
+        ? ""
+        : core
+            .peerPids()
+            .filter((pid) => core.detector.alive(pid))
+            .join(","),
+    ].join(" ");
+    if (key === this.#announced) {
+      this.#standing = { ...this.#standing, commit: core.commit, lastIndex: core.log.lastIndex };
+      return;
+    }
+    this.#announced = key;
+    this.#standing = this.#stand();
+    core.effects.push({ type: "standing", standing: this.#standing });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * When to start a view: who is missed, who leads, whose turn it is. Never whether a view may form.
+ */
+import { viewPid } from "../protocol/ids.ts";
+import type { Core } from "./core.ts";
+import { stalled } from "./view-change.ts";
+
+/**
+ * To hear the primary: heartbeats (or writes) of the installed view from the process that leads it, while promised ==
+ * installed, and not marked `stuck`. A primary hears itself.
+ */
+export function hearsPrimary(core: Core): boolean {
+  const { installed } = core;
+  if (installed === null || installed.view !== core.promised) return false;
+  if (installed.isPrimary) return !isStuck(core);
+  if (installed.primaryStuck || core.detector.suspectsMember(installed.primary)) return false;
+  return core.nowMs - installed.primaryHeardMs <= core.options.timeoutMs;
+}
+
+/** The primary has for one timeout neither committed nor formed what was outstanding. */
+export function isStuck(core: Core): boolean {
+  const { installed } = core;
+  return installed?.isPrimary === true && core.nowMs - installed.progressMs > core.options.timeoutMs;
+}
+
+/** What an ASK is answered by: a view that goes on, that is being made, or that is followed. */
+export function hearsView(core: Core): boolean {
+  if (hearsPrimary(core)) return true;
+  if (core.following !== null && core.nowMs - core.following.heardMs <= core.options.timeoutMs) return true;
+  return isAwaitingView(core);
+}
+
+/** A view was promised to somebody who is still at it. */
+export function isAwaitingView(core: Core): boolean {
+  if (core.installed?.view === core.promised || core.promisedTo === core.self.pid || core.promisedTo === 0)
+    return false;
+  if (viewPid(core.promised) !== core.promisedTo || core.detector.suspects(core.promisedTo)) return false;
+  const { timeoutMs, recoveryWaitMs, policy } = core.options;
+  const patienceMs = policy === "quorum" ? 3 * timeoutMs : recoveryWaitMs + 3 * timeoutMs;
+  return core.nowMs - core.promisedHeardMs <= timeoutMs && core.nowMs - core.promisedMs <= patienceMs;
+}
+
+/** Why a view should be started now by whoever's turn it is; null when there is no reason. */
+export function reasonToStart(core: Core, admissible: number | null): string | null {
+  const { installed } = core;
+  if (installed !== null && installed.view === core.promised && installed.isPrimary) {
+    const lost = installed.entry.members.find(
+      (member) => core.detector.suspectsMember(member) || stalled(core, member.pid),
+    );
+    if (lost !== undefined) return `replica ${lost.pid} is lost`;
+    if (!installed.formed) return isStuck(core) ? "the view does not form" : null;
+    return admissible === null ? null : `replica ${admissible} has caught up`;
+  }
+  if (installed !== null && installed.view === core.promised) {
+    return hearsPrimary(core) ? null : `primary ${installed.primary.pid} is lost`;
+  }
+  if (core.following !== null || isAwaitingView(core)) return null;
+  return mayStartCold(core) ? "no view is formed" : null;
+}
+
+/**
+ * Without a view: everyone must have been heard or be suspected first. A log without any formed view starts nothing but
+ * the founding, which needs all, none of which knows a formed view.
+ */
+function mayStartCold(core: Core): boolean {
+  const others = core.peerPids();
+  const { detector } = core;
+  if (others.some((pid) => !detector.alive(pid) && !detector.suspects(pid))) return false;
+  // Met, but its first heartbeat is still to come: it may tell of a view that goes on.
+  if (others.some((pid) => detector.alive(pid) && detector.fresh(pid) === null)) return false;
+  if (core.log.lastFormed() !== null) return true;
+  return others.every((pid) => detector.fresh(pid)?.lastActView === 0);
+}
+
+/** How long to wait after a reason arose, so that the lowest live pid goes first. */
+export function rankDelayMs(core: Core): number {
+  const lower = core.peerPids().filter((pid) => pid < core.self.pid && core.detector.alive(pid)).length;
+  return lower * 2 * core.options.heartbeatMs;
+}

@@ -1,0 +1,370 @@
+/**
+ * How a view is started, promised, installed and formed: ASK, JOIN, PROMISED, NEWVIEW, VIEW_OK, ACT. When to start one
+ * is `suspicion.ts`'s, whether one may form `formation.ts`'s business.
+ * (Viewstamped Replication Revisited §4.2, with a member list as in Oki & Liskov 1988 §4 and an attempt told from a
+ * formed view as in Yeger-Lotem, Keidar, Dolev 1997.)
+ */
+import { assert } from "../base/assert.ts";
+import { encodeEntry, decodeEntry } from "../protocol/codec.ts";
+import type { ViewEntry } from "../protocol/entries.ts";
+import { formatView, makeView, viewCount, viewPid } from "../protocol/ids.ts";
+import type { FrameOf, Member } from "../protocol/messages.ts";
+import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { Candidacy, Core, Progress } from "./core.ts";
+import { startFetch } from "./fetching.ts";
+import { compareLogs, isSame, judge, type Formation } from "./formation.ts";
+import { appendAndSend } from "./writing.ts";
+
+/** Entries that a member may lack when it is taken into a view: the view waits while it fetches them. */
+export const behindEntriesMax = 2_000;
+
+// ---- the candidate
+
+/** Begins an own attempt. A primary that only changes its members need not ask: it hears itself. */
+export function startCandidacy(core: Core, why: string, asks: boolean): void {
+  core.candidacy = {
+    stage: "asking",
+    why,
+    nonce: core.random.below(2 ** 32),
+    view: 0,
+    startedMs: core.nowMs,
+    sentMs: -Infinity,
+    go: new Set(),
+    promises: new Map(),
+    members: [],
+    newView: null,
+    okay: new Set(),
+    obstacle: "",
+  };
+  if (asks) tickCandidacy(core);
+  else startJoining(core, core.candidacy);
+}
+
+export function abandon(core: Core, why: string, retryAfterMs: number): void {
+  if (core.candidacy === null) return;
+  core.say("debug", `gave up an attempt (${core.candidacy.why}): ${why}`);
+  if (core.candidacy.stage === "fetching") core.fetch = null;
+  core.candidacy = null;
+  core.retryMs = core.nowMs + retryAfterMs + core.random.below(core.options.heartbeatMs);
+}
+
+/** Sends again what was not answered; gives up what takes too long. */
+export function tickCandidacy(core: Core): void {
+  const { candidacy } = core;
+  if (candidacy === null) return;
+  const resend = core.nowMs - candidacy.sentMs >= core.options.heartbeatMs;
+  if (resend) candidacy.sentMs = core.nowMs;
+  const tookMs = core.nowMs - candidacy.startedMs;
+  switch (candidacy.stage) {
+    case "asking": {
+      const { nonce } = candidacy;
+      const lastActView = core.log.lastFormed()?.view ?? 0;
+      const silent = electorate(core).filter((pid) => !candidacy.go.has(pid) && !core.detector.suspects(pid));
+      if (silent.length === 0) startJoining(core, candidacy);
+      else if (tookMs > 2 * core.options.timeoutMs) abandon(core, `no answer from ${silent.join(", ")}`, 0);
+      else if (resend) for (const pid of silent) core.send(pid, { type: "ask", nonce, epoch: core.epoch, lastActView });
+      return;
+    }
+    case "joining": {
+      if (resend) sendJoins(core, candidacy);
+      consider(core, candidacy);
+      return;
+    }
+    case "fetching":
+    case "installing": {
+      const gone = candidacy.members.find((member) => core.detector.suspectsMember(member));
+      if (gone !== undefined) abandon(core, `replica ${gone.pid} was lost meanwhile`, 0);
+      else if (candidacy.stage === "fetching") return;
+      else if (tookMs > 30 * core.options.timeoutMs) abandon(core, "a member did not install the view", 0);
+      else if (resend) sendNewView(core, candidacy);
+      return;
+    }
+  }
+}
+
+/** Everyone whose answer counts: the config as far as it is known, founders where there is none. */
+function electorate(core: Core): number[] {
+  const attempts = core.log.attempts();
+  const configs = attempts.length > 0 ? attempts.flatMap((each) => each.config) : core.options.peers;
+  const pids = new Set(configs.map(({ pid }) => pid));
+  pids.delete(core.self.pid);
+  return [...pids];
+}
+
+export function onAskReply(core: Core, from: Member, message: FrameOf<"askReply">): void {
+  core.saw(message.maxSeen);
+  const { candidacy } = core;
+  if (candidacy?.stage !== "asking" || candidacy.nonce !== message.nonce) return;
+  if (message.verdict !== "go") {
+    abandon(core, `replica ${from.pid}: ${message.verdict}`, core.options.timeoutMs / 2);
+    return;
+  }
+  candidacy.go.add(from.pid);
+  tickCandidacy(core);
+}
+
+function startJoining(core: Core, candidacy: Candidacy): void {
+  const view = makeView(viewCount(Math.max(core.maxSeen, core.promised)) + 1, core.self.pid);
+  candidacy.stage = "joining";
+  candidacy.view = view;
+  candidacy.startedMs = core.nowMs;
+  candidacy.sentMs = core.nowMs;
+  core.fetch = null;
+  core.following = null;
+  core.promise(view, () => {
+    if (core.candidacy !== candidacy || core.promised !== view) return;
+    candidacy.promises.set(core.self.pid, { from: core.self, message: ownPromise(core) });
+    consider(core, candidacy);
+  });
+  core.promisedTo = core.self.pid;
+  sendJoins(core, candidacy);
+}
+
+function sendJoins(core: Core, candidacy: Candidacy): void {
+  const lastActView = core.log.lastFormed()?.view ?? 0;
+  const others = new Set([...electorate(core), ...core.peerPids()]);
+  for (const pid of others) {
+    if (candidacy.promises.has(pid)) continue;
+    core.send(pid, { type: "join", view: candidacy.view, epoch: core.epoch, lastActView });
+  }
+}
+
+export function onPromised(core: Core, from: Member, message: FrameOf<"promised">): void {
+  const { candidacy } = core;
+  if (candidacy?.stage !== "joining" || candidacy.view !== message.view) return;
+  candidacy.promises.set(from.pid, { from, message });
+  consider(core, candidacy);
+}
+
+export function onJoinRefused(core: Core, from: Member, message: FrameOf<"joinRefused">): void {
+  core.saw(message.promised);
+  const { candidacy } = core;
+  if (candidacy?.stage !== "joining" || candidacy.view !== message.view) return;
+  if (message.reason === "later-config")
+    abandon(core, `replica ${from.pid} knows a later config`, core.options.timeoutMs);
+  else if (message.promised > candidacy.view) abandon(core, `replica ${from.pid} promised a later view`, 0);
+}
+
+/** S and M are chosen once for a view: as soon as it may form and everyone who is alive has answered. */
+function consider(core: Core, candidacy: Candidacy): void {
+  if (!candidacy.promises.has(core.self.pid)) return;
+  for (const [pid, { from }] of candidacy.promises) {
+    if (core.detector.suspectsMember(from)) candidacy.promises.delete(pid);
+  }
+  const promises = [...candidacy.promises.values()];
+  const damaged = new Set(promises.filter(({ message }) => message.damaged).map(({ from }) => from.pid));
+  const verdict = judge({
+    policy: core.options.policy,
+    self: core.self,
+    founders: core.options.peers,
+    promises,
+    suspected: (pid) => damaged.has(pid) || core.detector.suspects(pid) || stalled(core, pid),
+    waited: core.nowMs - core.unformedSinceMs >= core.options.recoveryWaitMs,
+    behindEntriesMax,
+  });
+  if (!verdict.may) {
+    candidacy.obstacle = `waiting for replica${verdict.missing.length === 1 ? "" : "s"} ${verdict.missing.join(", ")} ${verdict.why}`;
+    return;
+  }
+  const silent = electorate(core).some(
+    (pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid) && !stalled(core, pid),
+  );
+  const patient = core.nowMs - candidacy.startedMs < 2 * core.options.heartbeatMs;
+  if (silent && (patient || core.options.policy === "available")) return;
+  candidacy.obstacle = "";
+  candidacy.members = verdict.formation.members;
+  bringBase(core, candidacy, verdict.formation);
+}
+
+/**
+ * Heard, but its disk or process hangs: a member that has acked nothing for long, or a primary that says it is stuck.
+ * Nothing that it still holds can be acknowledged without those who promise a new view.
+ */
+export function stalled(core: Core, pid: number): boolean {
+  const { installed } = core;
+  if (installed?.isPrimary === false && installed.primary.pid === pid) return installed.primaryStuck;
+  const progress = installed?.isPrimary === true ? installed.progress.get(pid) : undefined;
+  return progress !== undefined && core.nowMs - progress.progressMs > 2 * core.options.timeoutMs;
+}
+
+/** The candidate must hold the base itself before anyone is sent to fetch it. */
+function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void {
+  const { base, baseHolder } = formation;
+  if (core.log.holds(base)) {
+    install(core, candidacy, formation);
+    return;
+  }
+  candidacy.stage = "fetching";
+  startFetch(core, baseHolder.pid, base, () => {
+    if (core.candidacy === candidacy && core.promised === candidacy.view) install(core, candidacy, formation);
+  });
+}
+
+function install(core: Core, candidacy: Candidacy, formation: Formation): void {
+  const { view } = candidacy;
+  const { base, members, config, epoch, awaiting } = formation;
+  const entry: ViewEntry = {
+    view,
+    parent: base.view,
+    epoch,
+    policy: core.options.policy,
+    members: [...members],
+    config: [...config],
+    awaiting: [...awaiting],
+  };
+  core.supersedeAfter(base.index);
+  const record = core.nextRecord(recordKind.view, view, encodeEntry({ type: "view", ...entry }));
+  candidacy.stage = "installing";
+  candidacy.startedMs = core.nowMs;
+  candidacy.newView = { type: "newView", view, base, record: record.bytes };
+  appendView(core, record, entry, () => {
+    if (core.candidacy !== candidacy) return;
+    candidacy.okay.add(core.self.pid);
+    act(core, candidacy);
+  });
+  sendNewView(core, candidacy);
+}
+
+function sendNewView(core: Core, candidacy: Candidacy): void {
+  assert(candidacy.newView !== null, "a view that is being installed has its record");
+  for (const { pid } of candidacy.members) if (!candidacy.okay.has(pid)) core.send(pid, candidacy.newView);
+}
+
+export function onViewOk(core: Core, from: Member, message: FrameOf<"viewOk">): void {
+  const { candidacy } = core;
+  if (candidacy?.stage !== "installing" || candidacy.view !== message.view || core.promised !== message.view) return;
+  if (!candidacy.members.some((member) => isSame(member, from))) return;
+  candidacy.okay.add(from.pid);
+  act(core, candidacy);
+}
+
+/** When ALL members have the VIEW entry on disk, and only then, the ACT says so. */
+function act(core: Core, candidacy: Candidacy): void {
+  const { installed } = core;
+  if (installed === null || installed.view !== candidacy.view || core.promised !== candidacy.view) return;
+  if (!candidacy.members.every(({ pid }) => candidacy.okay.has(pid))) return;
+  core.candidacy = null;
+  for (const progress of installed.progress.values()) {
+    progress.matchIndex = installed.actIndex - 1;
+    progress.nextIndex = installed.actIndex;
+    progress.progressMs = core.nowMs;
+  }
+  const record = core.nextRecord(recordKind.act, installed.view, encodeEntry({ type: "act", view: installed.view }));
+  core.log.append(record);
+  appendAndSend(core, installed, [record.bytes]);
+}
+
+// ---- everyone
+
+export function onJoin(core: Core, from: Member, message: FrameOf<"join">, laterConfig: boolean): void {
+  const { view } = message;
+  core.saw(view);
+  if (laterConfig || view < core.promised || viewPid(view) !== from.pid) {
+    const reason = laterConfig ? "later-config" : "promised";
+    core.send(from.pid, { type: "joinRefused", view, promised: core.promised, reason });
+    return;
+  }
+  if (view === core.promised) {
+    if (core.persistedSequence >= core.promisedSequence && core.installed?.view !== view) {
+      core.send(from.pid, ownPromise(core));
+    }
+    return;
+  }
+  abandon(core, `promised view ${formatView(view)}`, core.options.timeoutMs);
+  if (core.fetch?.target != null) core.fetch = null;
+  core.promise(view, () => {
+    if (core.promised === view) core.send(from.pid, ownPromise(core));
+  });
+  core.promisedTo = from.pid;
+  core.promisedMs = core.nowMs;
+  core.promisedHeardMs = core.nowMs;
+}
+
+function ownPromise(core: Core): FrameOf<"promised"> {
+  return {
+    type: "promised",
+    view: core.promised,
+    epoch: core.epoch,
+    last: core.log.last,
+    floor: 0,
+    hot: core.hot,
+    damaged: core.damaged,
+    behind: false,
+    commit: core.commit,
+    attempts: core.log.attempts(),
+  };
+}
+
+/** Valid only if this very view is promised and this very process is listed. Applied once. */
+export function onNewView(core: Core, from: Member, message: FrameOf<"newView">): void {
+  const { view, base } = message;
+  if (view !== core.promised || viewPid(view) !== from.pid || core.persistedSequence < core.promisedSequence) return;
+  core.promisedHeardMs = core.nowMs;
+  if (core.installed?.view === view) {
+    if (core.persistedSequence >= core.installed.sequence) core.send(from.pid, { type: "viewOk", view });
+    return;
+  }
+  if (core.fetch?.target != null) return;
+  const record = decodeRecord(message.record, 0);
+  if (typeof record === "string" || record.kind !== recordKind.view || record.index !== base.index + 1) return;
+  const entry = decodeEntry(record.kind, record.payload);
+  if (entry.type !== "view" || entry.view !== view || !entry.members.some((member) => isSame(member, core.self)))
+    return;
+  const finish = (): void => {
+    if (core.promised !== view || core.installed?.view === view) return;
+    core.supersedeAfter(base.index);
+    appendView(core, record, entry, () => {
+      if (core.installed?.view === view && core.promised === view) core.send(from.pid, { type: "viewOk", view });
+    });
+  };
+  if (core.log.holds(base)) finish();
+  else startFetch(core, from.pid, base, finish);
+}
+
+/** Puts the VIEW record after the base and enters the view. */
+function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: () => void): void {
+  const { added } = core.log.extend(core.log.last, [record], "forbidden");
+  const primary = entry.members.find(({ pid }) => pid === viewPid(entry.view));
+  assert(primary !== undefined, "who starts a view leads it");
+  const isPrimary = isSame(primary, core.self);
+  const progress = new Map<number, Progress>();
+  if (isPrimary) {
+    for (const member of entry.members) {
+      if (isSame(member, core.self)) continue;
+      const { nowMs } = core;
+      progress.set(member.pid, { member, matchIndex: 0, nextIndex: record.index, progressMs: nowMs, resentMs: nowMs });
+    }
+  }
+  core.following = null;
+  core.fetch = null;
+  core.reasonSinceMs = null;
+  core.inFlight.clear();
+  core.installed = {
+    view: entry.view,
+    entry,
+    primary,
+    isPrimary,
+    sequence: core.persist(added, durable),
+    actIndex: record.index + 1,
+    formed: false,
+    primaryHeardMs: core.nowMs,
+    primaryStuck: false,
+    progressMs: core.nowMs,
+    progress,
+    streams: new Map(),
+  };
+}
+
+/** May this peer start a view, as far as this replica can see? Changes nothing. */
+export function onAsk(core: Core, from: Member, message: FrameOf<"ask">, hears: boolean, laterConfig: boolean): void {
+  const verdict = laterConfig ? "later-config" : hears ? "hear-primary" : "go";
+  core.send(from.pid, { type: "askReply", nonce: message.nonce, verdict, maxSeen: core.maxSeen });
+}
+
+/** Whether a later config than the asker's is known, in which it does not stand. */
+export function knowsLaterConfig(core: Core, from: Member, asker: { epoch: number; lastActView: number }): boolean {
+  const last = core.log.lastFormed();
+  if (last === null || last.config.some(({ pid }) => pid === from.pid)) return false;
+  const theirs = { epoch: asker.epoch, view: asker.lastActView, index: 0 };
+  return compareLogs(core.options.policy, { epoch: last.epoch, view: last.view, index: 0 }, theirs) > 0;
+}

@@ -1,0 +1,307 @@
+/**
+ * Writing within an installed view: the primary appends and sends, members append and ack, what is on every member's
+ * disk commits. Also how ops reach the primary. Starts no view and leaves none.
+ * (Viewstamped Replication Revisited §4.1, with the ack of every member instead of a majority.)
+ */
+import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
+import type { OpEntry } from "../protocol/entries.ts";
+import type { FrameOf, Member } from "../protocol/messages.ts";
+import { joinRecords, recordKind, splitRecords } from "../protocol/record.ts";
+import { keyOf, type Core, type Installed, type PendingOp, type Progress } from "./core.ts";
+import { isSame } from "./formation.ts";
+
+/** Entries that may be under way to a member beyond what it has acked; the rest waits for its acks. */
+const underwayEntriesMax = 2_048;
+/** Ops that nobody could take for this long are refused. */
+const unavailableMs = 5_000;
+
+// ---- ops on their way into the log
+
+/** Ops from clients of this replica, in order. One that is already pending is not taken twice. */
+export function accept(core: Core, ops: readonly OpEntry[]): void {
+  for (const op of ops) {
+    const key = keyOf(op);
+    if (core.pending.has(key)) continue;
+    if (core.pending.size === 0) core.pendingProgressMs = core.nowMs;
+    const pending: PendingOp = { op, sinceMs: core.nowMs, sent: false };
+    core.pending.set(key, pending);
+    core.unsent.push(pending);
+  }
+  flush(core);
+}
+
+/** Appends (primary) or forwards (everyone else) what has not been sent in this view. */
+export function flush(core: Core): void {
+  if (core.unsent.length === 0) return;
+  if (core.isServingPrimary) {
+    // The clock of the log continues from the last entry delivered, so all of the base must have been.
+    if (core.delivered < core.commit) return;
+    const ops = core.unsent.filter((each) => core.pending.has(keyOf(each.op)));
+    core.unsent = [];
+    for (const each of ops) each.sent = true;
+    propose(
+      core,
+      ops.map(({ op }) => op),
+    );
+    return;
+  }
+  const target = forwardTarget(core);
+  if (target !== null) forward(core, target);
+}
+
+/** A new view, or doubt about what arrived: everything pending is sent again, in order, as a new stream. */
+export function resendPending(core: Core): void {
+  core.stream++;
+  core.streamNext = 0;
+  core.unsent = [...core.pending.values()];
+  core.pendingProgressMs = core.nowMs;
+  flush(core);
+}
+
+/** The primary of the view this replica is in or follows; a member of it where the primary cannot be reached. */
+function forwardTarget(core: Core): { view: number; pid: number } | null {
+  if (core.serving && core.installed !== null) return { view: core.installed.view, pid: core.installed.primary.pid };
+  const { following } = core;
+  if (following === null) return null;
+  const members = following.members.filter((member) => !core.detector.suspectsMember(member));
+  const primary = members.find(({ pid }) => pid === following.view % 256);
+  const via = primary ?? members[0];
+  return via === undefined ? null : { view: following.view, pid: via.pid };
+}
+
+function forward(core: Core, target: { view: number; pid: number }): void {
+  const ops: Uint8Array[] = [];
+  let length = 0;
+  const queue = core.unsent;
+  core.unsent = [];
+  if (core.stream === 0) core.stream = 1;
+  const send = (): void => {
+    core.send(target.pid, {
+      type: "forward",
+      view: target.view,
+      stream: core.stream,
+      first: core.streamNext,
+      ops: ops.slice(),
+    });
+    core.streamNext += ops.length;
+    ops.length = 0;
+    length = 0;
+  };
+  for (const pending of queue) {
+    if (!core.pending.has(keyOf(pending.op))) continue;
+    const bytes = encodeEntry({ type: "op", ...pending.op });
+    if (ops.length > 0 && (length + bytes.length > limits.batchBytesMax || ops.length === 4096)) send();
+    pending.sent = true;
+    ops.push(bytes);
+    length += bytes.length;
+  }
+  if (ops.length > 0) send();
+}
+
+/** Ops of another replica's clients. Taken in the order of its stream, or relayed by a member that is not primary. */
+export function onForward(core: Core, from: Member, message: FrameOf<"forward">): void {
+  const { installed } = core;
+  if (!core.serving || installed === null || installed.view !== message.view) return;
+  let taken = installed.streams.get(from.pid);
+  if (taken === undefined || taken.incarnation !== from.incarnation || taken.stream < message.stream) {
+    taken = { incarnation: from.incarnation, stream: message.stream, next: 0 };
+    installed.streams.set(from.pid, taken);
+  }
+  if (message.stream < taken.stream || message.first > taken.next) return;
+  const fresh = message.ops.slice(taken.next - message.first);
+  taken.next += fresh.length;
+  const ops: OpEntry[] = [];
+  for (const bytes of fresh) {
+    const op = decodeEntry(recordKind.op, bytes);
+    assert(op.type === "op", "an OP payload is an op");
+    ops.push(op);
+  }
+  if (installed.isPrimary && core.delivered >= core.commit) propose(core, ops);
+  else accept(core, ops);
+}
+
+/** Primary: appends ops and sends them to every member in one batch. */
+function propose(core: Core, ops: readonly OpEntry[]): void {
+  const installed = core.installed;
+  assert(core.isServingPrimary && installed !== null, "only the primary of a formed view appends ops");
+  const records: Uint8Array[] = [];
+  for (const op of ops) {
+    const key = keyOf(op);
+    if (core.inFlight.has(key)) continue;
+    core.inFlight.add(key);
+    const at = Math.max(core.lastAt, core.wallMs);
+    core.lastAt = at;
+    const payload = encodeEntry({ type: "op", ...op, at, origAt: op.origAt === 0 ? at : op.origAt });
+    const record = core.nextRecord(recordKind.op, installed.view, payload);
+    core.log.append(record);
+    records.push(record.bytes);
+  }
+  if (records.length > 0) appendAndSend(core, installed, records);
+}
+
+// ---- the primary
+
+/** Persists records just appended to the log and sends them at once, in parallel with the own fsync. */
+export function appendAndSend(core: Core, installed: Installed, records: readonly Uint8Array[]): void {
+  if (core.commit >= core.log.lastIndex - records.length) installed.progressMs = core.nowMs;
+  core.persist(records);
+  for (const progress of installed.progress.values()) sendRecords(core, installed, progress);
+}
+
+/** Pipelines: never waits for an ack before sending the next batch, within a bound. */
+function sendRecords(core: Core, installed: Installed, progress: Progress): void {
+  if (progress.matchIndex === core.log.lastIndex) return;
+  while (progress.nextIndex <= core.log.lastIndex && progress.nextIndex - progress.matchIndex <= underwayEntriesMax) {
+    const records = core.log.read(progress.nextIndex, limits.batchBytesMax);
+    core.send(progress.member.pid, {
+      type: "append",
+      view: installed.view,
+      previous: core.log.position(progress.nextIndex - 1),
+      commit: core.commit,
+      records: joinRecords(records),
+    });
+    progress.nextIndex += records.length;
+  }
+}
+
+export function onAppendOk(core: Core, from: Member, message: FrameOf<"appendOk">): void {
+  const { installed } = core;
+  if (installed?.isPrimary !== true || installed.view !== message.view) return;
+  const progress = installed.progress.get(from.pid);
+  if (progress === undefined || !isSame(progress.member, from)) return;
+  assert(message.durableIndex <= core.log.lastIndex, "a member acks only what the primary has sent");
+  if (message.durableIndex > progress.matchIndex) {
+    progress.matchIndex = message.durableIndex;
+    progress.nextIndex = Math.max(progress.nextIndex, message.durableIndex + 1);
+    progress.progressMs = core.nowMs;
+  }
+  if (message.resendAfter !== null && core.nowMs - progress.resentMs > core.options.heartbeatMs) {
+    progress.nextIndex = Math.max(progress.matchIndex, Math.min(message.resendAfter, core.log.lastIndex)) + 1;
+    progress.resentMs = core.nowMs;
+  }
+  commitWhatIsEverywhere(core);
+  if (progress.nextIndex <= core.log.lastIndex) sendRecords(core, installed, progress);
+}
+
+/**
+ * commit = the smallest durable index over all members; it moves into a view only with its ACT.
+ * MUST NOT count anything that is not on a disk, nor a process that is not a member.
+ */
+export function commitWhatIsEverywhere(core: Core): void {
+  const { installed } = core;
+  if (installed?.isPrimary !== true || installed.view !== core.promised) return;
+  let everywhere = core.durableIndex;
+  for (const { matchIndex } of installed.progress.values()) everywhere = Math.min(everywhere, matchIndex);
+  if (everywhere < installed.actIndex || !core.advanceCommit(everywhere)) return;
+  installed.progressMs = core.nowMs;
+  if (!installed.formed) {
+    formed(core, installed);
+  }
+  for (const { member } of installed.progress.values()) {
+    core.send(member.pid, { type: "commit", view: installed.view, commit: core.commit });
+  }
+}
+
+/** The ACT has committed, as far as this replica knows: the view serves. */
+function formed(core: Core, installed: Installed): void {
+  installed.formed = true;
+  core.hot = true;
+  core.reasonSinceMs = null;
+  core.say("info", `view ${installed.view >> 8}.${installed.primary.pid} formed`);
+  core.inFlight.clear();
+  resendPending(core);
+}
+
+/** Sends again what a member has not acked for a while; notices when nothing moves. */
+export function tickWriting(core: Core): void {
+  const { installed } = core;
+  if (installed?.isPrimary === true && installed.view === core.promised) {
+    if (core.commit === core.log.lastIndex) installed.progressMs = core.nowMs;
+    for (const progress of installed.progress.values()) {
+      if (progress.matchIndex === core.log.lastIndex) {
+        progress.progressMs = core.nowMs;
+        continue;
+      }
+      const quietMs = core.nowMs - Math.max(progress.progressMs, progress.resentMs);
+      if (quietMs <= 2 * core.options.heartbeatMs) continue;
+      progress.nextIndex = progress.matchIndex + 1;
+      progress.resentMs = core.nowMs;
+      sendRecords(core, installed, progress);
+    }
+  }
+  const quietMs = core.pending.size === 0 ? 0 : core.nowMs - core.pendingProgressMs;
+  const lost = !core.isServingPrimary && quietMs > core.options.timeoutMs / 2;
+  if (lost) resendPending(core);
+  else flush(core);
+  refuseUnavailable(core);
+}
+
+/** `unavailable` is final: only for what this replica has certainly given to nobody. */
+function refuseUnavailable(core: Core): void {
+  if (core.unsent.length === 0) return;
+  const refused: { session: string; seq: number }[] = [];
+  for (const [key, { op, sent, sinceMs }] of core.pending) {
+    if (sent || core.nowMs - sinceMs < unavailableMs) continue;
+    core.pending.delete(key);
+    core.pendingProgressMs = core.nowMs;
+    refused.push({ session: op.session, seq: op.seq });
+  }
+  if (refused.length > 0) core.effects.push({ type: "unavailable", ops: refused });
+}
+
+// ---- every other member
+
+export function onAppend(core: Core, from: Member, message: FrameOf<"append">): void {
+  const { installed } = core;
+  if (installed === null || installed.isPrimary || !isSame(installed.primary, from)) return;
+  if (message.view !== installed.view || message.view !== core.promised) return;
+  installed.primaryHeardMs = core.nowMs;
+  const ack = (resendAfter: number | null): void =>
+    core.send(from.pid, { type: "appendOk", view: installed.view, durableIndex: acked(core, installed), resendAfter });
+  if (message.previous.index > core.log.lastIndex) {
+    ack(core.log.lastIndex);
+    return;
+  }
+  assert(core.log.holds(message.previous), "within a view the primary's log and a member's agree");
+  const records = splitRecords(message.records);
+  if (records === null) {
+    core.say("error", `replica ${from.pid} sent records that are damaged: dropped`);
+    return;
+  }
+  const { added } = core.log.extend(message.previous, records, "forbidden");
+  const news = core.advanceCommit(message.commit);
+  if (added.length > 0) core.persist(added);
+  else ack(null);
+  if (news) committedAsMember(core, installed);
+}
+
+/** What may be acked in this view: not before the VIEW entry itself is on disk. */
+const acked = (core: Core, installed: Installed): number =>
+  core.persistedSequence >= installed.sequence ? core.durableIndex : 0;
+
+/** Called when own appends became durable: members ack, the primary counts itself. */
+export function onDurable(core: Core): void {
+  const { installed } = core;
+  if (installed === null || installed.view !== core.promised) return;
+  if (installed.isPrimary) {
+    commitWhatIsEverywhere(core);
+    return;
+  }
+  const durableIndex = acked(core, installed);
+  if (durableIndex < installed.actIndex) return;
+  core.send(installed.primary.pid, { type: "appendOk", view: installed.view, durableIndex, resendAfter: null });
+}
+
+export function onCommit(core: Core, from: Member, message: FrameOf<"commit">): void {
+  const { installed } = core;
+  if (installed === null || installed.isPrimary || !isSame(installed.primary, from)) return;
+  if (message.view !== installed.view) return;
+  installed.primaryHeardMs = core.nowMs;
+  if (core.advanceCommit(message.commit)) committedAsMember(core, installed);
+}
+
+function committedAsMember(core: Core, installed: Installed): void {
+  if (!installed.formed && core.commit >= installed.actIndex) formed(core, installed);
+}
