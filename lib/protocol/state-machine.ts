@@ -70,6 +70,8 @@ export interface StateMachine {
   close(): void;
 
   session(session: string): SessionRecord | null;
+  /** Whether this op has been applied in this lineage, however long ago; true for system ops, which only hold once. */
+  hasApplied(session: string, seq: number): boolean;
   /** The stored result if this op was applied already (a retry), else null. Throws nothing. */
   result(session: string, seq: number): OpResult | null;
   /** Everything that can be decided at the connection: shape, limits, passwords, names to ids, counts to ids. */

@@ -1,0 +1,148 @@
+/**
+ * Drives one replica: feeds events to the pure core and runs its effects, in order, against the write-ahead log, the
+ * state machine and the links to peers. The simulator runs this very code. Knows no socket, file or real clock.
+ */
+import { assert } from "../base/assert.ts";
+import type { OpEntry } from "../protocol/entries.ts";
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { ReplicaMessage } from "../protocol/messages.ts";
+import { decodeEntry } from "../protocol/codec.ts";
+import { decodeRecord, recordKind } from "../protocol/record.ts";
+import type { Applied, StateMachine } from "../protocol/state-machine.ts";
+import type { Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
+import { Replica } from "../replication/replica.ts";
+
+/** What the driver needs of the write-ahead log; `persisted` comes back as an event. */
+export interface DriverLog extends LogReader {
+  readonly recovered: RecoveredLog;
+  append(sequence: number, records: readonly Uint8Array[], commit: number): void;
+}
+
+export interface DriverPorts {
+  /** Best effort: lost when the peer is not connected. */
+  readonly send: (to: number, message: ReplicaMessage) => void;
+  /** Soon, in another turn of the loop. */
+  readonly schedule: (callback: () => void) => void;
+  /** Role, view or members changed, or what is waited for. */
+  readonly standing: (standing: Standing) => void;
+  /** Outcomes and deliveries of committed ops, in log order. */
+  readonly applied: (applied: Applied, standing: Standing) => void;
+  /** These ops will never be proposed: refuse them. */
+  readonly unavailable: (ops: readonly { readonly session: string; readonly seq: number }[]) => void;
+  readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** The replica must not go on. */
+  readonly fatal: (message: string) => void;
+}
+
+export class ReplicaDriver {
+  readonly #replica: Replica;
+  readonly #log: DriverLog;
+  readonly #stateMachine: StateMachine;
+  readonly #ports: DriverPorts;
+  #proposals: OpEntry[] = [];
+  #flushing = false;
+  #stepping = false;
+  readonly #queue: Event[] = [];
+
+  /** State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed. */
+  constructor(options: ReplicaOptions, log: DriverLog, stateMachine: StateMachine, ports: DriverPorts) {
+    this.#log = log;
+    this.#stateMachine = stateMachine;
+    this.#ports = ports;
+    if (!isOnLineage(stateMachine, log.recovered)) {
+      ports.log(
+        "warn",
+        `the state at index ${stateMachine.applied.index} is not on the log's lineage: replaying the log`,
+      );
+      stateMachine.reset();
+    }
+    const reader: LogReader = {
+      read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
+      orphans: () => log.orphans().filter((record) => !isApplied(stateMachine, record)),
+    };
+    this.#replica = new Replica(options, log.recovered, stateMachine.applied.index, reader);
+  }
+
+  get standing(): Standing {
+    return this.#replica.standing;
+  }
+
+  /** Client connections here, for the heartbeats. */
+  setConnections(count: number): void {
+    this.#replica.setConnections(count);
+  }
+
+  /** Steps the core and runs what it asks for. Events raised while effects run wait their turn. */
+  dispatch(event: Event): void {
+    this.#queue.push(event);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        for (const effect of this.#replica.step(next)) this.#run(effect);
+      }
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  /** Queues an op of a client; all ops of one turn of the loop are proposed as one batch. */
+  propose(op: OpEntry): void {
+    this.#proposals.push(op);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#ports.schedule(() => {
+      this.#flushing = false;
+      const ops = this.#proposals;
+      this.#proposals = [];
+      this.dispatch({ type: "propose", ops });
+    });
+  }
+
+  #run(effect: Effect): void {
+    const ports = this.#ports;
+    switch (effect.type) {
+      case "send":
+        ports.send(effect.to, effect.message);
+        return;
+      case "append":
+        this.#log.append(effect.sequence, effect.records, effect.commit);
+        return;
+      case "committed":
+        ports.applied(this.#stateMachine.apply(effect.entries), this.standing);
+        return;
+      case "continue":
+        ports.schedule(() => this.dispatch({ type: "continue" }));
+        return;
+      case "rewind":
+        this.#stateMachine.reset();
+        return;
+      case "standing":
+        ports.standing(effect.standing);
+        return;
+      case "unavailable":
+        ports.unavailable(effect.ops);
+        return;
+      case "log":
+        ports.log(effect.level, effect.message);
+        return;
+      case "fatal":
+        ports.fatal(effect.message);
+        return;
+    }
+  }
+}
+
+function isOnLineage(stateMachine: StateMachine, recovered: RecoveredLog): boolean {
+  const { index, chain } = stateMachine.applied;
+  if (index === 0) return true;
+  return index <= recovered.chains.length && recovered.chains[index - 1] === chain;
+}
+
+function isApplied(stateMachine: StateMachine, bytes: Uint8Array): boolean {
+  const record = decodeRecord(bytes, 0);
+  if (typeof record === "string" || record.kind !== recordKind.op) return true;
+  const op = decodeEntry(record.kind, record.payload);
+  assert(op.type === "op", "an OP record holds an op");
+  return stateMachine.hasApplied(op.session, op.seq);
+}
