@@ -16,8 +16,7 @@ export function refusalOf(request: OpRequest | QueryRequest): Refused | null {
       return passwordRefusal(request.password);
     case "send":
       return (
-        nameRefusal(request.to) ??
-        textRefusal(request.text, limits.textBytesMax, "too-long", "A text", "bad-command")
+        nameRefusal(request.to) ?? textRefusal(request.text, limits.textBytesMax, "too-long", "A text", "bad-command")
       );
     case "open":
       return countRefusal("count", request.count, limits.openMax);

@@ -174,7 +174,8 @@ class Client implements ChatClient, ConnectorOwner {
     if (!this.#open || (connection.state !== "connected" && connection.state !== "reconnected")) return;
     const now = describe("connected", link, 0);
     const { primary, view, copies, provisional } = connection;
-    if (now.primary === primary && now.view === view && now.copies === copies && now.provisional === provisional) return;
+    if (now.primary === primary && now.view === view && now.copies === copies && now.provisional === provisional)
+      return;
     this.#show(now);
   }
 

@@ -131,6 +131,8 @@ class Round implements LinkOwner {
   }
 
   #end(winner: Link | null): void {
+    // Cancelled after the end: the winner is its new owner's.
+    if (this.#over) return;
     this.#over = true;
     this.#cancelStagger();
     for (const link of [...this.#attempts, ...this.#parked]) if (link !== winner) link.drop();
