@@ -2,22 +2,22 @@
  * The payloads of log records, described once. The record around them (header, checksum, chain) is `record.ts`.
  */
 import { limits } from "../base/limits.ts";
-import { attempt, configured, member, policy } from "./messages.ts";
+import { attempt, configured, member, policy, view } from "./messages.ts";
 import { bytes, define, list, uint, uuid, type FieldsOf, type ValueOf } from "./schema.ts";
 
 /** Record kinds are the definitions' numbers. VIEW, ACT and OP are entries (they have an index); the rest are local. */
 export const entries = {
   view: define(1, "log", "An attempt: these members go on from the entry before this one.", {
-    view: uint(),
+    view,
     /** The view of the entry before this one: the lineage. */
-    parent: uint(),
+    parent: view,
     epoch: uint(),
     policy,
     members: list(member, limits.replicasMax),
     config: list(configured, limits.replicasMax),
     awaiting: list(uuid, 4 * limits.replicasMax),
   }),
-  act: define(2, "log", "The view formed: its VIEW entry is on every member's disk.", { view: uint() }),
+  act: define(2, "log", "The view formed: its VIEW entry is on every member's disk.", { view }),
   op: define(3, "log", "One op of a session.", {
     session: uuid,
     seq: uint(),
@@ -31,7 +31,7 @@ export const entries = {
     /** One of `commands`, encoded. */
     command: bytes(1, limits.recordPayloadBytesMax),
   }),
-  promise: define(16, "log", "No view below this one is acked any more.", { view: uint() }),
+  promise: define(16, "log", "No view below this one is acked any more.", { view }),
   sync: define(17, "log", "Everything before this record is durable.", {
     segment: uint(),
     offset: uint(),

@@ -26,7 +26,7 @@ import {
 export const protocolMagic = "chatd";
 
 /** `(n, pid)` as the integer n · 256 + pid; 0 is "no view". */
-const view = uint();
+export const view = uint(Number.MAX_SAFE_INTEGER, { as: "view" });
 const index = uint();
 const pid = uint(limits.pidMax);
 const name = text(4 * limits.userNameCharactersMax);

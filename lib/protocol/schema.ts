@@ -7,7 +7,8 @@
 export type Schema<T> = Description & { readonly phantom?: T };
 
 export type Description =
-  | { readonly kind: "uint"; readonly max: number }
+  /** `as` only says how people read it: a view as `count.pid`. */
+  | { readonly kind: "uint"; readonly max: number; readonly as: "number" | "view" }
   | { readonly kind: "bool" }
   | { readonly kind: "text"; readonly maxBytes: number; readonly secret: boolean; readonly body: boolean }
   | { readonly kind: "bytes"; readonly minBytes: number; readonly maxBytes: number; readonly secret: boolean }
@@ -30,7 +31,10 @@ export type FieldsOf<F> = { -readonly [K in keyof F]: Infer<F[K]> };
 type AnyFields = Readonly<Record<string, Schema<any>>>;
 
 /** An integer 0…max. JavaScript's safe integers are the widest allowed. Always CBOR major type 0, 64-bit when needed. */
-export const uint = (max: number = Number.MAX_SAFE_INTEGER): Schema<number> => ({ kind: "uint", max });
+export const uint = (
+  max: number = Number.MAX_SAFE_INTEGER,
+  options: { as?: "number" | "view" } = {},
+): Schema<number> => ({ kind: "uint", max, as: options.as ?? "number" });
 export const bool: Schema<boolean> = { kind: "bool" };
 /** UTF-8 text of at most `maxBytes` bytes. `secret` is never printed; `body` only when message bodies are asked for. */
 export const text = (maxBytes: number, options: { secret?: boolean; body?: boolean } = {}): Schema<string> => ({
