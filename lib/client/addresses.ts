@@ -4,7 +4,7 @@
 
 /** `host:port`, with an IPv6 host in brackets. Null when it is not that. */
 export function parseAddress(text: string): { readonly host: string; readonly port: number } | null {
-  const match = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:[\],/@]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:[\],=/@]+)):(\d{1,5})$/.exec(text);
   if (match === null) return null;
   const port = Number(match[3]);
   if (port < 1 || port > 65535) return null;
@@ -27,11 +27,6 @@ export class AddressBook {
   /** What the cluster's config says now; replaces what was learnt before. Addresses that cannot be used are left out. */
   learn(addresses: readonly string[]): void {
     this.#learnt = addresses.filter((address) => parseAddress(address) !== null);
-  }
-
-  /** The next order begins with this one (a replica asked everybody to come there, or it served before). */
-  startWith(address: string): void {
-    this.#first = address;
   }
 
   /** The next order begins after this one, which comes last. */
