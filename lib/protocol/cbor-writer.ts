@@ -137,7 +137,7 @@ export class Writer {
     let faults = 0;
     for (let i = 0; i < 36;) {
       if (i === 8 || i === 13 || i === 18 || i === 23) {
-        faults |= value.charCodeAt(i) ^ 0x2d;
+        if (value.charCodeAt(i) !== 0x2d) return false;
         i++;
       }
       const high = nibble(value.charCodeAt(i));
@@ -147,7 +147,7 @@ export class Writer {
       i += 2;
     }
     this.position = at;
-    return faults >= 0 && faults < 16;
+    return faults < 16;
   }
 
   /** 8 bytes, big-endian. */

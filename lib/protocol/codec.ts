@@ -90,6 +90,12 @@ const wrongLength = (codec: Codec, length: number): ProtocolError =>
 export function encodeFrame(frame: Frame): Uint8Array {
   const bytes = encodeNumbered(frameTable, frame, framePrefixBytes);
   const length = bytes.length - framePrefixBytes;
+  if (length > limits.replicaFrameBytesMax) {
+    throw new ProtocolError(
+      "frame",
+      `${frame.type} has ${length} bytes; at most ${limits.replicaFrameBytesMax} are allowed`,
+    );
+  }
   bytes[0] = length >>> 24;
   bytes[1] = length >>> 16;
   bytes[2] = length >>> 8;
