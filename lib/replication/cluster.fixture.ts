@@ -310,6 +310,7 @@ export class Cluster {
       case "fatal":
         throw new Error(effect.message);
       case "standing":
+      case "repaired":
         return;
     }
   }

@@ -82,6 +82,8 @@ export interface Fetch {
   nonce: number;
   after: Position;
   readonly target: Position | null;
+  /** The promised view for which it is done; void when another is promised. 0 while learning. */
+  readonly view: number;
   sentMs: number;
   /** A reply is awaited. */
   waiting: boolean;
@@ -246,7 +248,7 @@ export class Core {
     this.commit = Math.min(this.commit, keptIndex);
     if (this.delivered <= keptIndex) return;
     this.say("warn", `the state left the lineage after index ${keptIndex}: building it again from the log`);
-    this.effects.push({ type: "rewind" });
+    this.effects.push({ type: "rewind", keptIndex });
     this.delivered = 0;
     this.lastAt = 0;
   }

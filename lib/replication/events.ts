@@ -72,8 +72,13 @@ export type Effect =
   | { readonly type: "committed"; readonly entries: readonly CommittedEntry[] }
   /** Step again with `continue` as soon as other work has had its turn. */
   | { readonly type: "continue" }
-  /** The applied state left the lineage: throw it away; `committed` follows again from index 1. */
-  | { readonly type: "rewind" }
+  /**
+   * The applied state left the lineage after `keptIndex`: throw it away. `committed` follows again from index 1; what
+   * is up to `keptIndex` was handed out before.
+   */
+  | { readonly type: "rewind"; readonly keptIndex: number }
+  /** The damaged part of the log has been fetched again from a peer and is on disk. */
+  | { readonly type: "repaired" }
   | { readonly type: "standing"; readonly standing: Standing }
   /** These ops were certainly never proposed and never will be: refuse them with `unavailable`. */
   | { readonly type: "unavailable"; readonly ops: readonly { readonly session: string; readonly seq: number }[] }

@@ -6,14 +6,28 @@ import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import { joinRecords, splitRecords } from "../protocol/record.ts";
-import type { Core } from "./core.ts";
+import type { Core, Fetch } from "./core.ts";
 
 const viewTableMax = 4096;
 
-/** Begins (in place of whatever was fetched before). `target` null: follow the end of the other's log for ever. */
-export function startFetch(core: Core, from: number, target: Position | null, done: () => void): void {
-  core.fetch = { from, nonce: 0, after: core.log.last, target, sentMs: 0, waiting: false, done };
+/** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
+export function fetchBase(core: Core, from: number, target: Position, done: () => void): void {
+  start(core, { from, target, view: core.promised, done });
+}
+
+/** Follows the end of another's log for ever; `progress` runs when more of it is known to be committed. */
+export function fetchForEver(core: Core, from: number, progress: () => void): void {
+  start(core, { from, target: null, view: 0, done: progress });
+}
+
+function start(core: Core, what: Pick<Fetch, "from" | "target" | "view" | "done">): void {
+  core.fetch = { ...what, nonce: 0, after: core.log.last, sentMs: 0, waiting: false };
   ask(core);
+}
+
+/** Whether what is being fetched still serves a purpose. */
+function isVoid(core: Core, fetch: Fetch): boolean {
+  return fetch.view !== 0 && fetch.view !== core.promised;
 }
 
 function ask(core: Core): void {
@@ -29,6 +43,10 @@ function ask(core: Core): void {
 export function tickFetching(core: Core): void {
   const { fetch } = core;
   if (fetch === null) return;
+  if (isVoid(core, fetch)) {
+    core.fetch = null;
+    return;
+  }
   const patienceMs = fetch.waiting ? core.options.timeoutMs / 2 : core.options.heartbeatMs / 4;
   if (core.nowMs - fetch.sentMs >= patienceMs) ask(core);
 }
@@ -55,7 +73,7 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
 
 export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged">): void {
   const { fetch } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
+  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
   const below = fetch.after.index - 1;
   assert(below >= 0, "every log holds the point before its first entry");
   fetch.after = core.log.position(core.log.commonIndex(message.views, message.lastIndex, below));
@@ -64,7 +82,7 @@ export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged"
 
 export function onEntries(core: Core, from: Member, message: FrameOf<"entries">): void {
   const { fetch } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
+  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
   fetch.waiting = false;
   if (!core.log.holds(message.previous)) return;
   const all = splitRecords(message.records);
@@ -81,6 +99,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
     if (lastIndex < message.lastIndex) ask(core);
+    else if (core.damaged) repaired(core);
     // Learning: both logs are the same up to here, and a formed view's commit holds for everyone on its lineage.
     if (core.advanceCommit(Math.min(message.commit, lastIndex))) fetch.done();
     return;
@@ -92,4 +111,10 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   } else {
     ask(core);
   }
+}
+
+/** The lineage has been fetched to its end: whatever was unreadable here stands there again. */
+function repaired(core: Core): void {
+  core.damaged = false;
+  core.effects.push({ type: "repaired" });
 }

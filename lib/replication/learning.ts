@@ -6,7 +6,7 @@ import { formatView } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import type { Core } from "./core.ts";
 import type { Heartbeat } from "./detector.ts";
-import { startFetch } from "./fetching.ts";
+import { fetchForEver } from "./fetching.ts";
 import { compareLogs, isSame } from "./formation.ts";
 import { hearsPrimary, isAwaitingView } from "./suspicion.ts";
 import { abandon, behindEntriesMax } from "./view-change.ts";
@@ -65,7 +65,7 @@ function follow(core: Core, via: number, heard: Standing): void {
 }
 
 function learnFrom(core: Core, pid: number): void {
-  startFetch(core, pid, null, () => flush(core));
+  fetchForEver(core, pid, () => flush(core));
 }
 
 /** Keeps learning from a member that can be reached; forgets a view of which nobody is heard any more. */
@@ -80,7 +80,8 @@ export function tickLearning(core: Core): void {
     core.unformedSinceMs = core.nowMs;
     return;
   }
-  if (fetch === null || !reachable.some(({ pid }) => pid === fetch.from)) learnFrom(core, reachable[0]?.pid ?? 0);
+  const learning = fetch !== null && (fetch.view === 0 ? reachable.some(({ pid }) => pid === fetch.from) : true);
+  if (!learning) learnFrom(core, reachable[0]?.pid ?? 0);
 }
 
 // ---- probes: a late heartbeat may speak of a view long gone

@@ -11,7 +11,7 @@ import { formatView, makeView, viewCount, viewPid } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { Candidacy, Core, Progress } from "./core.ts";
-import { startFetch } from "./fetching.ts";
+import { fetchBase } from "./fetching.ts";
 import { compareLogs, isSame, judge, type Formation } from "./formation.ts";
 import { appendAndSend } from "./writing.ts";
 
@@ -195,7 +195,7 @@ function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void
     return;
   }
   candidacy.stage = "fetching";
-  startFetch(core, baseHolder.pid, base, () => {
+  fetchBase(core, baseHolder.pid, base, () => {
     if (core.candidacy === candidacy && core.promised === candidacy.view) install(core, candidacy, formation);
   });
 }
@@ -318,7 +318,7 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
     });
   };
   if (core.log.holds(base)) finish();
-  else startFetch(core, from.pid, base, finish);
+  else fetchBase(core, from.pid, base, finish);
 }
 
 /** Puts the VIEW record after the base and enters the view. */

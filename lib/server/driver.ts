@@ -8,7 +8,7 @@ import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { ReplicaMessage } from "../protocol/messages.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
-import type { Applied, StateMachine } from "../protocol/state-machine.ts";
+import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import type { Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
 import { Replica } from "../replication/replica.ts";
 
@@ -16,6 +16,8 @@ import { Replica } from "../replication/replica.ts";
 export interface DriverLog extends LogReader {
   readonly recovered: RecoveredLog;
   append(sequence: number, records: readonly Uint8Array[], commit: number): void;
+  /** What was damaged has been appended again: put the damaged files aside. */
+  repaired(): void;
 }
 
 export interface DriverPorts {
@@ -42,6 +44,7 @@ export class ReplicaDriver {
   #proposals: OpEntry[] = [];
   #flushing = false;
   #stepping = false;
+  #replayIndex = 0;
   readonly #queue: Event[] = [];
 
   /** State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed. */
@@ -99,6 +102,14 @@ export class ReplicaDriver {
     });
   }
 
+  /** What is only replayed was answered and delivered before the rewind. */
+  #apply(entries: readonly CommittedEntry[]): void {
+    const replayed = entries.findIndex(({ index }) => index > this.#replayIndex);
+    const split = replayed < 0 ? entries.length : replayed;
+    if (split > 0) this.#stateMachine.apply(entries.slice(0, split));
+    if (split < entries.length) this.#ports.applied(this.#stateMachine.apply(entries.slice(split)), this.standing);
+  }
+
   #run(effect: Effect): void {
     const ports = this.#ports;
     switch (effect.type) {
@@ -109,13 +120,17 @@ export class ReplicaDriver {
         this.#log.append(effect.sequence, effect.records, effect.commit);
         return;
       case "committed":
-        ports.applied(this.#stateMachine.apply(effect.entries), this.standing);
+        this.#apply(effect.entries);
         return;
       case "continue":
         ports.schedule(() => this.dispatch({ type: "continue" }));
         return;
       case "rewind":
         this.#stateMachine.reset();
+        this.#replayIndex = effect.keptIndex;
+        return;
+      case "repaired":
+        this.#log.repaired();
         return;
       case "standing":
         ports.standing(effect.standing);
