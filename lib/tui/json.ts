@@ -1,0 +1,293 @@
+/**
+ * The JSON mode: one command a line in, one event a line out. Owns the order of commands, when reading stops, and the
+ * exit status; the connection is the client's, the fields of commands and replies are `json-commands.ts`'s. Must not
+ * touch stdin and stdout themselves: they are handed in.
+ */
+import { limits } from "../base/limits.ts";
+import type { Clock } from "../base/transport.ts";
+import type { ChatClient, ClientEvent, ConnectionState } from "../client/types.ts";
+import { formatOpId } from "../protocol/ids.ts";
+import type { ErrorCode } from "../protocol/messages.ts";
+import { parseCommand, showAnswer, showMessage, type Command } from "./json-commands.ts";
+import { LineSplitter, type InputLine } from "./json-lines.ts";
+
+/** Where the lines go. */
+export interface JsonOutput {
+  /** Takes one line, without its newline. Never blocks. */
+  write(line: string): void;
+  /** Resolves when what was written has been taken up by whoever reads, or nobody reads any more. */
+  drained(): Promise<void>;
+}
+
+export interface JsonOptions {
+  readonly clock: Clock;
+  /** How long to wait for answers after the input has ended. */
+  readonly giveUpMs: number;
+  /** One line for the person at the terminal. */
+  readonly complain: (line: string) => void;
+  /** Stop now: what is open is unknown. */
+  readonly signal?: AbortSignal;
+}
+
+/** Nothing failed; something stayed unknown or went wrong; no server was ever reached. */
+export const jsonExit = { done: 0, failed: 1, unreachable: 69 } as const;
+
+/**
+ * Runs commands from `input` until it ends and everything is answered, and closes the client. Resolves with the exit
+ * status. Each command has exactly one reply.
+ */
+export async function runJson(
+  client: ChatClient,
+  input: AsyncIterable<Uint8Array>,
+  output: JsonOutput,
+  options: JsonOptions,
+): Promise<number> {
+  const mode = new JsonMode(client, output, options);
+  const status = await mode.run(input);
+  await client.close();
+  await output.drained();
+  return status;
+}
+
+class JsonMode {
+  readonly #client: ChatClient;
+  readonly #output: JsonOutput;
+  readonly #options: JsonOptions;
+  /** Read and not yet answered, in the order of their lines; those that have not begun follow those that have. */
+  readonly #open = new Set<Command>();
+  readonly #waiting: Command[] = [];
+  /** Under way now. */
+  #ops = 0;
+  #steps = 0;
+  #queries = 0;
+  #shown: Readonly<Record<string, unknown>> = {};
+  #reached = false;
+  #failed = false;
+  /** There is no more to come from the client. */
+  #closedBecause: string | null = null;
+  /** Wakes whoever waits for a change of any of the above. */
+  #changed: () => void = () => {};
+
+  constructor(client: ChatClient, output: JsonOutput, options: JsonOptions) {
+    this.#client = client;
+    this.#output = output;
+    this.#options = options;
+  }
+
+  async run(input: AsyncIterable<Uint8Array>): Promise<number> {
+    const { signal } = this.#options;
+    const wake = () => this.#changed();
+    signal?.addEventListener("abort", wake);
+    const unsubscribe = this.#client.on((event) => this.#told(event));
+    this.#connection(this.#client.connection);
+    // The first line says where we are, before any reply.
+    await this.#until(() => "event" in this.#shown);
+    await this.#read(input);
+    await this.#finish();
+    unsubscribe();
+    signal?.removeEventListener("abort", wake);
+    return this.#status();
+  }
+
+  /** Nothing is to be waited for any more. */
+  get #over(): boolean {
+    return this.#closedBecause !== null || this.#options.signal?.aborted === true;
+  }
+
+  /** Resolves when the condition holds, the end has come, or after `withinMs`. */
+  #until(condition: () => boolean, withinMs?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = () => {
+        cancel?.();
+        this.#changed = () => {};
+        resolve();
+      };
+      const cancel = withinMs === undefined ? null : this.#options.clock.setTimer(withinMs, finish);
+      this.#changed = () => {
+        if (this.#over || condition()) finish();
+      };
+      this.#changed();
+    });
+  }
+
+  async #read(input: AsyncIterable<Uint8Array>): Promise<void> {
+    const splitter = new LineSplitter(limits.jsonLineBytesMax);
+    const chunks = input[Symbol.asyncIterator]();
+    while (!this.#over) {
+      const chunk = await this.#nextChunk(chunks);
+      if (chunk === null) break;
+      for (const line of splitter.push(chunk)) {
+        await this.#take(line);
+        if (this.#over) return;
+      }
+      await this.#output.drained();
+    }
+    const last = splitter.end();
+    if (last !== null && !this.#over) await this.#take(last);
+  }
+
+  /** Null at the end of the input, or when there is no use in reading on. */
+  async #nextChunk(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | null> {
+    let chunk: Uint8Array | null | undefined;
+    chunks.next().then(
+      (result) => {
+        chunk = result.done === true ? null : result.value;
+        this.#changed();
+      },
+      (error: unknown) => {
+        this.#options.complain(`cannot read stdin: ${error instanceof Error ? error.message : String(error)}`);
+        chunk = null;
+        this.#changed();
+      },
+    );
+    await this.#until(() => chunk !== undefined);
+    return chunk ?? null;
+  }
+
+  /** Waits for room in the window, then does or refuses what the line says. */
+  async #take(line: InputLine): Promise<void> {
+    if (line.kind !== "line") {
+      const kilobytes = limits.jsonLineBytesMax / 1024;
+      return line.kind === "tooLong"
+        ? this.#refuse(null, "too-long", `A line is at most ${kilobytes} KiB long.`)
+        : this.#refuse(null, "bad-command", "The line is not UTF-8.");
+    }
+    const parsed = parseCommand(line.text);
+    if (!parsed.ok) return this.#refuse(parsed.tag, parsed.refusal.code, parsed.refusal.message);
+    await this.#until(() => this.#open.size < limits.sessionWindow);
+    this.#open.add(parsed.command);
+    if (this.#over) return this.#unknown(parsed.command);
+    if (parsed.command.ordering === "anytime") this.#begin(parsed.command);
+    else this.#waiting.push(parsed.command);
+    this.#advance();
+  }
+
+  /** Begins what may begin now, in the order of the lines. */
+  #advance(): void {
+    for (let next = this.#waiting[0]; next !== undefined && this.#mayBegin(next); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#begin(next);
+    }
+  }
+
+  #mayBegin({ ordering }: Command): boolean {
+    if (ordering === "step") return this.#ops + this.#steps + this.#queries === 0;
+    return ordering === "free" ? this.#steps === 0 : this.#ops + this.#steps === 0;
+  }
+
+  #begin(command: Command): void {
+    this.#count(command, 1);
+    this.#client.request(command.request).then(
+      (answer) => {
+        if (!this.#open.delete(command)) return;
+        if (answer.type === "refused") this.#refuse(command.tag, answer.code, answer.message);
+        else this.#reply(command.tag, { ok: true, ...showAnswer(command.name, answer) });
+        this.#ended(command);
+      },
+      () => {
+        this.#unknown(command);
+        this.#ended(command);
+      },
+    );
+  }
+
+  #ended(command: Command): void {
+    this.#count(command, -1);
+    this.#advance();
+    this.#changed();
+  }
+
+  #count({ ordering }: Command, by: 1 | -1): void {
+    if (ordering === "free") this.#ops += by;
+    else if (ordering === "step") this.#steps += by;
+    else if (ordering === "query") this.#queries += by;
+  }
+
+  /** After the end of the input: waits for the answers, and says of those that did not come that they are unknown. */
+  async #finish(): Promise<void> {
+    const { giveUpMs, complain } = this.#options;
+    await this.#until(() => this.#open.size === 0, giveUpMs);
+    const why = this.#closedBecause ?? (this.#over ? "stopped by a signal" : `no answer within ${giveUpMs} ms`);
+    for (const command of this.#open) {
+      const tag = command.tag === null ? "" : ` (tag ${JSON.stringify(command.tag)})`;
+      complain(`${command.name}${tag}: ${why}; it may or may not be done`);
+    }
+    for (const command of this.#open) this.#unknown(command);
+  }
+
+  // Lines out.
+
+  #told(event: ClientEvent): void {
+    switch (event.type) {
+      case "connection":
+        return this.#connection(event.connection);
+      case "message":
+        return this.#write({ event: "message", ...showMessage(event.message) });
+      case "changed":
+        return this.#write({ event: "changed", what: event.what, ids: event.ids.map(formatOpId) });
+      case "notice":
+        return this.#write({ event: "notice", text: event.text });
+      case "logged-out":
+        return this.#write({ event: "logged-out", reason: event.reason });
+    }
+  }
+
+  #connection(connection: ConnectionState): void {
+    switch (connection.state) {
+      case "connecting":
+        // The first line waits until it is known whether there is a server.
+        if ("event" in this.#shown) this.#showState("reconnecting");
+        return;
+      case "connected":
+      case "reconnected": {
+        this.#reached = true;
+        const { replica, primary, view } = connection;
+        return this.#show({ event: "connection", state: "connected", replica, primary, view });
+      }
+      case "offline":
+        return this.#showState("offline", connection.reason);
+      case "closed":
+        this.#closedBecause = connection.reason;
+        this.#options.complain(connection.reason);
+        return this.#showState("offline", connection.reason);
+    }
+  }
+
+  /** Only news: the reason why it is offline may change many times. */
+  #showState(state: "reconnecting" | "offline", reason?: string): void {
+    if (this.#shown["state"] === state) return this.#changed();
+    const nowhere = { replica: null, primary: null, view: null };
+    this.#show({ event: "connection", state, ...nowhere, ...(reason === undefined ? {} : { reason }) });
+  }
+
+  #show(line: Readonly<Record<string, unknown>>): void {
+    const known = Object.entries(line).every(([field, value]) => this.#shown[field] === value);
+    this.#shown = line;
+    if (!known) this.#write(line);
+    this.#changed();
+  }
+
+  #reply(tag: string | null, fields: Readonly<Record<string, unknown>>): void {
+    this.#write({ event: "reply", tag, ...fields });
+  }
+
+  #refuse(tag: string | null, error: ErrorCode, message: string): void {
+    this.#reply(tag, { ok: false, error, message });
+  }
+
+  /** The one reply to a command whose answer did not come; nothing if it was answered. */
+  #unknown(command: Command): void {
+    if (!this.#open.delete(command)) return;
+    this.#failed = true;
+    this.#refuse(command.tag, "unknown", "No answer came: it may or may not be done.");
+  }
+
+  #write(line: Readonly<Record<string, unknown>>): void {
+    this.#output.write(JSON.stringify(line));
+  }
+
+  #status(): number {
+    if (!this.#reached) return jsonExit.unreachable;
+    return this.#failed || this.#closedBecause !== null ? jsonExit.failed : jsonExit.done;
+  }
+}
