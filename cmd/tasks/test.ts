@@ -37,7 +37,7 @@ const stages: readonly Stage[] = [
   { name: "format", needs: [], run: command([bun, "fmt", "--no-script", "--check"]) },
   { name: "lint", needs: ["install"], run: command(lintCommand) },
   { name: "dead code", needs: ["install"], run: command(deadCodeCommand) },
-  { name: "tests", needs: ["install", "build"], run: runTests },
+  { name: "tests", needs: ["install"], run: runTests },
 ];
 
 /** Runs `bun test`, which reports to this terminal, and counts its results from its report file. */
