@@ -98,3 +98,29 @@ function mapFields(
   const values = value as Readonly<Record<string, unknown>>;
   return Object.fromEntries(fields.map(({ name, schema }) => [name, convert(schema, values[name])]));
 }
+
+/** One value of a schema, always the same: what a new golden frame begins with. `name` is the field's. */
+export function sampleOf(schema: Description, name: string): unknown {
+  switch (schema.kind) {
+    case "uint":
+      return Math.min(schema.max, schema.as === "view" ? 3 * 256 + 1 : name.length);
+    case "bool":
+      return true;
+    case "text":
+      return name.slice(0, schema.maxBytes);
+    case "bytes":
+      return new Uint8Array(Math.max(schema.minBytes, Math.min(schema.maxBytes, 16))).fill(name.length);
+    case "uuid":
+      return "7d4b0ba2-5e1f-4c5a-9f0e-1c2d3e4f5a6b";
+    case "hash64":
+      return 0x0123456789abcdefn;
+    case "oneOf":
+      return schema.values[0];
+    case "optional":
+      return sampleOf(schema.of, name);
+    case "list":
+      return schema.max === 0 ? [] : [sampleOf(schema.of, name)];
+    case "struct":
+      return Object.fromEntries(schema.fields.map((field) => [field.name, sampleOf(field.schema, field.name)]));
+  }
+}
