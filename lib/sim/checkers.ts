@@ -4,7 +4,7 @@
  * that `lib/replication/README.md` forbids. It never changes what happens and shares no code with the core.
  */
 import { decodeEntry } from "../protocol/codec.ts";
-import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
+import type { ViewEntry } from "../protocol/entries.ts";
 import type { Member, ReplicaMessage } from "../protocol/messages.ts";
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
@@ -37,8 +37,6 @@ export interface OracleOptions {
    * each lineage is judged by itself, and nothing acknowledged may be missing after the heal.
    */
   readonly oneOrder: boolean;
-  /** Ops of a session are applied in the order of their seqs (the network keeps the order of messages). */
-  readonly sessionOrder: boolean;
   readonly nowMs: () => number;
 }
 
@@ -55,7 +53,7 @@ export class Oracle implements ShadowObserver {
   private readonly order: bigint[] = [];
   private readonly logs: ShadowLog[] = [];
   private readonly refusedOps = new Set<string>();
-  private readonly joins = new Map<number, string>();
+  private readonly starters = new Map<number, string>();
   private readonly commitSeen = new Map<ShadowLog, number>();
 
   constructor(private readonly options: OracleOptions) {}
@@ -89,6 +87,7 @@ export class Oracle implements ShadowObserver {
     }
     if (record.view < previousView)
       this.fail("log", `${name(log)} appends ${place(record)} after view ${previousView}`);
+    if ((this.commitSeen.get(log) ?? 0) >= record.index) this.commitSeen.set(log, record.index - 1);
     for (let index = record.index; index <= log.length; index++) {
       const chain = current.chains[index - 1] as bigint;
       const old = this.entries.get(chain);
@@ -118,15 +117,18 @@ export class Oracle implements ShadowObserver {
     this.commitSeen.set(log, commit);
   }
 
-  /** The state of this replica left the lineage: it will be told everything again. */
+  /** The state of a running replica left the lineage: it will be told everything again. */
   rewound(log: ShadowLog): void {
-    this.commitSeen.set(log, 0);
     if (this.oneOrder) this.fail("rewind", `${name(log)} throws its state away although there is but one lineage`);
   }
 
-  applied(log: ShadowLog, entry: CommittedEntry): void {
+  /** An entry is about to be applied after the one whose chain is `previous`. */
+  applied(log: ShadowLog, entry: CommittedEntry, previous: bigint): void {
     if (log.current.chains[entry.index - 1] !== entry.chain) {
       this.fail("apply", `${name(log)} applies ${place(entry)}, which its log does not hold`);
+    }
+    if (this.info(log, entry.chain).previous !== previous) {
+      this.fail("apply", `${name(log)} applies ${place(entry)} to a state of another lineage`);
     }
     this.markCommitted(log, entry.index, entry.chain);
     if (entry.op !== null && this.refusedOps.has(opKey(entry.op.session, entry.op.seq))) {
@@ -149,6 +151,11 @@ export class Oracle implements ShadowObserver {
     this.acknowledged.set(op, { op, index: entry.index, chain: entry.chain, atMs: this.options.nowMs() });
   }
 
+  /** A replica says that it serves in this view. */
+  serves(log: ShadowLog, view: number): void {
+    if (!this.formed.has(view)) this.fail("formed", `${name(log)} serves in ${view}, which has not formed`);
+  }
+
   /** A client was told that its op was certainly never proposed. Called only for ops sent once, to one replica. */
   refused(session: string, seq: number): void {
     this.refusedOps.add(opKey(session, seq));
@@ -158,12 +165,13 @@ export class Oracle implements ShadowObserver {
   sent(log: ShadowLog, from: Member, message: ReplicaMessage): void {
     const durable = log.durable;
     switch (message.type) {
-      case "join": {
-        if (durable.promised < message.view) this.fail("promise", `${name(log)} sends JOIN before its own promise`);
+      case "newView": {
+        // JOIN may run ahead of the candidate's own promise; what cannot be taken back begins here.
+        if (durable.promised < message.view) this.fail("promise", `${name(log)} sends NEWVIEW before its own promise`);
         if (message.view % 256 !== from.pid) this.fail("view", `${name(log)} starts view ${message.view} of another`);
-        const by = this.joins.get(message.view) ?? `${from.uuid} ${from.incarnation}`;
+        const by = this.starters.get(message.view) ?? `${from.uuid} ${from.incarnation}`;
         if (by !== `${from.uuid} ${from.incarnation}`) this.fail("view", `view ${message.view} is used twice`);
-        this.joins.set(message.view, by);
+        this.starters.set(message.view, by);
         break;
       }
       case "promised":
@@ -187,7 +195,7 @@ export class Oracle implements ShadowObserver {
         break;
       case "append":
       case "commit":
-        this.claimed(log, message.commit);
+        this.commitKnown(log, message.commit);
         break;
       case "heartbeat":
         if (message.formed && !this.formed.has(message.installed)) {
@@ -300,10 +308,6 @@ export class Oracle implements ShadowObserver {
     return { view: null, act: null };
   }
 
-  private claimed(log: ShadowLog, commit: number): void {
-    this.commitKnown(log, commit);
-  }
-
   private notBelowPromise(log: ShadowLog, view: number): void {
     if (view < log.toldPromise) {
       this.fail("promise", `${name(log)} acks in view ${view} after it promised ${log.toldPromise}`);
@@ -330,5 +334,3 @@ function bits(set: number): number {
   for (let rest = set; rest !== 0; rest &= rest - 1) count++;
   return count;
 }
-
-export type { OpEntry };

@@ -1,7 +1,6 @@
 /**
  * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, and can be
- * set back to an earlier point as SQLite would be by a loss of power. Knows no chat. Everything that it applies is shown
- * to an observer, which judges the order.
+ * set back to an earlier point as SQLite would be by a loss of power. Knows no chat.
  */
 import { assert } from "../base/assert.ts";
 import type {
@@ -16,28 +15,14 @@ import type {
 } from "../protocol/state-machine.ts";
 import type { Push, QueryReply, Refusal } from "../protocol/messages.ts";
 
-/** Told of each entry in the order of application; `first` is false for an op that was applied before. */
-export interface ApplyObserver {
-  applied(entry: CommittedEntry, first: boolean): void;
-  reset(): void;
-}
-
 export class MemoryStateMachine implements StateMachine {
-  /** Every entry applied since the start or the last reset: entry i + 1 at i. */
-  readonly entries: CommittedEntry[] = [];
   /** A 32-bit hash over the ops applied for the first time, in order. */
   digest = 0;
+  private readonly entries: CommittedEntry[] = [];
   private readonly results = new Map<string, Map<number, OpResult>>();
-  /** Set while the observer is not to be told: entries applied again to rebuild an earlier state. */
-  private silent = false;
-
-  constructor(private readonly observer: ApplyObserver) {}
 
   get applied(): { readonly index: number; readonly view: number; readonly chain: bigint } {
-    const last = this.entries.at(-1);
-    return last === undefined
-      ? { index: 0, view: 0, chain: 0n }
-      : { index: last.index, view: last.view, chain: last.chain };
+    return this.entries.at(-1) ?? { index: 0, view: 0, chain: 0n };
   }
 
   apply(entries: readonly CommittedEntry[]): Applied {
@@ -45,47 +30,38 @@ export class MemoryStateMachine implements StateMachine {
     for (const entry of entries) {
       assert(entry.index === this.entries.length + 1, "entries are applied in order, none left out");
       this.entries.push(entry);
-      if (entry.op === null) {
-        if (!this.silent) this.observer.applied(entry, false);
-        continue;
-      }
+      if (entry.op === null) continue;
       const { session, seq } = entry.op;
       let results = this.results.get(session);
       if (results === undefined) this.results.set(session, (results = new Map()));
       const known = results.get(seq);
-      const result: OpResult = known ?? {
-        type: "done",
-        index: entry.index,
-        view: entry.view,
-        duplicate: false,
-        count: seq,
-      };
-      if (known === undefined) {
-        results.set(seq, result);
-        this.digest = mix(this.digest, entry.op.command);
+      if (known !== undefined) {
+        outcomes.push({ session, seq, result: duplicate(known) });
+        continue;
       }
-      if (!this.silent) this.observer.applied(entry, known === undefined);
-      outcomes.push({ session, seq, result: known === undefined ? result : duplicate(known) });
+      const { index, view } = entry;
+      const result: OpResult = { type: "done", index, view, duplicate: false, count: seq };
+      results.set(seq, result);
+      this.digest = mix(this.digest, entry.op.command);
+      outcomes.push({ session, seq, result });
     }
     return { outcomes, deliveries: [] };
   }
 
   reset(): void {
-    this.clear();
-    this.observer.reset();
+    this.entries.length = 0;
+    this.results.clear();
+    this.digest = 0;
   }
 
   /** What a disk that lost power may hold: the state as it stood at `index`. */
   rollBack(index: number): void {
     const kept = this.entries.slice(0, index);
-    this.clear();
-    this.silent = true;
+    this.reset();
     this.apply(kept);
-    this.silent = false;
   }
 
-  /** Whether an op has been applied: the dedup set. */
-  has(session: string, seq: number): boolean {
+  hasApplied(session: string, seq: number): boolean {
     return this.results.get(session)?.has(seq) ?? false;
   }
 
@@ -118,12 +94,6 @@ export class MemoryStateMachine implements StateMachine {
 
   attachments(): readonly Attachment[] {
     return [];
-  }
-
-  private clear(): void {
-    this.entries.length = 0;
-    this.results.clear();
-    this.digest = 0;
   }
 }
 

@@ -1,0 +1,225 @@
+/**
+ * A whole simulated cluster: replicas, network, clients, faults and judge, put together from a profile. Runs it under
+ * fire, heals it, and holds it to what must be true afterwards.
+ */
+import { encodeFrame, decodeFrame } from "../protocol/codec.ts";
+import { framePrefixBytes } from "../protocol/codec.ts";
+import type { OpEntry } from "../protocol/entries.ts";
+import { formatView } from "../protocol/ids.ts";
+import type { Configured, ReplicaMessage } from "../protocol/messages.ts";
+import { Oracle } from "./checkers.ts";
+import { SimulationFailure } from "./failure.ts";
+import { Chaos } from "./faults.ts";
+import { MemoryDisk } from "./memory-log.ts";
+import { Network } from "./network.ts";
+import { SimulatedNode, type StateStore, type Surroundings } from "./node.ts";
+import type { Profile } from "./profile.ts";
+import { Random } from "./random.ts";
+import { Simulator } from "./simulator.ts";
+import { MemoryStateMachine } from "./state-machine.ts";
+import type { Trace } from "./trace.ts";
+import { SimulatedClient } from "./workload.ts";
+
+const clusterTag = 0xc4a7;
+
+export class Cluster {
+  readonly simulator: Simulator;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly nodes: SimulatedNode[] = [];
+  readonly clients: SimulatedClient[] = [];
+  readonly random: Random;
+
+  constructor(
+    readonly profile: Profile,
+    readonly trace: Trace,
+  ) {
+    // Another stream than the one that drew the profile.
+    this.random = new Random(profile.seed + 2 ** 40);
+    this.simulator = new Simulator(this.random.fork(), trace);
+    this.network = new Network(
+      this.simulator,
+      this.random.fork(),
+      profile.encoded ? throughBytes : (message) => message,
+    );
+    this.oracle = new Oracle({ oneOrder: profile.oneOrder, nowMs: () => this.simulator.nowMs });
+    const peers: Configured[] = [];
+    for (let pid = 1; pid <= profile.replicas; pid++) peers.push({ pid, address: `replica-${pid}:1538`, uuid: null });
+    const world: Surroundings = {
+      simulator: this.simulator,
+      random: this.random,
+      network: this.network,
+      oracle: this.oracle,
+      profile,
+      peers,
+      clusterTag,
+      newStorage: () => new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
+      newState: memoryState,
+      wipeable: (node) => this.mayBeWiped(node),
+    };
+    for (const { pid } of peers) {
+      const node = new SimulatedNode(pid, world);
+      this.nodes.push(node);
+      this.network.add(node);
+    }
+    for (const from of this.nodes) for (const to of this.nodes) this.network.quality(from.pid, to.pid, profile.link);
+    for (let number = 0; number < profile.clients; number++) this.addClient(number);
+  }
+
+  /** Under fire, then healed and held to everything. Throws the first thing that is wrong. */
+  run(): { readonly struck: number } {
+    const { profile, simulator, random } = this;
+    for (const node of this.nodes) simulator.after(random.between(0, 200), () => node.start());
+    for (const client of this.clients) client.start();
+    const chaos = new Chaos(simulator, random.fork(), profile, this.network, this.nodes);
+    simulator.after(random.pick([0, 1_000]), () => chaos.start());
+    simulator.run(profile.fireMs);
+    if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— healed ———");
+    chaos.heal();
+    for (const node of this.nodes) node.mend();
+    this.mustConverge();
+    return { struck: chaos.struck };
+  }
+
+  /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */
+  mustConverge(): void {
+    const { profile, simulator } = this;
+    const waitMs = profile.recoveryWaitMs < 1e9 ? profile.recoveryWaitMs : 0;
+    const opsMs = (profile.opsPerClient + 1) * (profile.thinkMs + 20 * profile.syncMs + 50);
+    const boundMs = simulator.nowMs + 60 * profile.timeoutMs + 2 * waitMs + opsMs;
+    let obstacle: string | null = "";
+    let checkedMs = 0;
+    const converged = simulator.run(boundMs, () => {
+      if (simulator.nowMs - checkedMs < 20) return false;
+      checkedMs = simulator.nowMs;
+      obstacle = this.obstacle();
+      return obstacle === null;
+    });
+    if (!converged) {
+      const standings = this.nodes.map((node) => describeStanding(node)).join("; ");
+      throw new SimulationFailure("liveness", `not converged long after the heal: ${obstacle} [${standings}]`);
+    }
+    this.judgeEnd();
+    const views = this.nodes.map((node) => node.standing?.view);
+    simulator.run(simulator.nowMs + 3 * profile.timeoutMs);
+    for (const [at, node] of this.nodes.entries()) {
+      if (node.standing?.view === views[at]) continue;
+      throw new SimulationFailure("liveness", `replica ${node.pid} left a view although nothing was wrong`);
+    }
+    this.judgeEnd();
+  }
+
+  /** Why the run has not come to rest; null when it has. */
+  obstacle(): string | null {
+    const [first] = this.nodes;
+    const primary = this.nodes.find((node) => node.standing?.role === "primary");
+    const model = (primary ?? first)?.standing;
+    if (model == null) return "nobody runs";
+    for (const node of this.nodes) {
+      const { standing } = node;
+      if (standing === null) return `replica ${node.pid} is down`;
+      if (!standing.ready) return `replica ${node.pid} is ${standing.role}, not ready: ${standing.waitingFor}`;
+      if (standing.view !== model.view) {
+        return `replica ${node.pid} is in ${formatView(standing.view)}, another in ${formatView(model.view)}`;
+      }
+      if (standing.members.length !== this.nodes.length) return `view ${formatView(standing.view)} lacks members`;
+    }
+    for (const client of this.clients) {
+      if (!client.done) return `session ${client.session} waits for ${client.waiting.join(", ") || "its next op"}`;
+    }
+    for (const node of this.nodes) {
+      const { index } = node.applied.applied;
+      if (index !== model.lastIndex) return `replica ${node.pid} has applied ${index} of ${model.lastIndex}`;
+    }
+    return null;
+  }
+
+  private judgeEnd(): void {
+    const [first, ...rest] = this.nodes;
+    if (first === undefined) return;
+    for (const node of this.nodes) {
+      const missing = this.oracle.missing((session, seq) => node.applied.hasApplied(session, seq));
+      const [lost] = missing;
+      if (lost === undefined) continue;
+      throw new SimulationFailure(
+        "lost",
+        `${missing.length} acknowledged ops are missing on replica ${node.pid}, first ${lost.op}, ` +
+          `acknowledged at ${lost.atMs.toFixed(1)} as entry ${lost.index}`,
+      );
+    }
+    for (const node of rest) {
+      const same =
+        node.applied.applied.index === first.applied.applied.index &&
+        node.applied.applied.chain === first.applied.applied.chain;
+      if (!same) throw new SimulationFailure("order", `replicas 1 and ${node.pid} applied different logs`);
+      const [one, other] = [first.stateMachine, node.stateMachine];
+      if (one instanceof MemoryStateMachine && other instanceof MemoryStateMachine && one.digest !== other.digest) {
+        throw new SimulationFailure("digest", `replicas 1 and ${node.pid} have different states`);
+      }
+    }
+  }
+
+  /**
+   * A disk may be lost without breaking a promise only while the others are a majority that has been in a view with it
+   * and whose own disks are known to the cluster; an acknowledgement that stood for this disk alone is excused.
+   */
+  private mayBeWiped(node: SimulatedNode): boolean {
+    const { nodes } = this;
+    const known = nodes.map((each) => each.standing).find((standing) => standing?.ready === true);
+    if (known == null || nodes.length === 1) return false;
+    if (this.profile.policy === "quorum" && nodes.length === 2) return false;
+    return (
+      known.members.length === nodes.length &&
+      nodes.every((each) => each === node || known.config.some(({ uuid }) => uuid === each.uuid)) &&
+      nodes.every((each) => each === node || each.standing?.ready === true)
+    );
+  }
+
+  private addClient(number: number): void {
+    const { profile, random, oracle } = this;
+    const session = random.uuid();
+    this.clients.push(
+      new SimulatedClient(
+        this.simulator,
+        random.fork(),
+        number,
+        session,
+        this.nodes,
+        {
+          ops: profile.opsPerClient,
+          window: profile.window,
+          thinkMs: profile.thinkMs,
+          patienceMs: profile.timeoutMs * random.pick([1, 2, 4]),
+          makeOp: (owner, seq, oldest) => makeOp(number, owner, seq, oldest),
+        },
+        (owner, seq) => oracle.refused(owner, seq),
+      ),
+    );
+  }
+}
+
+/** An op whose command nobody else makes. */
+function makeOp(client: number, session: string, seq: number, oldest: number): OpEntry {
+  const command = new Uint8Array([client, seq & 0xff, seq >> 8, 0x5e]);
+  return { session, seq, oldest, at: 0, origAt: 0, digest: new Uint8Array(8).fill(seq & 0xff), command };
+}
+
+function memoryState(): StateStore {
+  const stateMachine = new MemoryStateMachine();
+  return { stateMachine, rollBack: (index) => stateMachine.rollBack(index) };
+}
+
+function describeStanding({ pid, standing }: SimulatedNode): string {
+  if (standing === null) return `${pid} down`;
+  const members = standing.members.map((member) => member.pid).join("");
+  return (
+    `${pid} ${standing.role}${standing.ready ? " ready" : ""} ${formatView(standing.view)}{${members}} ` +
+    `commit ${standing.commit} of ${standing.lastIndex}`
+  );
+}
+
+function throughBytes(message: ReplicaMessage): ReplicaMessage {
+  const frame = decodeFrame(encodeFrame(message).slice(framePrefixBytes));
+  if (frame.type !== message.type) throw new SimulationFailure("codec", `a ${message.type} became a ${frame.type}`);
+  return frame as ReplicaMessage;
+}

@@ -1,0 +1,185 @@
+/**
+ * Brings faults about while a run is under fire, and takes them all back for the heal. Draws what strikes whom and when
+ * from the seed; knows replicas only through a few verbs.
+ */
+import type { Network } from "./network.ts";
+import type { Faults, Profile } from "./profile.ts";
+import type { Random } from "./random.ts";
+import type { Simulator } from "./simulator.ts";
+
+/** A replica as faults see it. */
+export interface Victim {
+  readonly pid: number;
+  readonly up: boolean;
+  start(): void;
+  crash(kind: "process" | "power"): void;
+  /** Dies when it runs its next effects but `count`. */
+  dieMidway(count: number): void;
+  /** Stops in good order. */
+  goodbye(): void;
+  pause(forMs: number): void;
+  /** Syncs take this long from now on; Infinity: until it is set again. */
+  syncTakes(meanMs: number): void;
+  failNextSync(): void;
+  /** Whether the data could be lost without losing what the protocol promises to keep. */
+  readonly wipeable: boolean;
+  /** Replaces the disk by an empty one; only while down. */
+  wipe(): void;
+}
+
+export class Chaos {
+  /** Faults brought about, for the statistics of a run. */
+  struck = 0;
+  private over = false;
+  private readonly kinds: readonly (keyof Faults)[];
+
+  constructor(
+    private readonly simulator: Simulator,
+    private readonly random: Random,
+    private readonly profile: Profile,
+    private readonly network: Network,
+    private readonly victims: readonly Victim[],
+  ) {
+    const kinds: (keyof Faults)[] = [];
+    for (const kind of Object.keys(profile.faults) as (keyof Faults)[]) {
+      for (let weight = profile.faults[kind]; weight > 0; weight--) kinds.push(kind);
+    }
+    this.kinds = kinds;
+  }
+
+  start(): void {
+    if (this.kinds.length > 0) this.next();
+  }
+
+  /** Everything is mended: links, disks, power. Whoever is down comes back. */
+  heal(): void {
+    this.over = true;
+    this.network.healAll({ ...this.profile.link, loss: 0, duplication: 0, reordering: 0 });
+    for (const victim of this.victims) {
+      victim.syncTakes(this.profile.syncMs);
+      this.keepUp(victim);
+    }
+  }
+
+  /** A death that was under way at the heal still comes; then it is started again. */
+  private keepUp(victim: Victim): void {
+    this.simulator.after(this.random.between(0, 500), () => {
+      this.revive(victim);
+      this.keepUp(victim);
+    });
+  }
+
+  private next(): void {
+    this.simulator.after(this.random.around(this.profile.faultMs), () => {
+      if (this.over) return;
+      this.struck++;
+      this.strike(this.random.pick(this.kinds));
+      this.next();
+    });
+  }
+
+  private strike(kind: keyof Faults): void {
+    const { random } = this;
+    const victim = random.pick(this.victims);
+    switch (kind) {
+      case "crash":
+      case "power":
+        if (!victim.up) return;
+        victim.crash(kind === "power" ? "power" : "process");
+        this.reviveLater(victim);
+        return;
+      case "midway":
+        if (!victim.up) return;
+        victim.dieMidway(1 + random.below(random.pick([3, 10, 40])));
+        this.reviveLater(victim);
+        return;
+      case "goodbye":
+        if (!victim.up) return;
+        victim.goodbye();
+        this.reviveLater(victim);
+        return;
+      case "total":
+        return this.totalStop();
+      case "pause":
+        if (victim.up) victim.pause(this.profile.timeoutMs * random.pick([0.3, 0.6, 0.9, 1.1, 2, 5]));
+        return;
+      case "partition":
+        return this.partition();
+      case "oneWay":
+      case "partial":
+        return this.cutOne(victim.pid, kind === "oneWay");
+      case "slowDisk":
+        victim.syncTakes(this.profile.timeoutMs * random.pick([0.05, 0.2, 0.5]));
+        this.simulator.after(this.outageMs(), () => victim.syncTakes(this.profile.syncMs));
+        return;
+      case "hungDisk":
+        victim.syncTakes(Infinity);
+        this.simulator.after(this.outageMs(), () => victim.syncTakes(this.profile.syncMs));
+        return;
+      case "failedSync":
+        if (!victim.up) return;
+        victim.failNextSync();
+        this.reviveLater(victim);
+        return;
+      case "wipe":
+        if (!victim.wipeable) return;
+        if (victim.up) victim.crash("process");
+        victim.wipe();
+        this.reviveLater(victim);
+        return;
+    }
+  }
+
+  /** Everyone dies at nearly the same moment, in any order; they come back one by one. */
+  private totalStop(): void {
+    const withinMs = this.random.pick([0, 5, 200, 3 * this.profile.timeoutMs]);
+    const power = this.random.chance(0.5);
+    for (const victim of this.victims) {
+      this.simulator.after(this.random.between(0, withinMs), () => {
+        if (victim.up) victim.crash(power ? "power" : "process");
+        this.reviveLater(victim);
+      });
+    }
+  }
+
+  private partition(): void {
+    const sides = new Map(this.victims.map(({ pid }) => [pid, this.random.below(2)]));
+    const pairs: [number, number][] = [];
+    for (const { pid: one } of this.victims) {
+      for (const { pid: other } of this.victims) {
+        if (one < other && sides.get(one) !== sides.get(other)) pairs.push([one, other]);
+      }
+    }
+    this.cutFor(pairs, false);
+  }
+
+  private cutOne(pid: number, oneWay: boolean): void {
+    const others = this.victims.filter((other) => other.pid !== pid);
+    if (others.length > 0) this.cutFor([[pid, this.random.pick(others).pid]], oneWay);
+  }
+
+  private cutFor(pairs: readonly (readonly [number, number])[], oneWay: boolean): void {
+    const set = (cut: boolean): void => {
+      for (const [one, other] of pairs) {
+        this.network.cut(one, other, cut);
+        if (!oneWay) this.network.cut(other, one, cut);
+      }
+    };
+    set(true);
+    this.simulator.after(this.outageMs(), () => set(false));
+  }
+
+  private reviveLater(victim: Victim): void {
+    this.simulator.after(this.outageMs(), () => this.revive(victim));
+  }
+
+  private revive(victim: Victim): void {
+    if (!victim.up) victim.start();
+  }
+
+  /** From shorter than anyone notices to longer than everyone waits. */
+  private outageMs(): number {
+    const { timeoutMs } = this.profile;
+    return this.random.around(timeoutMs * this.random.pick([0.1, 0.5, 1, 2, 5, 10]));
+  }
+}

@@ -1,0 +1,509 @@
+/**
+ * One simulated replica: a machine with a disk, and on it, most of the time, a process made of the real driver, the real
+ * core and a log. It keeps the time that its own clock shows, can stop anywhere, and shows the judge everything that it
+ * asks for. Holds no rule of the protocol.
+ */
+import type { OpEntry } from "../protocol/entries.ts";
+import { formatView } from "../protocol/ids.ts";
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
+import type { Applied, OpResult, StateMachine } from "../protocol/state-machine.ts";
+import type { Event, Standing } from "../replication/events.ts";
+import { ReplicaDriver } from "../server/driver.ts";
+import type { Oracle } from "./checkers.ts";
+import { describeMessage, who } from "./describe.ts";
+import { SimulationFailure } from "./failure.ts";
+import type { Victim } from "./faults.ts";
+import type { Host, Network } from "./network.ts";
+import { ObservedState } from "./observed-state.ts";
+import type { Profile } from "./profile.ts";
+import type { Random } from "./random.ts";
+import type { ShadowLog } from "./shadow-log.ts";
+import type { Simulator } from "./simulator.ts";
+import type { ClientConnection, ClientPort } from "./workload.ts";
+
+/** A log as a process holds it while it runs. */
+export interface NodeLog extends LogReader {
+  readonly recovered: RecoveredLog;
+  append(sequence: number, records: readonly Uint8Array[], commit: number): void;
+  repaired(): void;
+}
+
+export interface LogHandlers {
+  persisted(sequence: number): void;
+  failed(error: Error): void;
+}
+
+/** A disk and the log on it, whichever kind a run uses. */
+export interface Storage {
+  open(uuid: string, handlers: LogHandlers): NodeLog;
+  /** The process is gone; `power`: so is what the system had not written yet. */
+  crash(power: boolean): void;
+  syncTakes(meanMs: number): void;
+  failNextSync(): void;
+}
+
+/** The state that outlives a process, as SQLite's file does. */
+export interface StateStore {
+  readonly stateMachine: StateMachine;
+  /** After a loss of power: the last transactions may be gone. */
+  rollBack(index: number): void;
+}
+
+export interface Surroundings {
+  readonly simulator: Simulator;
+  readonly random: Random;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly profile: Profile;
+  readonly peers: readonly Configured[];
+  readonly clusterTag: number;
+  readonly newStorage: () => Storage;
+  readonly newState: () => StateStore;
+  /** Whether losing this replica's disk now would lose no promise. */
+  readonly wipeable: (node: SimulatedNode) => boolean;
+}
+
+/** Thrown to stop a process in the midst of its effects. */
+class Died {}
+
+interface Process {
+  readonly member: Member;
+  readonly driver: ReplicaDriver;
+  readonly clockOffsetMs: number;
+  readonly clockRate: number;
+  /** While paused: what has happened meanwhile, in order; null while it runs. */
+  stopped: (() => void)[] | null;
+  resumeMs: number;
+  /** Effects until it dies, or Infinity. */
+  countdown: number;
+  /** Who waits for which op here. */
+  readonly waiting: Map<string, ClientConnection>;
+}
+
+export class SimulatedNode implements Host, Victim, ClientPort {
+  powered = true;
+  private process: Process | null = null;
+  private storage: Storage;
+  private state: StateStore;
+  private observed: ObservedState;
+  private shadow: ShadowLog;
+  private incarnation: number;
+  private readonly random: Random;
+
+  constructor(
+    readonly pid: number,
+    private readonly world: Surroundings,
+  ) {
+    this.random = world.random.fork();
+    this.incarnation = 1000 * pid;
+    this.storage = world.newStorage();
+    this.state = world.newState();
+    this.observed = this.observe();
+    this.shadow = world.oracle.newDisk(this.random.uuid(), pid);
+  }
+
+  // ---- what others see
+
+  get running(): Member | null {
+    return this.process?.member ?? null;
+  }
+
+  get up(): boolean {
+    return this.process !== null;
+  }
+
+  get listening(): boolean {
+    return this.process !== null;
+  }
+
+  get standing(): Standing | null {
+    return this.process?.driver.standing ?? null;
+  }
+
+  get paused(): boolean {
+    return this.process?.stopped != null;
+  }
+
+  get wipeable(): boolean {
+    return this.world.wipeable(this);
+  }
+
+  get uuid(): string {
+    return this.shadow.uuid;
+  }
+
+  /** The logical log as appended, for comparison at the end. */
+  get log(): ShadowLog {
+    return this.shadow;
+  }
+
+  get applied(): ObservedState {
+    return this.observed;
+  }
+
+  get stateMachine(): StateMachine {
+    return this.state.stateMachine;
+  }
+
+  // ---- life and death
+
+  start(): void {
+    const { simulator, oracle, profile, network } = this.world;
+    if (this.process !== null) return;
+    this.powered = true;
+    const member: Member = { pid: this.pid, uuid: this.shadow.uuid, incarnation: ++this.incarnation };
+    const log = this.storage.open(this.shadow.uuid, {
+      persisted: (sequence) => {
+        if (this.process?.member !== member) return;
+        this.shadow.persisted(sequence);
+        this.enter(member, () => this.dispatch({ type: "persisted", sequence }));
+      },
+      failed: (error) => {
+        if (this.process?.member !== member) return;
+        this.trace(`disk failed: ${error.message}`);
+        this.crash("process");
+      },
+    });
+    this.shadow.reopened(log.recovered);
+    oracle.restarted(this.shadow);
+    const shadow = this.shadow;
+    const driver = new ReplicaDriver(
+      {
+        self: member,
+        policy: profile.policy,
+        peers: this.world.peers,
+        clusterTag: this.world.clusterTag,
+        heartbeatMs: profile.heartbeatMs,
+        timeoutMs: profile.timeoutMs,
+        recoveryWaitMs: profile.recoveryWaitMs,
+        seed: this.random.uint32(),
+      },
+      {
+        recovered: log.recovered,
+        read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
+        orphans: () => log.orphans(),
+        repaired: () => log.repaired(),
+        append: (sequence, records, commit) => {
+          this.effect();
+          shadow.append(sequence, records);
+          oracle.commitKnown(shadow, commit);
+          log.append(sequence, records, commit);
+        },
+      },
+      this.driverState(),
+      {
+        send: (to, message) => this.send(member, to, message),
+        schedule: (callback) => {
+          simulator.after(this.random.between(0, 0.1), () => this.enter(member, callback));
+        },
+        standing: (standing) => this.stands(standing),
+        applied: (applied, standing) => this.answer(applied, standing),
+        unavailable: (ops) => this.refuse(ops),
+        log: (level, message) => this.trace(`[${level}] ${message}`),
+        fatal: (message) => {
+          throw new SimulationFailure("fatal", `replica ${this.pid} stops: ${message}`);
+        },
+      },
+    );
+    this.process = {
+      member,
+      driver,
+      clockOffsetMs: this.random.between(0, 1e6),
+      clockRate: this.random.between(0.98, 1.02),
+      stopped: null,
+      resumeMs: 0,
+      countdown: Infinity,
+      waiting: new Map(),
+    };
+    const { promised, commit } = log.recovered;
+    this.trace(
+      `starts as ${who(member)} with ${log.recovered.chains.length} entries, promise ${formatView(promised)}, ` +
+        `commit ${commit}, applied ${this.observed.applied.index}`,
+    );
+    network.started(this);
+    this.tickLater(member, this.random.between(0, profile.tickMs));
+  }
+
+  crash(kind: "process" | "power"): void {
+    const { process } = this;
+    if (process === null) return;
+    this.trace(kind === "power" ? "loses power" : "dies");
+    this.process = null;
+    this.powered = kind !== "power";
+    this.storage.crash(kind === "power");
+    if (kind === "power" && this.random.chance(0.7)) {
+      const index = Math.max(0, this.observed.applied.index - this.random.below(40));
+      this.state.rollBack(index);
+      this.observed.rolledBack(this.observed.applied.index);
+    }
+    this.world.network.stopped(this, kind === "power");
+    if (kind === "power") return;
+    for (const connection of new Set(process.waiting.values())) {
+      this.world.simulator.after(this.random.between(0.1, 1), () => connection.lost());
+    }
+  }
+
+  dieMidway(count: number): void {
+    if (this.process !== null) this.process.countdown = count;
+  }
+
+  goodbye(): void {
+    const member = this.running;
+    if (member === null) return;
+    this.trace("is asked to stop");
+    this.enter(member, () => this.dispatch({ type: "stop" }));
+    this.world.simulator.after(this.random.between(1, 100), () => {
+      if (this.process?.member === member) this.crash("process");
+    });
+  }
+
+  pause(forMs: number): void {
+    const { process } = this;
+    const { simulator } = this.world;
+    if (process === null) return;
+    this.trace(`stands still for ${Math.round(forMs)} ms`);
+    process.stopped ??= [];
+    process.resumeMs = Math.max(process.resumeMs, simulator.nowMs + forMs);
+    simulator.after(forMs, () => {
+      if (this.process === process && simulator.nowMs >= process.resumeMs) this.resume(process);
+    });
+  }
+
+  /** Whatever is still wrong with it ends now. */
+  mend(): void {
+    if (this.process === null) return;
+    this.process.countdown = Infinity;
+    if (this.process.stopped !== null) this.resume(this.process);
+  }
+
+  syncTakes(meanMs: number): void {
+    this.trace(meanMs === Infinity ? "disk hangs" : `disk syncs in ${meanMs} ms`);
+    this.storage.syncTakes(meanMs);
+  }
+
+  failNextSync(): void {
+    this.storage.failNextSync();
+  }
+
+  wipe(): void {
+    this.trace("gets an empty disk");
+    this.shadow.wiped = true;
+    this.storage = this.world.newStorage();
+    this.state = this.world.newState();
+    this.observed = this.observe();
+    this.shadow = this.world.oracle.newDisk(this.random.uuid(), this.pid);
+  }
+
+  // ---- from the network and from clients
+
+  received(from: Member, message: ReplicaMessage): void {
+    const member = this.running;
+    if (member !== null) this.enter(member, () => this.dispatch({ type: "received", from, message }));
+  }
+
+  connected(peer: Member): void {
+    const member = this.running;
+    if (member !== null) this.enter(member, () => this.dispatch({ type: "connected", peer }));
+  }
+
+  disconnected(pid: number, refused: boolean): void {
+    const member = this.running;
+    if (member !== null) this.enter(member, () => this.dispatch({ type: "disconnected", pid, refused }));
+  }
+
+  submit(ops: readonly OpEntry[], connection: ClientConnection): void {
+    const member = this.running;
+    if (member === null) {
+      this.world.simulator.after(this.random.between(0.1, 1), () => connection.lost());
+      return;
+    }
+    this.world.simulator.after(0.2, () => {
+      if (this.running !== member) {
+        if (this.powered) connection.lost();
+        return;
+      }
+      this.enter(member, () => {
+        for (const op of ops) this.accept(op, connection);
+      });
+    });
+  }
+
+  private accept(op: OpEntry, connection: ClientConnection): void {
+    const { process } = this;
+    if (process === null || !connection.open) return;
+    const known = this.observed.result(op.session, op.seq);
+    if (known !== null && process.driver.standing.copies > 0) {
+      this.reply(connection, op.session, op.seq, known, process.driver.standing);
+      return;
+    }
+    process.waiting.set(`${op.session}/${op.seq}`, connection);
+    process.driver.propose(op);
+  }
+
+  // ---- what the process asks for
+
+  private send(member: Member, to: number, message: ReplicaMessage): void {
+    this.effect();
+    const { simulator, network, oracle } = this.world;
+    oracle.sent(this.shadow, member, message);
+    simulator.trace.mix(to * 256 + this.pid + message.type.length);
+    simulator.trace.mix(simulator.nowMs * 1000);
+    if (simulator.trace.readable && message.type !== "heartbeat") this.trace(`→ ${to} ${describeMessage(message)}`);
+    network.send(this, to, message);
+  }
+
+  private stands(standing: Standing): void {
+    this.effect();
+    if (standing.ready) this.world.oracle.serves(this.shadow, standing.view);
+    this.trace(
+      `is ${standing.role}${standing.ready ? ", ready" : ""} in ${formatView(standing.view)} with ` +
+        `{${standing.members.map(({ pid }) => pid).join("")}}${standing.provisional ? " provisional" : ""} ` +
+        standing.waitingFor,
+    );
+  }
+
+  private answer({ outcomes }: Applied, standing: Standing): void {
+    const { process } = this;
+    if (process === null || standing.copies === 0) return;
+    for (const { session, seq, result } of outcomes) {
+      const key = `${session}/${seq}`;
+      const connection = process.waiting.get(key);
+      if (connection === undefined || result === null) continue;
+      process.waiting.delete(key);
+      this.reply(connection, session, seq, result, standing);
+    }
+  }
+
+  private reply(
+    connection: ClientConnection,
+    session: string,
+    seq: number,
+    result: OpResult,
+    standing: Standing,
+  ): void {
+    const { oracle, simulator } = this.world;
+    const member = this.running;
+    if (result.type === "refused" || !connection.open) return;
+    oracle.acknowledge(this.shadow, session, seq, this.observed.entries[result.index - 1], standing.copies);
+    simulator.after(0.2, () => {
+      // What was written before the process died may or may not have left the machine.
+      if (this.running === member || this.random.chance(0.5)) connection.ended(session, seq, "acknowledged");
+    });
+  }
+
+  private refuse(ops: readonly { readonly session: string; readonly seq: number }[]): void {
+    this.effect();
+    for (const { session, seq } of ops) {
+      const key = `${session}/${seq}`;
+      const connection = this.process?.waiting.get(key);
+      this.process?.waiting.delete(key);
+      if (connection !== undefined) {
+        this.world.simulator.after(0.2, () => connection.ended(session, seq, "unavailable"));
+      }
+    }
+  }
+
+  // ---- inside
+
+  private observe(): ObservedState {
+    const { oracle, profile } = this.world;
+    const shadow = (): ShadowLog => this.shadow;
+    return new ObservedState(
+      this.state.stateMachine,
+      {
+        applying: (entry, previous) => oracle.applied(shadow(), entry, previous),
+        emptied: () => {
+          if (this.process !== null) oracle.rewound(shadow());
+        },
+      },
+      profile.sessionOrder,
+    );
+  }
+
+  /** The driver sees a state machine whose applying can be interrupted by death and is judged. */
+  private driverState(): StateMachine {
+    const { observed } = this;
+    const inner = this.state.stateMachine;
+    return {
+      get applied() {
+        return observed.applied;
+      },
+      apply: (entries) => {
+        this.effect();
+        return observed.apply(entries);
+      },
+      reset: () => observed.reset(),
+      close: () => inner.close(),
+      session: (session) => inner.session(session),
+      hasApplied: (session, seq) => observed.hasApplied(session, seq),
+      result: (session, seq) => observed.result(session, seq),
+      prepare: (request, session, attachment) => inner.prepare(request, session, attachment),
+      query: (request, session) => inner.query(request, session),
+      waiting: (session) => inner.waiting(session),
+      missed: (session, afterIndex, limit) => inner.missed(session, afterIndex, limit),
+      attachments: () => inner.attachments(),
+    };
+  }
+
+  private effect(): void {
+    const { process } = this;
+    if (process !== null && --process.countdown <= 0) throw new Died();
+  }
+
+  private dispatch(event: Event): void {
+    this.process?.driver.dispatch(event);
+  }
+
+  /** Runs something inside the process: at once, or when it goes on after a pause, or never if it has died. */
+  private enter(member: Member, action: () => void): void {
+    const { process } = this;
+    if (process === null || process.member !== member) return;
+    if (process.stopped !== null) {
+      process.stopped.push(action);
+      return;
+    }
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof Died)) throw error;
+      this.crash("process");
+    }
+  }
+
+  private resume(process: Process): void {
+    const happened = process.stopped ?? [];
+    process.stopped = null;
+    this.trace("goes on");
+    const tick = (): void => this.tick(process);
+    const actions = this.random.chance(0.5) ? [tick, ...happened] : [...happened, tick];
+    for (const action of actions) {
+      if (this.process !== process) return;
+      this.enter(process.member, action);
+    }
+  }
+
+  private tickLater(member: Member, delayMs: number): void {
+    this.world.simulator.after(delayMs, () => {
+      const { process } = this;
+      if (process === null || process.member !== member) return;
+      if (process.stopped === null) this.enter(member, () => this.tick(process));
+      this.tickLater(member, this.world.profile.tickMs * this.random.between(0.9, 1.3));
+    });
+  }
+
+  private tick(process: Process): void {
+    const { nowMs } = this.world.simulator;
+    this.dispatch({
+      type: "tick",
+      nowMs: process.clockOffsetMs + nowMs * process.clockRate,
+      wallMs: Math.round(1.7e12 + this.pid * 1_234 + nowMs),
+    });
+  }
+
+  private trace(text: string): void {
+    const { simulator } = this.world;
+    simulator.trace.mix(text.length * 256 + this.pid);
+    if (simulator.trace.readable) simulator.trace.line(simulator.nowMs, `r${this.pid}`, text);
+  }
+}

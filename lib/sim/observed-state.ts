@@ -1,0 +1,98 @@
+/**
+ * Stands between the driver and a replica's state machine: keeps what was applied, and judges the order and the dedup of
+ * whatever state machine is behind it, by a set of its own.
+ */
+import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
+import { SimulationFailure } from "./failure.ts";
+
+export interface StateObserver {
+  /** Before an entry is applied; `previous` is the chain of the entry applied before it. */
+  applying(entry: CommittedEntry, previous: bigint): void;
+  /** The state was thrown away. */
+  emptied(): void;
+}
+
+/** The calls that the driver and the simulated connections make. */
+type Used = Pick<StateMachine, "applied" | "apply" | "reset" | "result" | "hasApplied">;
+
+export class ObservedState implements Used {
+  /** Every entry applied since the start or the last reset: entry i + 1 at i. */
+  entries: CommittedEntry[] = [];
+  private readonly highestSeq = new Map<string, number>();
+  private readonly seen = new Set<string>();
+
+  constructor(
+    readonly inner: StateMachine,
+    private readonly observer: StateObserver,
+    private readonly sessionOrder: boolean,
+  ) {}
+
+  get applied(): { readonly index: number; readonly view: number; readonly chain: bigint } {
+    return this.inner.applied;
+  }
+
+  apply(entries: readonly CommittedEntry[]): Applied {
+    for (const entry of entries) {
+      this.observer.applying(entry, this.entries.at(-1)?.chain ?? 0n);
+      this.entries.push(entry);
+    }
+    const applied = this.inner.apply(entries);
+    let next = 0;
+    for (const { op } of entries) {
+      if (op === null) continue;
+      const key = `${op.session}/${op.seq}`;
+      const outcome = applied.outcomes[next];
+      if (outcome === undefined || outcome.session !== op.session || outcome.seq !== op.seq) continue;
+      next++;
+      const first = !this.seen.has(key);
+      this.seen.add(key);
+      const { result } = outcome;
+      if (result !== null && result.type !== "refused" && result.duplicate === first) {
+        throw new SimulationFailure(
+          "twice",
+          `op ${key} was taken for ${first ? "a repeat" : "new"} by the state machine`,
+        );
+      }
+      if (first) this.inOrder(op.session, op.seq);
+    }
+    return applied;
+  }
+
+  reset(): void {
+    this.inner.reset();
+    this.rebuild([]);
+    this.observer.emptied();
+  }
+
+  /** The state behind was set back to `index`. */
+  rolledBack(index: number): void {
+    this.rebuild(this.entries.slice(0, index));
+  }
+
+  result(session: string, seq: number): ReturnType<StateMachine["result"]> {
+    return this.inner.result(session, seq);
+  }
+
+  hasApplied(session: string, seq: number): boolean {
+    return this.inner.hasApplied(session, seq);
+  }
+
+  private inOrder(session: string, seq: number): void {
+    const highest = this.highestSeq.get(session) ?? 0;
+    if (seq < highest && this.sessionOrder) {
+      throw new SimulationFailure("session order", `op ${session}/${seq} was applied after seq ${highest}`);
+    }
+    this.highestSeq.set(session, Math.max(highest, seq));
+  }
+
+  private rebuild(entries: CommittedEntry[]): void {
+    this.entries = entries;
+    this.seen.clear();
+    this.highestSeq.clear();
+    for (const { op } of entries) {
+      if (op === null) continue;
+      this.seen.add(`${op.session}/${op.seq}`);
+      this.highestSeq.set(op.session, Math.max(op.seq, this.highestSeq.get(op.session) ?? 0));
+    }
+  }
+}
