@@ -6,6 +6,7 @@
 import type { ClientOp, ClientQuery, Frame, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
 import { formatView } from "../protocol/ids.ts";
 import { AddressBook } from "./addresses.ts";
+import { answerOf, isQuery } from "./answers.ts";
 import { refusalOf } from "./check.ts";
 import { Connector, type ConnectorOwner } from "./connector.ts";
 import { hyperidIds } from "./ids.ts";
@@ -35,22 +36,6 @@ const openTimeoutMs = 6000;
 /** When an op that may have been proposed is to be asked about again after `unavailable`. */
 const askAgainMs = 250;
 const goodbyeMs = 500;
-
-/** Which reply answers which request; any other is a server's error. */
-const answerOf = {
-  createAccount: "created",
-  login: "loggedIn",
-  logout: "done",
-  deleteAccount: "done",
-  send: "sent",
-  open: "opened",
-  mark: "done",
-  deleteMessages: "done",
-  accounts: "accountList",
-  inbox: "inboxCount",
-  messages: "messageList",
-  status: "statusReport",
-} as const satisfies { [T in keyof Answers]: Answers[T]["type"] };
 
 type Reply = OpReply | QueryReply;
 interface Waiter {
@@ -86,6 +71,8 @@ class Client implements ChatClient, ConnectorOwner {
   #openRequest = 0;
   /** The next seq to send on this connection. */
   #nextToSend = 1;
+  /** Ops to be sent once more on this connection. */
+  readonly #again = new Set<number>();
   /** When the session stood last; null before the first time. */
   #lostAtMs: number | null = null;
   #cancelOpen: () => void = () => {};
@@ -162,6 +149,7 @@ class Client implements ChatClient, ConnectorOwner {
   lost(): void {
     this.#cancelOpen();
     this.#cancelAgain();
+    this.#again.clear();
     this.#link = null;
     if (!this.#open) return;
     this.#open = false;
@@ -184,7 +172,7 @@ class Client implements ChatClient, ConnectorOwner {
       case "sessionOpened":
         return this.#opened(link, frame);
       case "refused":
-        return this.#refused(link, frame);
+        return this.#refused(frame);
       case "created":
       case "loggedIn":
       case "done":
@@ -230,17 +218,16 @@ class Client implements ChatClient, ConnectorOwner {
     this.#session.resumed(frame.index, frame.view);
     const { user } = this.#session;
     this.#session.user = frame.user;
-    const first = this.#lostAtMs === null;
-    const afterMs = this.#lostAtMs === null ? 0 : this.#ports.clock.monotonicMs() - this.#lostAtMs;
-    this.#show(describe(first ? "connected" : "reconnected", link, Math.round(afterMs)));
-    if (user !== null && frame.user === null && !this.#leavesAccount()) {
-      this.#emit({ type: "logged-out", reason: "the account was logged out while the connection was away" });
-    }
-    // A listener may have closed the client.
-    if (!this.#open) return;
+    // Before anybody is told: a listener that asks for more must not get ahead of what waits.
     this.#nextToSend = this.#session.oldest;
     this.#pump();
     for (const [request, { query }] of this.#queries) this.#ask(request, query);
+    const state = this.#lostAtMs === null ? "connected" : "reconnected";
+    const afterMs = this.#lostAtMs === null ? 0 : this.#ports.clock.monotonicMs() - this.#lostAtMs;
+    this.#show(describe(state, link, Math.round(afterMs)));
+    if (user !== null && frame.user === null && !this.#leavesAccount()) {
+      this.#emit({ type: "logged-out", reason: "the account was logged out while the connection was away" });
+    }
   }
 
   /** Whether an op whose answer was lost explains that nobody is logged in. */
@@ -265,7 +252,7 @@ class Client implements ChatClient, ConnectorOwner {
   // Requests and answers.
 
   #pump(): void {
-    if (!this.#open) return;
+    if (!this.#open || this.#again.size > 0) return;
     for (; this.#nextToSend < this.#session.sendable; this.#nextToSend++) {
       const pending = this.#session.get(this.#nextToSend);
       if (pending === undefined) continue;
@@ -303,7 +290,7 @@ class Client implements ChatClient, ConnectorOwner {
     pending.resolve(reply);
   }
 
-  #refused(link: Link, frame: FrameOf<"refused">): void {
+  #refused(frame: FrameOf<"refused">): void {
     if (frame.request === this.#openRequest) {
       if (!this.#open) this.#notOpened(frame);
       return;
@@ -316,22 +303,25 @@ class Client implements ChatClient, ConnectorOwner {
     }
     const pending = this.#session.get(frame.request / 2);
     if (pending === undefined) return;
-    if (frame.code === "unavailable" && pending.connections > 1) return this.#askAgain(link);
+    if (frame.code === "unavailable" && pending.connections > 1) return this.#askAgain(pending);
     this.#settle(pending.seq, refusal);
   }
 
   /**
    * This replica has certainly not proposed the op, but an earlier one may have: its outcome is unknown, so that it is
-   * resent, with all that follow, until it is known.
+   * sent again until it is known. What comes after it waits meanwhile.
    */
-  #askAgain(link: Link): void {
-    this.#cancelAgain();
+  #askAgain({ seq }: PendingOp): void {
+    this.#again.add(seq);
+    if (this.#again.size > 1) return;
     this.#cancelAgain = this.#ports.clock.setTimer(askAgainMs, () => {
-      if (link !== this.#link || !this.#open) return;
-      for (let seq = this.#session.oldest; seq < this.#nextToSend; seq++) {
-        const pending = this.#session.get(seq);
+      const seqs = [...this.#again].toSorted((a, b) => a - b);
+      this.#again.clear();
+      for (const each of seqs) {
+        const pending = this.#session.get(each);
         if (pending !== undefined) this.#transmit(pending);
       }
+      this.#pump();
     });
   }
 
@@ -351,6 +341,7 @@ class Client implements ChatClient, ConnectorOwner {
     this.#link = null;
     this.#cancelOpen();
     this.#cancelAgain();
+    this.#again.clear();
     const gone = this.#connector.stop("the client quits", goodbyeMs);
     this.#show({ state: "closed", reason });
     for (const [seq, waiter] of this.#ops) waiter.reject(this.#closedError(this.#session.get(seq)?.op.type ?? "op"));
@@ -373,11 +364,6 @@ class Client implements ChatClient, ConnectorOwner {
   #emit(event: ClientEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-function isQuery(request: OpRequest | QueryRequest): request is QueryRequest {
-  const { type } = request;
-  return type === "accounts" || type === "inbox" || type === "messages" || type === "status";
 }
 
 function describe(state: "connected" | "reconnected", link: Link, afterMs: number) {

@@ -1,0 +1,24 @@
+/** What kind of reply belongs to each request. Pure tables over the protocol's names. */
+import type { Answers, OpRequest, QueryRequest } from "./types.ts";
+
+/** Which reply answers which request; any other is a server's error. */
+export const answerOf = {
+  createAccount: "created",
+  login: "loggedIn",
+  logout: "done",
+  deleteAccount: "done",
+  send: "sent",
+  open: "opened",
+  mark: "done",
+  deleteMessages: "done",
+  accounts: "accountList",
+  inbox: "inboxCount",
+  messages: "messageList",
+  status: "statusReport",
+} as const satisfies { [T in keyof Answers]: Answers[T]["type"] };
+
+/** Queries are answered by the replica alone; everything else is an op and goes through the log. */
+export function isQuery(request: OpRequest | QueryRequest): request is QueryRequest {
+  const { type } = request;
+  return type === "accounts" || type === "inbox" || type === "messages" || type === "status";
+}
