@@ -1,0 +1,109 @@
+/**
+ * Says what becomes of the connection: to which replica, what was lost, on how many disks messages are kept. Keeps the
+ * number of replicas, by which a low number of copies is told from a small cluster. Decides nothing.
+ */
+import type { ChatClient, ConnectionState } from "../client/types.ts";
+import { answered } from "./requests.ts";
+import { connectedLine, copiesLine, movedLine, provisionalLine, type Connected } from "./sentences.ts";
+import type { Surface } from "./surface.ts";
+
+/** A move to another replica that takes less than this is said in one line, when it is done. */
+const patienceMs = 300;
+
+export class ConnectionLines {
+  /** How many replicas there are; 0 while not known. */
+  replicas = 0;
+  /** Resolves with the exit code when the client gives up for good. */
+  readonly ended: Promise<number>;
+  readonly #client: ChatClient;
+  readonly #surface: Surface;
+  readonly #stopListening: () => void;
+  #end: (code: number) => void = () => {};
+  #last: Connected | null = null;
+  /** The replica whose loss has not been said yet. */
+  #lost: number | null = null;
+  #away = true;
+  #offlineSaid = false;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(client: ChatClient, surface: Surface) {
+    this.#client = client;
+    this.#surface = surface;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#stopListening = client.on((event) => {
+      if (event.type === "connection") this.#changed(event.connection);
+    });
+    this.#changed(client.connection);
+  }
+
+  stop(): void {
+    this.#stopListening();
+    this.#clearTimer();
+    this.#surface.standing(null);
+  }
+
+  #changed(now: ConnectionState): void {
+    switch (now.state) {
+      case "connecting":
+        if (this.#timer === null) this.#timer = setTimeout(() => this.#patienceOver(), patienceMs);
+        if (!this.#away) this.#lost = this.#last?.replica ?? null;
+        this.#away = true;
+        return;
+      case "offline":
+        this.#patienceOver();
+        if (!this.#offlineSaid) this.#surface.say({ tone: "warning", text: `${now.reason}: trying again and again` });
+        this.#offlineSaid = true;
+        this.#away = true;
+        return;
+      case "connected":
+      case "reconnected":
+        this.#clearTimer();
+        this.#surface.standing(null);
+        void this.#connected(now);
+        return;
+      case "closed":
+        this.#clearTimer();
+        this.#surface.say({ tone: "bad", text: `connection closed: ${now.reason}` });
+        this.#end(69);
+        return;
+    }
+  }
+
+  async #connected(now: Connected): Promise<void> {
+    const before = this.#last;
+    const moved = this.#away && before !== null;
+    this.#last = now;
+    this.#away = false;
+    this.#offlineSaid = false;
+    if (moved) this.#surface.say(movedLine(this.#lost, now, this.#surface.symbols));
+    this.#lost = null;
+    const status = await answered(this.#client, { type: "status" });
+    if (status.type !== "refused") this.replicas = status.replicas.length;
+    if (before === null) {
+      this.#surface.say(connectedLine(now, this.replicas, this.#surface.symbols));
+      if (now.provisional) this.#surface.say(provisionalLine());
+      return;
+    }
+    const copies = copiesLine(before, now, this.replicas);
+    if (copies !== null) this.#surface.say(copies);
+    if (now.provisional && !before.provisional) this.#surface.say(provisionalLine());
+  }
+
+  #patienceOver(): void {
+    this.#clearTimer();
+    const { symbols } = this.#surface;
+    if (this.#lost !== null) {
+      this.#surface.say({ tone: "warning", text: `replica ${this.#lost} lost ${symbols.dot} looking for another` });
+      this.#lost = null;
+    }
+    const what = this.#last === null ? "looking for a replica" : "what you send goes out when a replica answers";
+    this.#surface.standing({ tone: "warning", text: `${symbols.away} not connected: ${what}` });
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The entry of the interactive client. The folder from top to bottom:
+ * `run.ts` a whole run → `conversation.ts`, `sign-in.ts`, `questions.ts` what is said and done, over `surface.ts` →
+ * `screen.ts` (prompts, live lines above them) or `plain.ts` (lines only) → `frame.ts`, `editor.ts`, `layout.ts`,
+ * `sanitise.ts`, `keys.ts`: pure → `printer.ts`, `terminal.ts`: the terminal itself.
+ * May import `lib/client`, `lib/protocol`, `lib/base`; sees answers and events, never bytes of the wire.
+ */
+import type { ChatClient } from "../client/types.ts";
+import type { ConversationOptions } from "./conversation.ts";
+import { runPlain } from "./plain.ts";
+import { runChat } from "./run.ts";
+import { Screen, type ScreenOptions } from "./screen.ts";
+
+export { detectCapabilities, type Capabilities } from "./theme.ts";
+
+export interface ChatOptions extends ConversationOptions, Omit<ScreenOptions, "columns" | "rows"> {
+  /** Lines only, nothing redrawn: for screen readers, dumb terminals and pipes. */
+  readonly plain: boolean;
+  /** Size of the terminal, asked again at each redraw; that of `output` unless given, else 80 × 24. */
+  readonly columns?: () => number;
+  readonly rows?: () => number;
+}
+
+/**
+ * Runs the chat until the user leaves; resolves with the exit code (see `run.ts`), the terminal restored and the
+ * client closed. The caller sets `process.exitCode` and lets the process end: `process.exit` could cut off output.
+ */
+export function runInteractive(client: ChatClient, options: ChatOptions): Promise<number> {
+  if (options.plain) return runPlain(client, options);
+  const { input, output, colour, unicode } = options;
+  const columns = options.columns ?? (() => output.columns ?? 80);
+  const rows = options.rows ?? (() => output.rows ?? 24);
+  return runChat(client, new Screen({ input, output, colour, unicode, columns, rows }), options);
+}

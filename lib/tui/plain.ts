@@ -1,0 +1,138 @@
+/**
+ * The plain surface: one line after the other, nothing redrawn, no symbols beyond ASCII, no colours. For screen
+ * readers, dumb terminals and pipes. Reads whole lines; on a terminal, passwords are read without echo.
+ */
+import type { ChatClient } from "../client/types.ts";
+import type { ConversationOptions } from "./conversation.ts";
+import { Leavings } from "./leaving.ts";
+import { LineReader } from "./line-reader.ts";
+import { runChat } from "./run.ts";
+import { sanitise, sanitiseLine } from "./sanitise.ts";
+import type { Answer, Fate, Leaving, Line, Question, ShownMessage, Surface } from "./surface.ts";
+import type { InputStream, OutputStream } from "./terminal.ts";
+import { asciiSymbols, type Symbols } from "./theme.ts";
+
+export interface PlainOptions {
+  readonly input: InputStream;
+  readonly output: OutputStream;
+  readonly unicode: boolean;
+}
+
+/** The chat in lines; see `runInteractive`. Waits for acknowledgements when input ends, for 30 s at most. */
+export function runPlain(client: ChatClient, options: PlainOptions & ConversationOptions): Promise<number> {
+  return runChat(client, new PlainSurface(options), options);
+}
+
+const signalCodes = { SIGHUP: 129, SIGTERM: 143 } as const;
+
+export class PlainSurface implements Surface {
+  readonly linear = true;
+  readonly symbols: Symbols = asciiSymbols;
+  readonly #output: OutputStream;
+  readonly #unicode: boolean;
+  readonly #reader: LineReader;
+  readonly #leavings = new Leavings();
+  #sent = 0;
+  #interrupt: (() => void) | null = null;
+
+  constructor({ input, output, unicode }: PlainOptions) {
+    this.#output = output;
+    this.#unicode = unicode;
+    this.#reader = new LineReader(input);
+    output.on("error", this.#gone);
+    process.on("SIGHUP", this.#signalled);
+    process.on("SIGTERM", this.#signalled);
+    process.on("SIGINT", this.#wished);
+  }
+
+  say({ tone, text }: Line): void {
+    this.#print(tone === "bad" ? `error: ${text}` : tone === "warning" ? `warning: ${text}` : text);
+  }
+
+  message({ from, to, own, text, when }: ShownMessage): void {
+    this.#print(`${when} ${own ? `to ${to}` : `from ${from}`}: ${text}`);
+  }
+
+  outgoing({ to, text }: ShownMessage): (fate: Fate) => void {
+    this.#sent += 1;
+    const number = this.#sent;
+    this.#print(`sending ${number} to ${to}: ${text}`);
+    return (fate) => this.#print(`message ${number} ${sanitiseLine(fate.text, this.#unicode)}`);
+  }
+
+  standing(): void {
+    // What holds for a while is said once by whoever knows it begins: a line cannot be taken back.
+  }
+
+  async ask(question: Question): Promise<Answer> {
+    for (;;) {
+      if (question.kind === "field") this.#print(question.label + (question.back === true ? " (empty: back):" : ":"));
+      const line = await this.#nextLine(question.secret === true);
+      if (line === null) return { type: "interrupted", draft: question.initial ?? { text: "", cursor: 0, cut: "" } };
+      if (question.back === true && line === "") return { type: "back" };
+      const complaint = question.accept?.(line) ?? null;
+      if (complaint === null) return { type: "line", text: line };
+      this.say({ tone: "warning", text: complaint });
+    }
+  }
+
+  async confirm(question: string, no: string, yes: string): Promise<boolean> {
+    this.#print(`${question} Type yes (${yes}) or no (${no}):`);
+    return /^y(es)?$/i.test(((await this.#nextLine(false)) ?? "").trim());
+  }
+
+  busy<T>(_label: string, work: Promise<T>): Promise<T> {
+    return work;
+  }
+
+  interrupt(): void {
+    this.#interrupt?.();
+  }
+
+  onActivity(listener: () => void): void {
+    this.#reader.onActivity = listener;
+  }
+
+  leave(): void {
+    this.#leavings.push({ how: "user", code: 0 });
+  }
+
+  nextLeaving(): Promise<Leaving> {
+    return this.#leavings.next();
+  }
+
+  close(): void {
+    this.#reader.close();
+    process.off("SIGHUP", this.#signalled);
+    process.off("SIGTERM", this.#signalled);
+    process.off("SIGINT", this.#wished);
+  }
+
+  /** The next line, null when interrupted; never resolves when there is none left. */
+  async #nextLine(secret: boolean): Promise<string | null> {
+    const interrupted = new Promise<"interrupted">((resolve) => {
+      this.#interrupt = () => resolve("interrupted");
+    });
+    const next = await Promise.race([this.#reader.next(secret), interrupted]);
+    this.#interrupt = null;
+    if (next === "interrupted") {
+      this.#reader.cancel();
+      return null;
+    }
+    if (next.type === "line") return next.text;
+    this.#leavings.push({ how: "end of input", code: 0 });
+    return new Promise(() => {});
+  }
+
+  #print(text: string): void {
+    this.#output.write(`${sanitise(text, this.#unicode).replaceAll("\n", "\n  ")}\n`);
+  }
+
+  readonly #gone = (): void => this.#leavings.push({ how: "signal", code: 1 });
+
+  readonly #wished = (): void => this.leave();
+
+  readonly #signalled = (signal: keyof typeof signalCodes): void => {
+    this.#leavings.push({ how: "signal", code: signalCodes[signal] });
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * Owns what is on the screen below the last printed line: the frame, a few rows that are redrawn in place, with the
+ * cursor in one of them. `print` puts finished lines above the frame without disturbing it. It moves only within its
+ * own rows, never clears what was printed, and writes at most once per turn of the event loop.
+ * It knows rows of text, not what they mean; their text is safe already (`sanitise.ts`).
+ */
+import { width } from "./layout.ts";
+
+/** Where the text goes: a terminal's stream, or a test's. */
+export interface Output {
+  write(text: string): unknown;
+}
+
+export interface Frame {
+  /** Rows with colours; what is wider than the terminal is cut off by it. */
+  readonly rows: readonly string[];
+  /** Where the cursor stands, null to hide it. */
+  readonly cursor: { readonly row: number; readonly column: number } | null;
+}
+
+export const emptyFrame: Frame = { rows: [], cursor: null };
+
+const wrapOff = "\x1b[?7l";
+const wrapOn = "\x1b[?7h";
+const showCursor = "\x1b[?25h";
+const hideCursor = "\x1b[?25l";
+const clearDown = "\x1b[J";
+
+export class Printer {
+  readonly #output: Output;
+  #drawn: Frame = emptyFrame;
+  #next: Frame = emptyFrame;
+  #above = "";
+  #scheduled = false;
+  #stopped = false;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  /** Rows above the frame, for good. */
+  print(rows: readonly string[]): void {
+    for (const row of rows) this.#above += `${row}\r\n`;
+    this.#schedule();
+  }
+
+  draw(frame: Frame): void {
+    this.#next = frame;
+    this.#schedule();
+  }
+
+  /** Clears the whole screen; the frame goes to its top. */
+  clearScreen(): void {
+    this.flush();
+    this.#output.write("\x1b[2J\x1b[H");
+    this.#drawn = emptyFrame;
+    this.#schedule();
+  }
+
+  /**
+   * The terminal became `columns` wide: terminals break rows that are too long anew, and the frame with them, so the
+   * way to its first row is counted again.
+   */
+  resized(columns: number): void {
+    const { rows, cursor } = this.#drawn;
+    if (rows.length === 0) return;
+    const at = cursor ?? { row: rows.length - 1, column: 0 };
+    const above = rows.slice(0, at.row).reduce((sum, row) => sum + rowsOf(width(row), columns), 0);
+    this.#drawn = { rows, cursor: { row: above + Math.floor(at.column / columns), column: at.column % columns } };
+    this.#schedule();
+  }
+
+  /** Someone else wrote to the terminal, or it was given back: the frame is drawn anew from where the cursor is. */
+  forget(): void {
+    this.#drawn = emptyFrame;
+    this.#schedule();
+  }
+
+  /** Takes the frame off the screen until `draw` is called again, and leaves the cursor where it began. */
+  erase(): void {
+    this.#next = emptyFrame;
+    this.flush();
+  }
+
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#stopped || (this.#above === "" && this.#next === this.#drawn)) return;
+    const text = this.#toTop() + this.#above + this.#frame();
+    this.#above = "";
+    this.#drawn = this.#next;
+    this.#output.write(text);
+  }
+
+  stop(): void {
+    this.erase();
+    this.#stopped = true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      if (this.#scheduled) this.flush();
+    });
+  }
+
+  #toTop(): string {
+    const { rows, cursor } = this.#drawn;
+    if (rows.length === 0) return "\r";
+    const up = cursor === null ? rows.length - 1 : cursor.row;
+    return `${up > 0 ? `\x1b[${up}A` : ""}\r${clearDown}`;
+  }
+
+  #frame(): string {
+    const { rows, cursor } = this.#next;
+    if (rows.length === 0) return showCursor;
+    const text = `${wrapOff}${rows.join("\r\n")}${wrapOn}\r`;
+    if (cursor === null) return text + hideCursor;
+    const up = rows.length - 1 - cursor.row;
+    const right = cursor.column;
+    return `${text}${up > 0 ? `\x1b[${up}A` : ""}${right > 0 ? `\x1b[${right}C` : ""}${showCursor}`;
+  }
+}
+
+function rowsOf(columnsOfRow: number, columns: number): number {
+  return Math.max(1, Math.ceil(columnsOfRow / columns));
+}

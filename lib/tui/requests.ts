@@ -1,0 +1,47 @@
+/** Requests as the screens make them, and how many of them are under way. */
+import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../client/types.ts";
+
+/**
+ * The answer. Never resolves when the client is closed first: then the whole run ends (`connection-lines.ts` says
+ * why), and messages under way are reported as of unknown outcome (`conversation.ts`).
+ */
+export async function answered<T extends keyof Answers>(
+  client: ChatClient,
+  request: (OpRequest | QueryRequest) & { type: T },
+): Promise<Answers[T] | Refused> {
+  try {
+    return await client.request<T>(request);
+  } catch {
+    return new Promise(() => {});
+  }
+}
+
+/** Counts work under way, and waits until there is little enough of it. */
+export class InFlight {
+  #size = 0;
+  #waiting: { readonly below: number; readonly resolve: () => void }[] = [];
+
+  get size(): number {
+    return this.#size;
+  }
+
+  async track<T>(work: Promise<T>): Promise<T> {
+    this.#size += 1;
+    try {
+      return await work;
+    } finally {
+      this.#size -= 1;
+      const ready = this.#waiting.filter(({ below }) => this.#size < below);
+      this.#waiting = this.#waiting.filter(({ below }) => this.#size >= below);
+      for (const { resolve } of ready) resolve();
+    }
+  }
+
+  /** Resolves once fewer than `below` are under way. */
+  fewerThan(below: number): Promise<void> {
+    if (this.#size < below) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push({ below, resolve });
+    });
+  }
+}

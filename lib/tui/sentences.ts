@@ -1,0 +1,123 @@
+/**
+ * What is said to the user, as functions of what is the case: times, acknowledgements, connections, replicas, and what
+ * is wrong with what was typed. Pure; the current time is handed in.
+ */
+import { limits } from "../base/limits.ts";
+import type { ConnectionState, Refused } from "../client/types.ts";
+import type { FrameOf, ReplicaStatus } from "../protocol/messages.ts";
+import { formatView } from "../protocol/ids.ts";
+import type { Fate, Line } from "./surface.ts";
+import type { Symbols } from "./theme.ts";
+
+export type Connected = Extract<ConnectionState, { state: "connected" | "reconnected" }>;
+
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"] as const;
+
+/** A time of day in local time, with the date when it is another day. Milliseconds since the epoch. */
+export function clockTime(atMs: number, nowMs: number): string {
+  const at = new Date(atMs);
+  const now = new Date(nowMs);
+  const time = `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
+  if (at.toDateString() === now.toDateString()) return time;
+  const day = `${at.getDate()} ${months[at.getMonth()] ?? ""}`;
+  return at.getFullYear() === now.getFullYear() ? `${day} ${time}` : `${day} ${at.getFullYear()} ${time}`;
+}
+
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+}
+
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+/** How safe an acknowledged message is: on `copies` disks of `replicas` (0 when not known yet). */
+export function onDisks(copies: number, replicas: number): Pick<Fate, "tone" | "text"> {
+  if (copies >= replicas) return { tone: "dim", text: `on ${count(copies, "disk")}` };
+  if (copies <= 1) return { tone: "warning", text: `on ${count(copies, "disk")}: degraded` };
+  return { tone: "warning", text: `on ${copies} of ${replicas} disks` };
+}
+
+/** Refused means that nothing was changed; only `unknown` leaves open whether it was. */
+export function refusedFate(refused: Refused): Pick<Fate, "tone" | "text"> {
+  if (refused.code === "unknown") return { tone: "warning", text: `outcome unknown: ${refused.message}` };
+  return { tone: "bad", text: `failed: ${refused.message}` };
+}
+
+export function connectedLine(now: Connected, replicas: number, symbols: Symbols): Line {
+  const disks = onDisks(now.copies, replicas);
+  const text = `connected to replica ${now.replica} (${now.address}) ${symbols.dot} messages are kept ${disks.text}`;
+  return { tone: disks.tone === "dim" ? "info" : "warning", text };
+}
+
+export function movedLine(lost: number | null, now: Connected, symbols: Symbols): Line {
+  const gone = lost === null ? "" : `replica ${lost} lost ${symbols.dot} `;
+  const again = lost === now.replica ? "again" : "now";
+  return { tone: "info", text: `${gone}${again} on replica ${now.replica} after ${duration(now.afterMs)}` };
+}
+
+/** After a change of the view, what it means for the messages to come. */
+export function copiesLine(before: Connected, now: Connected, replicas: number): Line | null {
+  if (now.copies === before.copies) return null;
+  const disks = onDisks(now.copies, replicas);
+  const fewer = now.copies < before.copies;
+  const why = fewer ? "a replica is away" : "a replica is back";
+  return { tone: fewer ? "warning" : "good", text: `${why}: messages are kept ${disks.text} now` };
+}
+
+export function provisionalLine(): Line {
+  const text =
+    "after a total stop not every replica is back: what only the missing ones hold is added when they return";
+  return { tone: "warning", text };
+}
+
+export function statusText(status: FrameOf<"statusReport">, symbols: Symbols): Line {
+  const disks = onDisks(status.copies, status.replicas.length);
+  const primary = status.primary === 0 ? "no primary" : `primary ${status.primary}`;
+  const head = [
+    `replica ${status.replica} answers`,
+    primary,
+    `view ${formatView(status.view)}`,
+    `policy ${status.policy}`,
+    disks.text,
+    ...(status.provisional ? ["provisional"] : []),
+  ];
+  const rows = status.replicas.map((replica) => replicaRow(replica, symbols));
+  return { tone: "info", text: [head.join(` ${symbols.dot} `), ...rows].join("\n") };
+}
+
+function replicaRow(replica: ReplicaStatus, symbols: Symbols): string {
+  const mark = replica.role === "unreachable" ? symbols.away : symbols.online;
+  const facts = [`${mark} ${replica.pid} ${replica.address} ${replica.role}`];
+  if (replica.role !== "unreachable") {
+    facts.push(`log ${replica.index}`, ...(replica.lag > 0 ? [`${replica.lag} behind`] : []));
+    facts.push(count(replica.connections, "client"));
+  }
+  return facts.join(` ${symbols.dot} `);
+}
+
+/** What is plainly wrong with a user name; the server knows more. Null when nothing is. */
+export function nameComplaint(name: string): string | null {
+  const normalised = name.normalize("NFC");
+  if (normalised === "") return "Type a name.";
+  if ([...normalised].length > limits.userNameCharactersMax) {
+    return `A name has at most ${limits.userNameCharactersMax} characters.`;
+  }
+  return /^[\p{L}\p{M}\p{N}._-]+$/u.test(normalised) ? null : "A name is made of letters, digits and . _ - only.";
+}
+
+export function passwordComplaint(password: string): string | null {
+  const bytes = byteLength(password);
+  if (bytes < limits.passwordBytesMin) return `A password has at least ${limits.passwordBytesMin} bytes.`;
+  return bytes > limits.passwordBytesMax ? `A password has at most ${limits.passwordBytesMax} bytes.` : null;
+}
+
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** Whether two spellings name the same account: case does not count. */
+export function sameName(one: string, other: string): boolean {
+  return one.normalize("NFC").toLowerCase() === other.normalize("NFC").toLowerCase();
+}

@@ -1,0 +1,85 @@
+/**
+ * What the conversation and the sign-in need of whatever they are shown on: the interactive screen, the plain mode or
+ * a test. Types only. Texts may come from anyone: a surface makes them harmless itself.
+ */
+import type { Draft } from "./editor.ts";
+import type { Symbols, Tone } from "./theme.ts";
+
+/** A paragraph; newlines begin indented rows of the same paragraph. */
+export interface Line {
+  readonly tone: Tone;
+  readonly text: string;
+}
+
+export interface ShownMessage {
+  readonly from: string;
+  readonly to: string;
+  readonly own: boolean;
+  readonly text: string;
+  /** When, in words: `14:02`. */
+  readonly when: string;
+}
+
+/** What became of a message of ours. */
+export interface Fate {
+  readonly tone: Tone;
+  /** `on 3 disks`, `failed: …`. */
+  readonly text: string;
+  readonly when: string;
+}
+
+export interface Question {
+  /** A field stands for one value and is printed with its answer; a prompt is lingered in. */
+  readonly kind: "field" | "prompt";
+  readonly label: string;
+  /** Nothing of the answer is shown. */
+  readonly secret?: boolean;
+  readonly initial?: Draft;
+  /** Whether Escape leaves it; if not, the text says what Escape does not do. */
+  readonly back?: boolean;
+  /** Why the answer cannot be taken, or null. What was typed stays. */
+  readonly accept?: (text: string) => string | null;
+  /** Completions of what stands before the cursor, whole. */
+  readonly complete?: (before: string) => readonly string[];
+}
+
+export type Answer =
+  | { readonly type: "line"; readonly text: string }
+  | { readonly type: "back" }
+  /** `interrupt` was called: what had been typed comes back. */
+  | { readonly type: "interrupted"; readonly draft: Draft };
+
+/** Why the surface ends: the user left (at once when they insisted), input is over, or a signal came. */
+export interface Leaving {
+  readonly how: "user" | "insisted" | "end of input" | "signal";
+  /** Exit code that goes with it. */
+  readonly code: number;
+}
+
+export interface Surface {
+  readonly symbols: Symbols;
+  /** Output is a sequence of lines that are never redrawn: what changes must be said again. */
+  readonly linear: boolean;
+  say(line: Line): void;
+  message(message: ShownMessage): void;
+  /** A message of ours is on its way; the returned function says, once, what became of it. */
+  outgoing(message: ShownMessage): (fate: Fate) => void;
+  /** One row that holds for a while (`not connected …`), null when it is over. */
+  standing(line: Line | null): void;
+  /** Never resolves once the surface is left. One question at a time. */
+  ask(question: Question): Promise<Answer>;
+  /** A choice between no (first) and yes. */
+  confirm(question: string, no: string, yes: string): Promise<boolean>;
+  /** Shows that something is awaited; nothing can be typed, but it can be left. */
+  busy<T>(label: string, work: Promise<T>): Promise<T>;
+  /** Ends the question that is open, if one is. */
+  interrupt(): void;
+  /** Called whenever the user does anything. */
+  onActivity(listener: () => void): void;
+  /** Asks to leave, as the user does. */
+  leave(): void;
+  /** Resolves when the user leaves, and again after `left` was read once: a second time means at once. */
+  nextLeaving(): Promise<Leaving>;
+  /** Gives the terminal back. */
+  close(): void;
+}

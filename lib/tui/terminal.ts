@@ -1,0 +1,157 @@
+/**
+ * The terminal as a resource: raw mode, bracketed paste, the keyboard's bytes, window size, and the signals that end,
+ * stop and continue the program. Whatever happens, the terminal is given back as it was found. Decides nothing about
+ * what keys mean, and draws nothing.
+ */
+import { writeSync } from "node:fs";
+import type { Readable, Writable } from "node:stream";
+import { KeyDecoder, type Input } from "./keys.ts";
+
+/** A stream of input, a terminal when `isTTY`: `process.stdin` or a test's. */
+export type InputStream = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
+/** A stream of output, a terminal when `isTTY`: `process.stdout` or a test's. */
+export type OutputStream = Writable & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+  readonly fd?: number;
+};
+
+export interface TerminalHandlers {
+  input(inputs: readonly Input[]): void;
+  /** The window has another size. */
+  resized(): void;
+  /** About to be stopped (Ctrl-Z): take off what will be redrawn. */
+  suspending(): void;
+  /** Running in the foreground again. */
+  resumed(): void;
+  /** The terminal is gone or a signal asks to end; `code` is the exit status that goes with it. */
+  ended(code: number): void;
+}
+
+const pasteOn = "\x1b[?2004h";
+const pasteOff = "\x1b[?2004l";
+/** Cursor shown, rows wrap, colours off, pastes unmarked. */
+const restore = `\x1b[?25h\x1b[?7h\x1b[0m${pasteOff}`;
+
+/** After an escape that nothing followed, it was the Escape key. */
+const escapeMs = 40;
+/** After a paste that has not ended for this long, its end is lost. */
+const pasteMs = 2000;
+
+const signalCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+type EndingSignal = keyof typeof signalCodes;
+
+export class Terminal {
+  readonly #decoder = new KeyDecoder();
+  readonly #input: InputStream;
+  readonly #output: OutputStream;
+  readonly #handlers: TerminalHandlers;
+  #flushTimer: ReturnType<typeof setTimeout> | null = null;
+  #entered = false;
+  #opened = false;
+
+  constructor(input: InputStream, output: OutputStream, handlers: TerminalHandlers) {
+    this.#input = input;
+    this.#output = output;
+    this.#handlers = handlers;
+  }
+
+  open(): void {
+    this.#opened = true;
+    this.#input.on("data", this.#onData);
+    this.#input.on("end", this.#onEnd);
+    this.#input.on("error", this.#onEnd);
+    // A terminal that went away refuses what is written: the end of input says so too, and decides.
+    this.#output.on("error", this.#onEnd);
+    this.#output.on("resize", this.#onResize);
+    for (const signal of Object.keys(signalCodes)) process.on(signal, this.#onSignal);
+    process.on("SIGCONT", this.#onContinue);
+    process.on("uncaughtExceptionMonitor", this.#restoreNow);
+    process.on("exit", this.#restoreNow);
+    this.#enter();
+  }
+
+  close(): void {
+    if (!this.#opened) return;
+    this.#opened = false;
+    this.#leave();
+    if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
+    this.#input.off("data", this.#onData);
+    this.#input.off("end", this.#onEnd);
+    this.#input.off("error", this.#onEnd);
+    this.#input.pause();
+    this.#output.off("resize", this.#onResize);
+    for (const signal of Object.keys(signalCodes)) process.off(signal, this.#onSignal);
+    process.off("SIGCONT", this.#onContinue);
+    process.off("uncaughtExceptionMonitor", this.#restoreNow);
+    process.off("exit", this.#restoreNow);
+  }
+
+  /** Stops the program as the terminal's own Ctrl-Z would: the whole foreground group. Returns when it goes on. */
+  suspend(): void {
+    this.#handlers.suspending();
+    this.#leave();
+    process.kill(0, "SIGTSTP");
+    // Reached at once when nothing can be stopped (no shell to go on from), else when the program was continued.
+    setTimeout(this.#onContinue, 20);
+  }
+
+  #enter(): void {
+    if (this.#entered) return;
+    this.#entered = true;
+    this.#input.setRawMode?.(true);
+    this.#input.resume();
+    this.#output.write(pasteOn);
+  }
+
+  #leave(): void {
+    if (!this.#entered) return;
+    this.#entered = false;
+    this.#output.write(restore);
+    this.#input.setRawMode?.(false);
+  }
+
+  /** For the last moment of a process, when what is queued may never be written. */
+  readonly #restoreNow = (): void => {
+    if (!this.#entered) return;
+    this.#entered = false;
+    try {
+      this.#input.setRawMode?.(false);
+      if (this.#output.fd === undefined) this.#output.write(restore);
+      else writeSync(this.#output.fd, `\r\n${restore}`);
+    } catch {
+      // The terminal is gone: there is nothing to restore.
+    }
+  };
+
+  readonly #onData = (chunk: Uint8Array | string): void => {
+    if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
+    this.#flushTimer = null;
+    const inputs = this.#decoder.push(typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk);
+    if (this.#decoder.pending) {
+      this.#flushTimer = setTimeout(this.#onPause, this.#decoder.pasting ? pasteMs : escapeMs);
+    }
+    if (inputs.length > 0) this.#handlers.input(inputs);
+  };
+
+  readonly #onPause = (): void => {
+    this.#flushTimer = null;
+    const inputs = this.#decoder.flush();
+    if (inputs.length > 0) this.#handlers.input(inputs);
+  };
+
+  readonly #onEnd = (): void => this.#handlers.ended(signalCodes.SIGHUP);
+
+  readonly #onResize = (): void => this.#handlers.resized();
+
+  readonly #onSignal = (signal: EndingSignal): void => this.#handlers.ended(signalCodes[signal]);
+
+  readonly #onContinue = (): void => {
+    if (!this.#opened) return;
+    // Also after a stop from outside (kill -STOP), when the shell has taken raw mode away.
+    this.#entered = false;
+    this.#enter();
+    this.#handlers.resumed();
+  };
+}

@@ -1,0 +1,26 @@
+/**
+ * The chat over a `FakeClient` as a program of its own, for tests that run it in a pseudo-terminal. What happens to the
+ * client is told over the channel to the parent process. `bun lib/tui/testing/program.ts` also works by hand.
+ */
+import { detectCapabilities, runInteractive } from "../interactive.ts";
+import { FakeClient, type Happening } from "./fake-client.ts";
+
+const client = new FakeClient({ bob: "bob-password", carol: "carol-password", mia: "mia-password" });
+const bob = client.accounts.get("bob");
+if (bob !== undefined) bob.inbox.push(client.message("carol", "bob", "lunch?"), client.message("mia", "bob", "hello"));
+
+process.on("message", (happening: Happening) => client.happen(happening));
+
+const { plain, colour, unicode } = detectCapabilities(process.env, process.stdin, process.stdout);
+const user = process.env["CHAT_USER"];
+process.exitCode = await runInteractive(client, {
+  ...(user === undefined ? {} : { user }),
+  plain,
+  colour,
+  unicode,
+  idleLogoutSeconds: Number(process.env["CHAT_IDLE"] ?? "0"),
+  input: process.stdin,
+  output: process.stdout,
+});
+// Nothing more is wanted from the parent: without this the channel would keep the process alive.
+process.disconnect?.();
