@@ -1,0 +1,64 @@
+/**
+ * What the generated tables say about things whose definitions hold no text: limits and error codes. Typed so that a
+ * new one without a note does not compile.
+ */
+import type { limits } from "../../lib/base/limits.ts";
+import type { ErrorCode, FrameOf } from "../../lib/protocol/messages.ts";
+
+export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
+  protocolVersion: "protocol version spoken",
+  protocolVersionOldest: "oldest protocol version accepted",
+  clientFrameBytesMax: "bytes of a frame from a client, after the length prefix",
+  replicaFrameBytesMax: "bytes of a frame between replicas, and from a replica to a client",
+  frameDepthMax: "nested arrays in a frame",
+  recordPayloadBytesMax: "bytes of the payload of one log record",
+  segmentBytes: "bytes of one log segment, header included",
+  batchBytesMax: "bytes of records in one APPEND or ENTRIES frame",
+  applyBatchEntriesMax: "entries handed to the state machine at once",
+  sessionWindow: "ops of one session unacknowledged at once: seq < oldest + window",
+  sendQueueBytesMax: "bytes queued towards a slow reader before it is disconnected",
+  pidMax: "greatest pid of a replica",
+  replicasMax: "replicas of a cluster",
+  userNameCharactersMax: "characters of a user name",
+  passwordBytesMin: "bytes of a password, at least",
+  passwordBytesMax: "bytes of a password",
+  textBytesMax: "bytes of a message's text, as UTF-8",
+  patternBytesMax: "bytes of a pattern for account names",
+  pageMax: "items of one page (accounts, messages) or of one list of ids",
+  openMax: "messages moved out of the inbox by one open",
+  jsonLineBytesMax: "bytes of one line of `chatd chat --json`",
+};
+
+export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
+  "bad-command":
+    "the request makes no sense: a seq or oldest out of order or window, an id used again for other content",
+  "bad-name": "not a user name",
+  "bad-password": "too short or too long for a password",
+  "bad-pattern": "not a shell pattern",
+  "no-such-user": "there is no account of that name",
+  "no-such-message": "one of the messages does not exist for this account; nothing was changed",
+  "no-such-draft": "one of the drafts does not exist; nothing was changed",
+  "name-taken": "there is an account of that name already",
+  "wrong-password": "the password is not that account's",
+  "not-logged-in": "log in first",
+  "already-logged-in": "log out first",
+  "to-self": "a message to oneself",
+  "too-long": "a text is longer than its limit",
+  "too-many": "a list or a number of things is above its limit",
+  "rate-limited": "too much at once; try again later",
+  unavailable: "certainly not proposed by this replica, which serves no clients now; try again, here or elsewhere",
+  unknown: "the result is no longer kept: the op was acknowledged before, and its effect stands",
+  unauthorized: "no such session, or not its token",
+};
+
+export const errorNotes: Readonly<Record<FrameOf<"error">["code"], string>> = {
+  version: "the version in hello is not spoken here; `versionOldest` and `versionNewest` say which are",
+  protocol: "the first frame is of another protocol",
+  cluster: "the replica belongs to another cluster, or is not one of its replicas",
+  policy: "the replica was started with another policy",
+  frame: "bytes that are no frame: too long, not CBOR, of an unknown number or the wrong shape",
+  unexpected: "a sound frame at a time or from a side where it does not belong",
+  overloaded: "too many connections, or the peer reads too slowly",
+  idle: "nothing was heard for too long",
+  internal: "a fault of the sender's own",
+};
