@@ -1,3 +1,4 @@
+/** Reading addresses, and the order in which they are tried. */
 import { describe, expect, test } from "bun:test";
 import { AddressBook, parseAddress } from "./addresses.ts";
 

@@ -1,3 +1,4 @@
+/** Sessions, resending and events of the client, over a scripted cluster and a simulated network. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { limits } from "../base/limits.ts";
 import type { Frame } from "../protocol/messages.ts";
@@ -18,7 +19,7 @@ import {
   sent,
   settled,
   type Subject,
-} from "./test-support.ts";
+} from "./client.fixture.ts";
 
 beforeEach(renew);
 

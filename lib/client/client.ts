@@ -39,8 +39,8 @@ const goodbyeMs = 500;
 
 type Reply = OpReply | QueryReply;
 interface Waiter {
-  resolve(answer: Reply | Refused): void;
-  reject(error: Error): void;
+  readonly resolve: (answer: Reply | Refused) => void;
+  readonly reject: (error: Error) => void;
 }
 interface PendingQuery extends Waiter {
   readonly query: QueryRequest;

@@ -1,3 +1,4 @@
+/** How the client finds a replica, leaves it and says so, over a scripted cluster and a simulated network. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { ScriptedCluster } from "../sim/scripted-cluster.ts";
 import {
@@ -11,7 +12,7 @@ import {
   replicaOf,
   sent,
   settled,
-} from "./test-support.ts";
+} from "./client.fixture.ts";
 
 beforeEach(renew);
 

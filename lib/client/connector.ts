@@ -4,8 +4,8 @@
  * connection turned out to be usable.
  */
 import type { Frame } from "../protocol/messages.ts";
-import { AddressBook } from "./addresses.ts";
-import { Link, type LinkOwner, type LinkSettings } from "./link.ts";
+import type { AddressBook } from "./addresses.ts";
+import type { Link, LinkOwner, LinkSettings } from "./link.ts";
 import { search } from "./search.ts";
 import type { ClientPorts } from "./types.ts";
 

@@ -230,15 +230,15 @@ export class Link {
 }
 
 function spokenHere(): string {
-  const { protocolVersion, protocolVersionOldest } = limits;
-  return protocolVersion === protocolVersionOldest
-    ? String(protocolVersion)
-    : `${protocolVersionOldest} to ${protocolVersion}`;
+  return range(limits.protocolVersionOldest, limits.protocolVersion);
+}
+
+function range(oldest: number, newest: number): string {
+  return oldest === newest ? `${newest}` : `${oldest} to ${newest}`;
 }
 
 function explainError(frame: FrameOf<"error">): string {
   if (frame.code !== "version") return `the server closed the connection (${frame.code}): ${frame.message}`;
-  const { versionOldest, versionNewest } = frame;
-  const there = versionOldest === versionNewest ? `${versionOldest}` : `${versionOldest} to ${versionNewest}`;
+  const there = range(frame.versionOldest, frame.versionNewest);
   return `speaks protocol version ${there}, this client ${spokenHere()}`;
 }

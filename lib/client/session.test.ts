@@ -1,3 +1,4 @@
+/** The pure state of a session: ids, outbox, what was seen, saving and restoring. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { limits } from "../base/limits.ts";

@@ -64,7 +64,7 @@ export class ByteNetwork implements Clock {
   async run(forMs: number, until?: () => boolean): Promise<boolean> {
     const endMs = this.nowMs + forMs;
     for (;;) {
-      for (let turn = 0; turn < microtaskTurns; turn++) await null;
+      for (let turn = 0; turn < microtaskTurns; turn++) await Promise.resolve();
       if (until?.() === true) return true;
       const next = this.#queue[0];
       if (next === undefined || next.atMs > endMs) {

@@ -25,8 +25,8 @@ export interface Peer {
   readonly replica: number;
   readonly received: Frame[];
   session: string | null;
-  send(frame: Frame): void;
-  close(): void;
+  send: (frame: Frame) => void;
+  readonly close: () => void;
 }
 
 export class ScriptedCluster {

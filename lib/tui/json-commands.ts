@@ -37,7 +37,7 @@ interface Definition {
   readonly fields: v.ObjectEntries;
   readonly ordering: Ordering;
   /** The fields have been checked. A refusal is for what no request can say. */
-  readonly request: (fields: any) => OpRequest | QueryRequest | Refusal;
+  readonly request: (fields: never) => OpRequest | QueryRequest | Refusal;
 }
 
 /** Binds the fields' types to `request`. */
@@ -140,7 +140,7 @@ export function parseCommand(line: string): Parsed {
   }
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (!result.success) return badCommand(tag, explain(name, result.issues[0]));
-  const request = definition.request(result.output);
+  const request = definition.request(result.output as never);
   if ("code" in request) return { ok: false, tag, refusal: request };
   return { ok: true, command: { name, tag, ordering: definition.ordering, request } };
 }
@@ -150,7 +150,8 @@ function badCommand(tag: string | null, message: string): Parsed {
 }
 
 function explain(name: string, issue: v.BaseIssue<unknown>): string {
-  const field = JSON.stringify(String(issue.path?.[0]?.key ?? "").slice(0, 40));
+  const key = issue.path?.[0]?.key;
+  const field = JSON.stringify(typeof key === "string" ? key.slice(0, 40) : "");
   if (issue.type !== "strict_object") return `${field} ${issue.message}.`;
   return issue.expected === "never" ? `"${name}" has no field ${field}.` : `"${name}" needs the field ${field}.`;
 }

@@ -41,12 +41,12 @@ export class StdoutLines implements JsonOutput {
 
   async #flush(): Promise<void> {
     // The end of this turn: whatever arrives together leaves together.
-    await null;
+    await Promise.resolve();
     try {
       while (this.#waiting.length > 0) {
         const text = `${this.#waiting.join("\n")}\n`;
         this.#waiting = [];
-        this.#sink.write(text);
+        await this.#sink.write(text);
         await this.#sink.flush();
       }
     } catch {

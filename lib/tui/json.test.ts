@@ -1,3 +1,4 @@
+/** The JSON mode end to end over a scripted cluster: the contract, the order of effects, the connection, the end. */
 import { beforeEach, describe, expect, test } from "bun:test";
 import { createClient } from "../client/client.ts";
 import { ByteNetwork } from "../sim/byte-network.ts";
