@@ -7,8 +7,11 @@
 export interface ConnectionHandlers {
   /** Bytes in order of arrival; the buffer is the handler's to keep. */
   data(chunk: Uint8Array): void;
-  /** The connection is gone, exactly once, whoever closed it. `reason` is one readable phrase. */
-  closed(reason: string): void;
+  /**
+   * The connection is gone, exactly once, whoever closed it. `reason` is one readable phrase. `ended`: the other side
+   * finished its stream in good order, so that nothing it sent is missing.
+   */
+  closed(reason: string, ended?: boolean): void;
   /** The send queue has emptied after `queuedBytes` had been above zero. */
   drained?(): void;
 }
@@ -24,9 +27,9 @@ export interface Connection {
   /** Stops reading (back-pressure) or goes on. */
   pause(): void;
   resume(): void;
-  /** Sends what is queued, then closes. */
+  /** Sends what is queued, then closes; what still arrives is dropped. A reader that never takes it loses it. */
   close(): void;
-  /** Closes at once; what is queued is lost. */
+  /** Closes at once; what is queued is lost. `closed` may be called within this call. */
   terminate(): void;
 }
 
