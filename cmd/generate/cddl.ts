@@ -48,7 +48,7 @@ function section(
   const lines = [`; ${title}`, "", `${prefix} = ${names.join(" /\n  ")}`, ""];
   for (const [type, definition] of Object.entries(definitions)) {
     const items = Object.entries(definition.fields).map(([name, schema]) => `${name}: ${typeOf(schema, structs)}`);
-    if (numbered) items.unshift(String(definition.number));
+    if (numbered) items.unshift(`number: ${definition.number}`);
     const about = numbered ? definition.about : `Kind ${definition.number}. ${definition.about}`;
     lines.push(`; ${about}`, `${ruleOf(prefix, type)} = ${array(items)}`, "");
   }
@@ -82,7 +82,8 @@ function typeOf(schema: Description, structs: Map<string, string>): string {
       return `${typeOf(schema.of, structs)} / null`;
     case "list": {
       const of = typeOf(schema.of, structs);
-      return `[0*${schema.max} ${of.includes(" / ") ? `(${of})` : of}]`;
+      // A name for items that are no rule of their own: not every reader of CDDL takes a bare range here.
+      return `[0*${schema.max} ${/^[a-z0-9-]+$/.test(of) ? of : `item: ${of}`}]`;
     }
     case "struct": {
       const items = schema.fields.map((field) => `${field.name}: ${typeOf(field.schema, structs)}`);

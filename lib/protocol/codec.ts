@@ -131,7 +131,8 @@ export function readHello(payload: Uint8Array): FrameOf<"hello"> | FrameOf<"peer
 }
 
 function versionMessage(theirs: number): string {
-  const { protocolVersion: newest, protocolVersionOldest: oldest } = limits;
+  const newest: number = limits.protocolVersion;
+  const oldest: number = limits.protocolVersionOldest;
   const ours = oldest === newest ? `version ${newest}` : `versions ${oldest} to ${newest}`;
   return `you speak protocol version ${theirs}; this replica speaks ${ours}`;
 }

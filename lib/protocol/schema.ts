@@ -28,7 +28,7 @@ export interface Field {
 
 export type Infer<S> = S extends { readonly phantom?: infer T } ? Exclude<T, undefined> : never;
 export type FieldsOf<F> = { -readonly [K in keyof F]: Infer<F[K]> };
-type AnyFields = Readonly<Record<string, Schema<any>>>;
+type AnyFields = Readonly<Record<string, Schema<unknown>>>;
 
 /** An integer 0…max. JavaScript's safe integers are the widest allowed. Always CBOR major type 0, 64-bit when needed. */
 export const uint = (
@@ -85,6 +85,6 @@ export const define = <F extends AnyFields>(
 ): Definition<F> => ({ number, direction, about, fields });
 
 /** The discriminated union of all values of a table: `{type: name, …fields}`. */
-export type ValueOf<Table extends Readonly<Record<string, Definition<any>>>> = {
+export type ValueOf<Table extends Readonly<Record<string, Definition>>> = {
   [K in keyof Table & string]: { type: K } & FieldsOf<Table[K]["fields"]>;
 }[keyof Table & string];
