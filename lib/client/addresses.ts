@@ -1,15 +1,7 @@
 /**
  * The addresses at which replicas may be found, and the order in which to try them. Must not connect anywhere.
  */
-
-/** `host:port`, with an IPv6 host in brackets. Null when it is not that. */
-export function parseAddress(text: string): { readonly host: string; readonly port: number } | null {
-  const match = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s:[\],=/@]+)):(\d{1,5})$/.exec(text);
-  if (match === null) return null;
-  const port = Number(match[3]);
-  if (port < 1 || port > 65535) return null;
-  return { host: match[1] ?? match[2] ?? "", port };
-}
+import { parseAddress } from "../base/address.ts";
 
 /** Those given by the user, in their order, and those that the servers name. */
 export class AddressBook {

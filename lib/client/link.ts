@@ -2,13 +2,13 @@
  * One connection to one replica, from dialling to its end: framing, hello and welcome, pings, silence. It answers the
  * frames that concern the connection itself and hands the others to its owner. Must not know sessions or ops.
  */
+import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import type { Connection } from "../base/transport.ts";
 import { decodeFrame, encodeFrame, ProtocolError } from "../protocol/codec.ts";
 import { FrameReader } from "../protocol/frame-reader.ts";
 import { protocolMagic, type Frame, type FrameOf } from "../protocol/messages.ts";
 import { errorFrame } from "../protocol/protocol-error.ts";
-import { parseAddress } from "./addresses.ts";
 import type { ClientPorts } from "./types.ts";
 
 export interface LinkSettings {

@@ -174,7 +174,8 @@ describe("the contract", () => {
     [{ do: "send", to: "bob", text: "x".repeat(4097) }, null, "too-long", "4096"],
     [{ do: "send", to: "bob", text: "x".repeat(70_000) }, null, "too-long", "64 KiB"],
   ];
-  test.each(bad)("%j is refused by itself and the next line is done", async (line, tag, error, message) => {
+  const named = bad.map(([line, ...rest]) => [JSON.stringify(line).slice(0, 60), line, ...rest] as const);
+  test.each(named)("%s is refused by itself and the next line is done", async (_name, line, tag, error, message) => {
     const [refusal, next] = await answers(line, { do: "status", tag: "next" });
     expect(refusal).toMatchObject({ event: "reply", tag, ok: false, error });
     expect(refusal?.["message"]).toContain(message);
@@ -299,6 +300,7 @@ describe("the connection", () => {
     expect(mode.lines[0]).toMatchObject({ event: "connection", state: "offline", replica: null });
     expect(await finish(mode)).toBe(69);
     expect(mode.replies()).toMatchObject([{ tag: "t", ok: false, error: "unknown" }]);
+    expect(mode.complaints.at(-1)).toContain("no server: a:1 refused the connection; b:2 refused");
   });
 
   test("a session that is not known any more ends it, each command with one reply", async () => {

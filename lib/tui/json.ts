@@ -287,6 +287,10 @@ class JsonMode {
   }
 
   #status(): number {
+    if (!this.#reached && !this.#over) {
+      const { connection } = this.#client;
+      this.#options.complain(`no server: ${"reason" in connection ? connection.reason : "none could be reached"}`);
+    }
     if (!this.#reached) return jsonExit.unreachable;
     return this.#failed || this.#closedBecause !== null ? jsonExit.failed : jsonExit.done;
   }

@@ -1,0 +1,140 @@
+/**
+ * `chatd chat`: its flags, and the choice between JSON, the prompts and plain lines. Puts the client library on the real
+ * network; what is shown and read is `lib/tui`'s.
+ */
+import { writeSync } from "node:fs";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { parseAddress } from "../../lib/base/address.ts";
+import { createClient } from "../../lib/client/client.ts";
+import type { ChatClient } from "../../lib/client/types.ts";
+import { systemClock } from "../../lib/io/clock.ts";
+import { tcpTransport } from "../../lib/io/tcp.ts";
+import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts";
+import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
+import { runJson } from "../../lib/tui/json.ts";
+import { software } from "./version.ts";
+
+const defaultServers = ["127.0.0.1:1538", "127.0.0.1:2538", "127.0.0.1:3538"];
+const giveUpMsDefault = 30_000;
+/** How long a signal leaves for the goodbye and for output that nobody reads. */
+const signalGraceMs = 1000;
+const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+interface ChatFlags {
+  readonly server: readonly string[];
+  readonly user?: string;
+  readonly plain?: true;
+  readonly json?: true;
+  readonly giveUpMs: number;
+  readonly idleLogout: number;
+}
+
+export function chatCommand(): Command {
+  return new Command("chat")
+    .description("Chat in this terminal, or let a script do it.")
+    .addOption(
+      new Option("--server <HOST:PORT,…>", "replicas to start with; others are learnt from them")
+        .env("CHATD_SERVER")
+        .argParser(parseServers)
+        .default(defaultServers, defaultServers.join(",")),
+    )
+    .option("--user <NAME>", "who signs in (asked for otherwise)")
+    .option("--plain", "one line after the other, nothing redrawn: for screen readers and logs")
+    .option("--json", "one JSON command a line in, one JSON event a line out: for scripts")
+    .option(
+      "--give-up-ms <MS>",
+      "with --json: how long to wait for answers after the input's end",
+      whole,
+      giveUpMsDefault,
+    )
+    .option("--idle-logout <SECONDS>", "log out after so long without a key; 0 = never", whole, 0)
+    .addHelpText("after", examples)
+    .action(async (flags: ChatFlags) => {
+      const client = createClient(
+        { servers: flags.server, software },
+        {
+          transport: tcpTransport(),
+          clock: systemClock,
+          randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+        },
+      );
+      if (flags.json === true) await chatInJson(client, flags.giveUpMs);
+      else process.exitCode = await chatWithPerson(client, flags);
+    });
+}
+
+const examples = `
+Examples:
+  chatd chat                                         the three replicas of this machine
+  chatd chat --server 10.0.0.2:1538 --user alice     another machine; one address is enough
+  chatd chat --plain | tee chat.log                  lines only
+  echo '{"do":"accounts","pattern":"a*"}' | chatd chat --json
+
+Exit status: 0 done, 1 something failed or stayed unknown, 64 usage, 69 no server could be reached.
+`;
+
+/** Commas between addresses; blanks around them and an empty one at the end are forgiven. */
+function parseServers(text: string): readonly string[] {
+  const servers = text
+    .split(",")
+    .map((each) => each.trim())
+    .filter((each) => each !== "");
+  if (servers.length === 0) throw new InvalidArgumentError("It must name at least one HOST:PORT.");
+  for (const server of servers) {
+    if (parseAddress(server) === null) {
+      throw new InvalidArgumentError(`${JSON.stringify(server)} is not HOST:PORT (a port is 1 to 65535).`);
+    }
+  }
+  return servers;
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,12}$/.test(text)) throw new InvalidArgumentError("It must be a whole number, 0 or more.");
+  return value;
+}
+
+/** Ends the process itself: what is left of stdin may never come. */
+async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {
+  const stop = new AbortController();
+  let status: number | null = null;
+  for (const [signal, code] of Object.entries(signals)) {
+    process.on(signal, () => {
+      // It may come twice, to the group and through a parent; the grace is for output that nobody takes.
+      if (status !== null) return;
+      status = code;
+      stop.abort();
+      setTimeout(() => process.exit(code), signalGraceMs);
+    });
+  }
+  const output = new StdoutLines(() => {
+    // Whoever read has read enough: that is no failure.
+    status ??= 0;
+    stop.abort();
+  });
+  const options = { clock: systemClock, giveUpMs, complain, signal: stop.signal };
+  const result = await runJson(client, stdinChunks(), output, options);
+  process.exit(status ?? result);
+}
+
+/** Written at once: the process may end next. */
+function complain(line: string): void {
+  try {
+    writeSync(2, `chatd: ${line}\n`);
+  } catch {
+    // There is nobody to tell.
+  }
+}
+
+function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
+  const { stdin: input, stdout: output } = process;
+  const capabilities = detectCapabilities(process.env, input, output);
+  return runInteractive(client, {
+    ...capabilities,
+    plain: flags.plain === true || capabilities.plain,
+    input,
+    output,
+    idleLogoutSeconds: flags.idleLogout,
+    ...(flags.user === undefined ? {} : { user: flags.user }),
+  });
+}
