@@ -1,3 +1,4 @@
+/** Generated files are current. */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { generated } from "./main.ts";

@@ -1,3 +1,4 @@
+/** Assertions throw, and name the invariant. */
 import { expect, test } from "bun:test";
 import { assert, AssertionError } from "./assert.ts";
 

@@ -1,3 +1,4 @@
+/** The seeded generator: its sequence is a promise, its ranges hold. */
 import { describe, expect, test } from "bun:test";
 import { Random } from "./random.ts";
 

@@ -1,3 +1,4 @@
+/** Encoding and strict decoding of everything in the tables, against other CBOR libraries. */
 import { describe, expect, test } from "bun:test";
 import * as cborg from "cborg";
 import { Decoder } from "cbor-x/index-no-eval";
@@ -16,7 +17,7 @@ import {
 import { commands, type Command } from "./commands.ts";
 import { entries, type EntryPayload } from "./entries.ts";
 import { frames, type Frame, type FrameOf } from "./messages.ts";
-import { arbitraryValueOf } from "./samples.ts";
+import { arbitraryValueOf } from "./samples.fixture.ts";
 import type { Definition, Description } from "./schema.ts";
 
 const session = "0a0b0c0d-0000-4000-8000-0123456789ab";
@@ -137,53 +138,6 @@ for (const { name, table, encode, decode, numbered } of tables) {
     });
   });
 }
-
-/** The bytes of the longest value a schema allows. */
-function mostBytes(schema: Description): number {
-  const withHead = (bytes: number): number => bytes + (bytes < 24 ? 1 : bytes < 256 ? 2 : bytes < 65536 ? 3 : 5);
-  switch (schema.kind) {
-    case "uint":
-      return cborg.encode(schema.max).length;
-    case "bool":
-      return 1;
-    case "text":
-    case "bytes":
-      return withHead(schema.maxBytes);
-    case "uuid":
-      return withHead(16);
-    case "hash64":
-      return withHead(8);
-    case "oneOf":
-      return Math.max(...schema.values.map((value) => withHead(value.length)));
-    case "optional":
-      return mostBytes(schema.of);
-    case "list":
-      return withHead(schema.max) - schema.max + schema.max * mostBytes(schema.of);
-    case "struct":
-      return 1 + schema.fields.reduce((sum, field) => sum + mostBytes(field.schema), 0);
-  }
-}
-
-describe("the longest value", () => {
-  // These carry records or ops: their sender stops at a limit of bytes, not of items.
-  const filledByBytes = new Set(["append", "entries", "forward"]);
-  for (const [type, definition] of Object.entries(frames)) {
-    if (filledByBytes.has(type)) continue;
-    test(`of ${type} fits into a frame`, () => {
-      const fields = Object.values(definition.fields).reduce((sum, schema) => sum + mostBytes(schema), 0);
-      const fromClient = definition.direction === "client" || definition.direction === "any";
-      const max = fromClient ? limits.clientFrameBytesMax : limits.replicaFrameBytesMax;
-      expect(1 + 2 + fields).toBeLessThanOrEqual(max);
-    });
-  }
-
-  test("of a command fits into a record", () => {
-    for (const definition of Object.values(commands)) {
-      const fields = Object.values(definition.fields).reduce((sum, schema) => sum + mostBytes(schema), 0);
-      expect(fields + 200).toBeLessThanOrEqual(limits.recordPayloadBytesMax);
-    }
-  });
-});
 
 describe("encoding", () => {
   test("a frame has its length in front, big-endian", () => {

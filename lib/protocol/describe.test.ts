@@ -1,3 +1,4 @@
+/** One-line texts: what they say, and what they must never say. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { encodeCommand, encodeEntry } from "./codec.ts";
@@ -6,7 +7,7 @@ import { describeCommand, describeEntry, describeFrame, describeRecord } from ".
 import type { EntryPayload } from "./entries.ts";
 import { frames, type Frame } from "./messages.ts";
 import { encodeRecord, recordKind } from "./record.ts";
-import { arbitraryValueOf } from "./samples.ts";
+import { arbitraryValueOf } from "./samples.fixture.ts";
 
 const session = "3f2a9c10-6d5e-4b7f-8a91-0c1d2e3f4a5b";
 const send: Command = { type: "send", from: { session, seq: 1 }, to: { session, seq: 2 }, text: "see you" };

@@ -1,3 +1,4 @@
+/** Framing: streams cut anywhere, frames of any length, limits, memory. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { decodeFrame, encodeFrame, ProtocolError } from "./codec.ts";

@@ -16,7 +16,7 @@ import {
 import { commands, type Command } from "./commands.ts";
 import { entries, type EntryPayload } from "./entries.ts";
 import { frames, type Frame } from "./messages.ts";
-import { fromJson, sampleOf, toJson } from "./samples.ts";
+import { fromJson, sampleOf, toJson } from "./samples.fixture.ts";
 import { struct, type Definition } from "./schema.ts";
 
 const folder = new URL("../../fixtures/wire/", import.meta.url).pathname;

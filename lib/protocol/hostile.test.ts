@@ -1,3 +1,4 @@
+/** What strict decoding refuses, with which words, and at what cost: malformed, oversized and malicious frames, hellos. */
 import { describe, expect, test } from "bun:test";
 import { limits } from "../base/limits.ts";
 import {

@@ -1,3 +1,4 @@
+/** Op ids and views as text and numbers, there and back. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { AssertionError } from "../base/assert.ts";

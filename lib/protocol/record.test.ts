@@ -1,3 +1,4 @@
+/** Records: layout, every flipped byte, the chain, batches. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { AssertionError } from "../base/assert.ts";

@@ -1,6 +1,5 @@
 /**
- * Values of schemas for tests and golden frames: arbitrary ones, and their form in JSON. Nothing but tests and
- * `cmd/generate` may import this.
+ * Values of schemas for tests and golden frames: arbitrary ones, fixed ones, and their form in JSON. For tests only.
  */
 import fc from "fast-check";
 import type { Definition, Description } from "./schema.ts";
