@@ -23,11 +23,18 @@ export function isStuck(core: Core): boolean {
   return installed?.isPrimary === true && core.nowMs - installed.progressMs > core.options.timeoutMs;
 }
 
-/** What an ASK is answered by: a view that goes on, that is being made, or that is followed. */
+/** What an ASK is answered by: a primary that is heard, be it followed or led by, or a view that is being made. */
 export function hearsView(core: Core): boolean {
-  if (hearsPrimary(core)) return true;
-  if (core.following !== null && core.nowMs - core.following.heardMs <= core.options.timeoutMs) return true;
-  return isAwaitingView(core);
+  return hearsPrimary(core) || followsPrimary(core) || isAwaitingView(core);
+}
+
+/** A learner hears the very process that leads the view it follows. That other members speak of it is not enough. */
+function followsPrimary(core: Core): boolean {
+  const { following, detector } = core;
+  const primary = following?.members.find(({ pid }) => pid === viewPid(following.view));
+  if (following == null || primary === undefined || detector.suspectsMember(primary)) return false;
+  const heartbeat = detector.fresh(primary.pid);
+  return heartbeat?.installed === following.view && heartbeat.formed && !heartbeat.stuck;
 }
 
 /** A view was promised to somebody who is still at it. */
