@@ -207,10 +207,10 @@ class JsonMode {
   async #finish(): Promise<void> {
     const { giveUpMs, complain } = this.#options;
     await this.#until(() => this.#open.size === 0, giveUpMs);
-    const why = this.#closedBecause ?? (this.#over ? "stopped by a signal" : `no answer within ${giveUpMs} ms`);
-    for (const command of this.#open) {
-      const tag = command.tag === null ? "" : ` (tag ${JSON.stringify(command.tag)})`;
-      complain(`${command.name}${tag}: ${why}; it may or may not be done`);
+    // Whoever sent a signal, stopped reading, or was told why the session ended needs no list.
+    for (const { name, tag } of this.#over ? [] : this.#open) {
+      const tagged = tag === null ? "" : ` (tag ${JSON.stringify(tag)})`;
+      complain(`${name}${tagged}: no answer within ${giveUpMs} ms; it may or may not be done`);
     }
     for (const command of this.#open) this.#unknown(command);
   }
