@@ -31,7 +31,7 @@ export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
 
 export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
   "bad-command":
-    "the request makes no sense: a seq or oldest out of order or window, an id used again for other content",
+    "the request makes no sense as it stands: an empty text, a seq outside the window, an id used again for other content",
   "bad-name": "not a user name",
   "bad-password": "too short or too long for a password",
   "bad-pattern": "not a shell pattern",
