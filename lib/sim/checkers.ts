@@ -286,9 +286,8 @@ export class Oracle implements ShadowObserver {
   }
 
   private form(act: EntryInfo, log: ShadowLog): void {
-    const { view } = this.lastView(log);
-    const entry = view?.viewEntry;
-    if (entry == null || entry.view !== act.view) return;
+    const entry = this.info(log, act.previous).viewEntry;
+    if (entry === null || entry.view !== act.view) this.fail("log", `${place(act)} is an ACT that follows no VIEW`);
     this.formed.set(act.view, { index: act.index, atMs: this.options.nowMs(), awaiting: entry.awaiting.length });
     if (entry.awaiting.length > 0) this.provisional = true;
     if (entry.policy !== "quorum") return;

@@ -136,6 +136,7 @@ export class Chaos {
     const power = this.random.chance(0.5);
     for (const victim of this.victims) {
       this.simulator.after(this.random.between(0, withinMs), () => {
+        if (this.over) return;
         if (victim.up) victim.crash(power ? "power" : "process");
         this.reviveLater(victim);
       });

@@ -95,20 +95,25 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const timeoutMs = heartbeatMs * random.pick([6, 10]);
   const lossy = name === "lossy" ? random.pick([0.01, 0.05, 0.2]) : 0;
   const delayMsMean = random.pick([0.2, 0.5, 2]);
+  const fireMs = random.pick([5_000, 10_000, 20_000]);
+  const opsPerClient = random.pick([10, 50, 50, 200]);
+  const window = random.pick([1, 1, 4, 16]);
+  const oneOrder = policy === "quorum" || neverWaits(name, policy);
   return {
     seed,
     name,
     policy,
     replicas: choice.replicas ?? drawnReplicas,
     clients: 1 + random.below(4),
-    opsPerClient: random.pick([10, 20, 40]),
-    window: random.pick([1, 1, 4, 16]),
-    thinkMs: random.pick([1, 20, 100, 200]),
+    opsPerClient,
+    window,
+    // So that there is work until the end of the fire.
+    thinkMs: (random.pick([0.5, 1]) * fireMs * window) / opsPerClient,
     heartbeatMs,
     timeoutMs,
     recoveryWaitMs: neverWaits(name, policy) ? 1e12 : timeoutMs * random.pick([1, 4, 10]),
     tickMs: random.pick([10, 20]),
-    fireMs: random.pick([5_000, 10_000, 20_000]),
+    fireMs,
     faultMs: random.pick([200, 500, 1_500]),
     faults: drawFaults(random, name),
     link: {
@@ -121,8 +126,8 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     syncMs: random.pick([0.2, 1, 5]),
     encoded: random.chance(0.3),
     chat: random.chance(0.1),
-    oneOrder: policy === "quorum" || neverWaits(name, policy),
-    sessionOrder: name !== "lossy",
+    oneOrder,
+    sessionOrder: oneOrder && name !== "lossy",
   };
 }
 
