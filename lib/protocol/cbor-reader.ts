@@ -139,7 +139,8 @@ export class Reader {
     const start = this.position;
     if (length > this.bytes.length - start) throw fault(path, "is cut off");
     this.position = start + length;
-    return this.bytes.subarray(start, start + length);
+    // Never a Buffer, which sockets hand out: its slice() does not copy.
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + start, length);
   }
 
   text(path: string, maxBytes: number): string {

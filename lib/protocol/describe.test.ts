@@ -49,6 +49,7 @@ describe("one line of text", () => {
         installed: 0,
         formed: false,
         promised: 0,
+        starting: 0,
         epoch: 0,
         lastActView: 0,
         lastIndex: 0,

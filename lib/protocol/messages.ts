@@ -298,6 +298,8 @@ export const frames = {
     /** Its ACT has committed. */
     formed: bool,
     promised: view,
+    /** The view this replica is starting right now, promises being gathered or members installing; 0 for none. */
+    starting: view,
     epoch: uint(),
     lastActView: view,
     lastIndex: index,

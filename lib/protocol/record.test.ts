@@ -113,6 +113,16 @@ describe("the chain", () => {
     );
   });
 
+  test("is checked without touching the record, also in a Buffer", () => {
+    const { bytes, chain } = encodeRecord(op(7, "hello"), 5n);
+    const buffer = Buffer.from(bytes);
+    const record = decoded(buffer);
+    expect(chainHolds(record, 6n)).toBe(false);
+    expect(chainHolds(record, 5n)).toBe(true);
+    expect(buffer.equals(bytes)).toBe(true);
+    expect(decoded(buffer).chain).toBe(chain);
+  });
+
   test("depends on kind, flags, cluster, index, view and payload", () => {
     const given = op(7, "hello");
     const others: RecordFields[] = [

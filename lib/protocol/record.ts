@@ -116,7 +116,8 @@ export function decodeRecord(bytes: Uint8Array, offset: number): LogRecord | Rec
 /** Whether an entry's chain follows from the previous entry's. */
 export function chainHolds(record: LogRecord, previousChain: bigint): boolean {
   const end = recordHeaderBytes + record.payload.length;
-  const copy = record.bytes.slice(0, end);
+  // Not slice(): of a Buffer, as files and sockets hand out, it is no copy.
+  const copy = new Uint8Array(record.bytes.subarray(0, end));
   new DataView(copy.buffer).setBigUint64(32, previousChain, true);
   return xxHash64(copy.subarray(8, end)) === record.chain;
 }
