@@ -237,9 +237,10 @@ export class Replica {
       if (heartbeat.installed === installed.view && from.incarnation === installed.primary.incarnation) {
         installed.primaryHeardMs = core.nowMs;
         installed.primaryStuck = heartbeat.stuck;
+        onCommit(core, from, { type: "commit", view: installed.view, commit: heartbeat.commit });
       }
     }
-    if (from.pid === core.promisedTo && heartbeat.promised === core.promised && heartbeat.role === "candidate") {
+    if (from.pid === core.promisedTo && heartbeat.starting === core.promised) {
       core.promisedHeardMs = core.nowMs;
     }
     onHeardOfView(core, from, heartbeat);
@@ -255,6 +256,7 @@ export class Replica {
       installed: installed?.view ?? 0,
       formed: core.serving,
       promised: core.promised,
+      starting: core.candidacy?.view ?? 0,
       epoch: installed?.entry.epoch ?? core.epoch,
       lastActView: core.log.lastFormed()?.view ?? 0,
       lastIndex: core.log.lastIndex,
