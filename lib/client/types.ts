@@ -2,7 +2,7 @@
  * What users of the client library see: a screen, the JSON mode, a bot, a benchmark. Types only.
  * One `ChatClient` is one session; it finds a replica, moves when that one dies, and resends under the same ids.
  */
-import type { ClientOp, ClientQuery, ErrorCode, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
+import type { ClientOp, ClientQuery, ErrorCode, FrameOf } from "../protocol/messages.ts";
 import type { DistributiveOmit } from "../protocol/state-machine.ts";
 import type { Clock, Transport } from "../base/transport.ts";
 
@@ -91,7 +91,6 @@ export interface Answers {
   messages: FrameOf<"messageList">;
   status: FrameOf<"statusReport">;
 }
-export type { OpReply, QueryReply };
 
 export interface ChatClient {
   readonly connection: ConnectionState;

@@ -1,8 +1,12 @@
 /** stdin and stdout of a real process: nothing is lost at exit, nobody is starved, a reader that leaves is no failure. */
 import { expect, test } from "bun:test";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
-const program = (...args: string[]) => [process.execPath, join(import.meta.dir, "json-stdio.fixture.ts"), ...args];
+const program = (...args: string[]) => [
+  process.execPath,
+  fileURLToPath(import.meta.resolve("./json-stdio.fixture.ts")),
+  ...args,
+];
 
 test("a slow reader gets every line although the process ends itself", async () => {
   const count = 20_000;
