@@ -3,7 +3,7 @@
  * Every command names accounts and messages by id, resolved before it is proposed, and carries everything random.
  */
 import { limits } from "../base/limits.ts";
-import { opId, type OpId } from "./messages.ts";
+import { opId } from "./messages.ts";
 import { bool, bytes, define, list, text, uint, uuid, type ValueOf } from "./schema.ts";
 
 /** Which connection of which process holds a session. A later attachment replaces an earlier one. */
@@ -55,4 +55,3 @@ export const commands = {
 } as const;
 
 export type Command = ValueOf<typeof commands>;
-export type { OpId };

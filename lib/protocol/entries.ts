@@ -2,7 +2,7 @@
  * The payloads of log records, described once. The record around them (header, checksum, chain) is `record.ts`.
  */
 import { limits } from "../base/limits.ts";
-import { attempt, configured, member, policy, view } from "./messages.ts";
+import { configured, member, policy, view } from "./messages.ts";
 import { bytes, define, list, uint, uuid, type FieldsOf, type ValueOf } from "./schema.ts";
 
 /** Record kinds are the definitions' numbers. VIEW, ACT and OP are entries (they have an index); the rest are local. */
@@ -42,7 +42,3 @@ export const entries = {
 export type EntryPayload = ValueOf<typeof entries>;
 export type ViewEntry = FieldsOf<(typeof entries)["view"]["fields"]>;
 export type OpEntry = FieldsOf<(typeof entries)["op"]["fields"]>;
-
-/** An op as it is proposed and forwarded: an OP payload whose `at` is still 0. */
-export type ProposedOp = OpEntry;
-export { attempt };
