@@ -159,7 +159,7 @@ export class Link {
       case "error":
         return this.#end(explainError(frame));
       case "goodbye":
-        return this.#end(`the server said goodbye: ${frame.reason}`);
+        return this.#end(`said goodbye: ${frame.reason}`);
       case "welcome":
         return this.#welcomed(frame);
       case "placement": {
@@ -238,7 +238,7 @@ function range(oldest: number, newest: number): string {
 }
 
 function explainError(frame: FrameOf<"error">): string {
-  if (frame.code !== "version") return `the server closed the connection (${frame.code}): ${frame.message}`;
+  if (frame.code !== "version") return `closed the connection (${frame.code}): ${frame.message}`;
   const there = range(frame.versionOldest, frame.versionNewest);
   return `speaks protocol version ${there}, this client ${spokenHere()}`;
 }
