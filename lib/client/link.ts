@@ -181,7 +181,7 @@ export class Link {
     }
     const { type: _type, version: _version, software: _software, cluster, ...place } = frame;
     this.place = place;
-    this.cluster = cluster.slice();
+    this.cluster = Uint8Array.from(cluster);
     this.#cancelTimer();
     this.#heard = true;
     this.#tick();

@@ -157,7 +157,7 @@ export class End implements Connection {
 
   send(bytes: Uint8Array): void {
     if (this.closed || this.#closing) return;
-    for (const piece of this.network.split(bytes.slice())) {
+    for (const piece of this.network.split(Uint8Array.from(bytes))) {
       this.network.setTimer(this.network.latencyMs, () => this.#deliver(piece));
     }
   }
