@@ -42,7 +42,10 @@ test("keys of terminals", () => {
 });
 
 test("replies of the terminal and unknown sequences type nothing", () => {
-  expect(decode(bytes("\x1b[?62;22c\x1b]11;rgb:00/00/00\x1b\\\x1b[I\x1b[200;1Rx"))).toEqual([key("x", { text: "x" })]);
+  expect(decode(bytes("\x1b[?62;22c\x1b]11;rgb:00/00/00\x1b\\\x1b[I\x1b[12;41Rx"))).toEqual([
+    { type: "position", column: 40 },
+    key("x", { text: "x" }),
+  ]);
 });
 
 test("a paste is one input, whatever is in it", () => {

@@ -19,7 +19,18 @@ export interface Paste {
   readonly text: string;
 }
 
-export type Input = Key | Paste;
+/** The terminal's answer to {@link askPosition}; column counted from 0. F3 with a modifier looks the same. */
+export interface Position {
+  readonly type: "position";
+  readonly column: number;
+}
+
+/** What a person did. */
+export type Typed = Key | Paste;
+export type Input = Typed | Position;
+
+/** Device status report: where is the cursor? (ECMA-48, 8.3.35) */
+export const askPosition = "\x1b[6n";
 
 export const pasteStart = "\x1b[200~";
 export const pasteEnd = "\x1b[201~";
@@ -161,8 +172,9 @@ function control(character: string, meta: boolean): Key {
   }
 }
 
-function sequenceKey(parameters: string, final: string): Key | "nothing" {
+function sequenceKey(parameters: string, final: string): Input | "nothing" {
   const [code = "", modifiers = "1"] = parameters.split(";");
+  if (final === "R") return { type: "position", column: (Number.parseInt(modifiers, 10) || 1) - 1 };
   const bits = (Number.parseInt(modifiers, 10) || 1) - 1;
   const held = { shift: (bits & 1) !== 0 || final === "Z", meta: (bits & 2) !== 0, ctrl: (bits & 4) !== 0 };
   if (final === "u") return codeKey(code, held);

@@ -115,6 +115,7 @@ export class LineReader {
 
   #typeSecret(inputs: readonly Input[]): void {
     for (const input of inputs) {
+      if (input.type === "position") continue;
       const pressed = input.type === "key" ? input : key("", { text: cleanInput(input.text).replaceAll("\n", "") });
       const secret = this.#secret;
       if (secret === null) this.#take(pressed.name === "return" ? "\n" : pressed.text);

@@ -32,6 +32,7 @@ export class Printer {
   #next: Frame = emptyFrame;
   #above = "";
   #scheduled = false;
+  #held = false;
   #stopped = false;
 
   constructor(output: Output) {
@@ -57,16 +58,26 @@ export class Printer {
     this.#schedule();
   }
 
+  /** Writes nothing until `resized`: the terminal is moving its rows just now. */
+  hold(): void {
+    this.#held = true;
+  }
+
   /**
-   * The terminal became `columns` wide: terminals break rows that are too long anew, and the frame with them, so the
-   * way to its first row is counted again.
+   * The terminal became `columns` wide, and its cursor is in `column` now (null when it did not say). Terminals break
+   * rows that are too long anew, some of them not the one with the cursor; so the way to the first row of the frame is
+   * counted again. In doubt it is taken as shorter: better a remnant of the frame left than a printed line cleared.
    */
-  resized(columns: number): void {
+  resized(columns: number, column: number | null): void {
+    this.#held = false;
     const { rows, cursor } = this.#drawn;
-    if (rows.length === 0) return;
-    const at = cursor ?? { row: rows.length - 1, column: 0 };
-    const above = rows.slice(0, at.row).reduce((sum, row) => sum + rowsOf(width(row), columns), 0);
-    this.#drawn = { rows, cursor: { row: above + Math.floor(at.column / columns), column: at.column % columns } };
+    if (rows.length > 0) {
+      const at = cursor ?? { row: rows.length - 1, column: 0 };
+      const above = rows.slice(0, at.row).reduce((sum, row) => sum + rowsOf(width(row), columns), 0);
+      const broken = at.column >= columns && column === at.column % columns && column < columns - 1;
+      const within = broken ? Math.floor(at.column / columns) : 0;
+      this.#drawn = { rows, cursor: { row: above + within, column: at.column % columns } };
+    }
     this.#schedule();
   }
 
@@ -84,7 +95,7 @@ export class Printer {
 
   flush(): void {
     this.#scheduled = false;
-    if (this.#stopped || (this.#above === "" && this.#next === this.#drawn)) return;
+    if (this.#stopped || this.#held || (this.#above === "" && this.#next === this.#drawn)) return;
     const text = this.#toTop() + this.#above + this.#frame();
     this.#above = "";
     this.#drawn = this.#next;
@@ -92,6 +103,7 @@ export class Printer {
   }
 
   stop(): void {
+    this.#held = false;
     this.erase();
     this.#stopped = true;
   }

@@ -10,19 +10,26 @@ const giveUpMs = 30_000;
 
 /**
  * Resolves with the exit code: 0 when the user left, 1 when input ended before anybody was signed in or something
- * stayed unacknowledged, 69 when the client gave up, 128 + n for signal n. Closes the client and the surface.
+ * stayed unacknowledged, 69 when the client gave up, 128 + n for signal n. Closes the client and the surface. Rejects
+ * with any fault that nobody caught, after the terminal was given back.
  */
 export async function runChat(client: ChatClient, surface: Surface, options: ConversationOptions): Promise<number> {
   const connection = new ConnectionLines(client, surface);
   const conversation = new Conversation(surface, client, connection, options);
+  const fault = Promise.withResolvers<never>();
+  // While the entry module still waits for the run, Bun reports what nobody caught and goes on: the run must end itself.
+  process.on("uncaughtException", fault.reject);
+  process.on("unhandledRejection", fault.reject);
   try {
     const gaveUp = connection.ended.then((code): Leaving => ({ how: "signal", code }));
-    const leaving = await Promise.race([conversation.run(), surface.nextLeaving(), gaveUp]);
+    const leaving = await Promise.race([conversation.run(), surface.nextLeaving(), gaveUp, fault.promise]);
     const settled = await settle(conversation, surface, leaving, connection.ended);
     conversation.giveUp();
     if (leaving.how !== "end of input") return leaving.code;
     return settled && conversation.begun ? leaving.code : 1;
   } finally {
+    process.off("uncaughtException", fault.reject);
+    process.off("unhandledRejection", fault.reject);
     connection.stop();
     surface.close();
     await client.close();

@@ -5,7 +5,7 @@
  */
 import type { Draft } from "./editor.ts";
 import { buildFrame, type Asked } from "./frame.ts";
-import { key, type Input, type Key } from "./keys.ts";
+import { key, type Key, type Typed } from "./keys.ts";
 import { wrap, type Span } from "./layout.ts";
 import { Leavings } from "./leaving.ts";
 import { Printer } from "./printer.ts";
@@ -46,7 +46,7 @@ export class Screen implements Surface {
   readonly #history = new History();
   readonly #leavings = new Leavings();
   readonly #outgoing: ShownMessage[] = [];
-  readonly #queue: Input[] = [];
+  readonly #queue: Typed[] = [];
   #line: OpenLine | null = null;
   #choice: { readonly label: string; readonly prompt: ChoicePrompt } | null = null;
   readonly #busy: string[] = [];
@@ -62,8 +62,9 @@ export class Screen implements Surface {
     this.#printer = new Printer(options.output);
     this.#terminal = new Terminal(options.input, options.output, {
       input: (inputs) => this.#input(inputs),
-      resized: () => {
-        this.#printer.resized(this.#columns());
+      resizing: () => this.#printer.hold(),
+      resized: (column) => {
+        this.#printer.resized(this.#columns(), column);
         this.#redraw();
       },
       suspending: () => this.#printer.erase(),
@@ -71,7 +72,7 @@ export class Screen implements Surface {
         this.#printer.forget();
         this.#redraw();
       },
-      ended: (code) => this.#leavings.push({ how: "signal", code }),
+      ended: (code) => this.#left({ how: "signal", code }),
     });
     this.#terminal.open();
   }
@@ -107,6 +108,7 @@ export class Screen implements Surface {
   }
 
   async ask(question: Question): Promise<Answer> {
+    if (this.#leavings.any) return new Promise(() => {});
     const prompt = new LinePrompt({
       ...(question.initial === undefined ? {} : { initial: question.initial }),
       ...(question.kind === "prompt" ? { history: this.#history } : {}),
@@ -125,6 +127,7 @@ export class Screen implements Surface {
   }
 
   async confirm(question: string, no: string, yes: string): Promise<boolean> {
+    if (this.#leavings.any) return new Promise(() => {});
     const prompt = new ChoicePrompt([no, yes], () => this.#redraw());
     this.#choice = { label: question, prompt };
     const answered = prompt.answer();
@@ -158,7 +161,7 @@ export class Screen implements Surface {
   }
 
   leave(): void {
-    this.#leavings.push({ how: "user", code: 0 });
+    this.#left({ how: "user", code: 0 });
   }
 
   nextLeaving(): Promise<Leaving> {
@@ -166,8 +169,20 @@ export class Screen implements Surface {
   }
 
   close(): void {
-    this.#printer.stop();
-    this.#terminal.close();
+    try {
+      this.#printer.stop();
+    } finally {
+      this.#terminal.close();
+    }
+  }
+
+  /** Nothing more is asked from here on; only leaving faster is possible. */
+  #left(leaving: Leaving): void {
+    this.#line = null;
+    this.#choice = null;
+    this.#queue.length = 0;
+    this.#leavings.push(leaving);
+    this.#redraw();
   }
 
   #answered(question: Question, text: string): Answer {
@@ -179,7 +194,7 @@ export class Screen implements Surface {
     return { type: "line", text };
   }
 
-  #input(inputs: readonly Input[]): void {
+  #input(inputs: readonly Typed[]): void {
     this.#activity();
     for (const input of inputs) {
       if (input.type === "key" && input.ctrl && this.#control(input)) continue;
@@ -226,7 +241,7 @@ export class Screen implements Surface {
     this.#redraw();
   }
 
-  #typed(line: OpenLine, input: Input): void {
+  #typed(line: OpenLine, input: Typed): void {
     if (input.type === "paste") return this.#pasted(line, cleanInput(input.text));
     const { prompt, question } = line;
     if (input.ctrl && input.name === "d" && prompt.draft.text === "") return this.leave();

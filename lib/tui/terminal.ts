@@ -5,7 +5,7 @@
  */
 import { writeSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
-import { KeyDecoder, type Input } from "./keys.ts";
+import { askPosition, KeyDecoder, type Input, type Typed } from "./keys.ts";
 
 /** A stream of input, a terminal when `isTTY`: `process.stdin` or a test's. */
 export type InputStream = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
@@ -18,9 +18,11 @@ export type OutputStream = Writable & {
 };
 
 export interface TerminalHandlers {
-  input(inputs: readonly Input[]): void;
-  /** The window has another size. */
-  resized(): void;
+  input(inputs: readonly Typed[]): void;
+  /** The window gets another size: nothing may be drawn until `resized`. */
+  resizing(): void;
+  /** It has its new size, and its cursor is in this column (from 0; null when it did not say). */
+  resized(column: number | null): void;
   /** About to be stopped (Ctrl-Z): take off what will be redrawn. */
   suspending(): void;
   /** Running in the foreground again. */
@@ -39,6 +41,11 @@ const escapeMs = 40;
 /** After a paste that has not ended for this long, its end is lost. */
 const pasteMs = 2000;
 
+/** A window that is being dragged has its size when it has kept it for this long. */
+const settledMs = 50;
+/** A terminal that has not said where its cursor is by then will not. */
+const positionMs = 200;
+
 const signalCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 type EndingSignal = keyof typeof signalCodes;
 
@@ -48,6 +55,7 @@ export class Terminal {
   readonly #output: OutputStream;
   readonly #handlers: TerminalHandlers;
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
+  #resizeTimer: ReturnType<typeof setTimeout> | null = null;
   #entered = false;
   #opened = false;
 
@@ -67,7 +75,6 @@ export class Terminal {
     this.#output.on("resize", this.#onResize);
     for (const signal of Object.keys(signalCodes)) process.on(signal, this.#onSignal);
     process.on("SIGCONT", this.#onContinue);
-    process.on("uncaughtExceptionMonitor", this.#restoreNow);
     process.on("exit", this.#restoreNow);
     this.#enter();
   }
@@ -77,6 +84,7 @@ export class Terminal {
     this.#opened = false;
     this.#leave();
     if (this.#flushTimer !== null) clearTimeout(this.#flushTimer);
+    if (this.#resizeTimer !== null) clearTimeout(this.#resizeTimer);
     this.#input.off("data", this.#onData);
     this.#input.off("end", this.#onEnd);
     this.#input.off("error", this.#onEnd);
@@ -84,7 +92,6 @@ export class Terminal {
     this.#output.off("resize", this.#onResize);
     for (const signal of Object.keys(signalCodes)) process.off(signal, this.#onSignal);
     process.off("SIGCONT", this.#onContinue);
-    process.off("uncaughtExceptionMonitor", this.#restoreNow);
     process.off("exit", this.#restoreNow);
   }
 
@@ -132,18 +139,37 @@ export class Terminal {
     if (this.#decoder.pending) {
       this.#flushTimer = setTimeout(this.#onPause, this.#decoder.pasting ? pasteMs : escapeMs);
     }
-    if (inputs.length > 0) this.#handlers.input(inputs);
+    this.#pass(inputs);
   };
 
   readonly #onPause = (): void => {
     this.#flushTimer = null;
-    const inputs = this.#decoder.flush();
-    if (inputs.length > 0) this.#handlers.input(inputs);
+    this.#pass(this.#decoder.flush());
   };
+
+  #pass(inputs: readonly Input[]): void {
+    const typed = inputs.filter((input): input is Typed => input.type !== "position");
+    for (const input of inputs) if (input.type === "position") this.#resized(input.column);
+    if (typed.length > 0) this.#handlers.input(typed);
+  }
 
   readonly #onEnd = (): void => this.#handlers.ended(signalCodes.SIGHUP);
 
-  readonly #onResize = (): void => this.#handlers.resized();
+  readonly #onResize = (): void => {
+    this.#handlers.resizing();
+    if (this.#resizeTimer !== null) clearTimeout(this.#resizeTimer);
+    this.#resizeTimer = setTimeout(() => {
+      this.#output.write(askPosition);
+      this.#resizeTimer = setTimeout(() => this.#resized(null), positionMs);
+    }, settledMs);
+  };
+
+  #resized(column: number | null): void {
+    if (this.#resizeTimer === null) return;
+    clearTimeout(this.#resizeTimer);
+    this.#resizeTimer = null;
+    this.#handlers.resized(column);
+  }
 
   readonly #onSignal = (signal: EndingSignal): void => this.#handlers.ended(signalCodes[signal]);
 

@@ -15,7 +15,7 @@ export interface PtyOptions {
 
 const program = join(import.meta.dir, "program.ts");
 /** How long anything on the screen may take before a test fails. */
-const patienceMs = 10_000;
+const patienceMs = 4000;
 
 export class Pty {
   readonly process: Bun.Subprocess;
@@ -52,6 +52,11 @@ export class Pty {
   /** All rows, those that have scrolled away too. */
   get everything(): string[] {
     return this.#rows(0, this.#screen.buffer.active.length);
+  }
+
+  /** All that is readable, rows and runs of blanks joined by one blank: what wraps reads as if it did not. */
+  get text(): string {
+    return this.everything.join(" ").replace(/\s+/g, " ");
   }
 
   get cursor(): { readonly row: number; readonly column: number } {
@@ -93,9 +98,9 @@ export class Pty {
     }
   }
 
-  /** Waits until a text stands on the screen, on one row or wrapped over several. */
+  /** Waits until a text has appeared, on one row or wrapped over several. */
   see(text: string): Promise<void> {
-    return this.until(`"${text}" is on the screen`, () => this.rows.join("\n").includes(text));
+    return this.until(`"${text}" is on the screen`, () => this.text.includes(text));
   }
 
   /** Waits for the prompt row to be exactly this. */
@@ -118,7 +123,14 @@ export class Pty {
 
   #rows(from: number, to: number): string[] {
     const { active } = this.#screen.buffer;
-    return Array.from({ length: to - from }, (_, at) => active.getLine(from + at)?.translateToString(true) ?? "");
+    return Array.from(
+      { length: to - from },
+      (_, at) =>
+        active
+          .getLine(from + at)
+          ?.translateToString(true)
+          .trimEnd() ?? "",
+    );
   }
 
   #wrote(data: Uint8Array): void {
