@@ -35,13 +35,14 @@ const readyTimeoutMs = 60_000;
 
 export class Cluster {
   readonly places: readonly Place[];
-  readonly keeper = new Keeper();
+  readonly keeper: Keeper;
   readonly #flags: readonly string[];
   readonly #running = new Map<number, Running>();
 
   /** `flags` go to every `chatd serve`. Nothing is started yet. */
-  constructor(places: readonly Place[], flags: readonly string[] = []) {
+  constructor(places: readonly Place[], flags: readonly string[] = [], keeper = new Keeper()) {
     this.places = places;
+    this.keeper = keeper;
     this.#flags = flags;
   }
 
@@ -92,6 +93,15 @@ export class Cluster {
   /** Ends replicas with no warning, all at once (SIGKILL); resolves when they are gone. */
   async kill(...pids: readonly number[]): Promise<void> {
     await this.#end(pids, "SIGKILL");
+  }
+
+  /**
+   * Ends all that run at one moment, as a loss of power does: each is stopped first, so that none sees another one's
+   * end and writes of it.
+   */
+  async losePower(): Promise<void> {
+    const all = [...this.#running.keys()];
+    await this.#end(all, "SIGSTOP", "SIGKILL");
   }
 
   /** Asks replicas (all that run, by default) to stop (SIGTERM); resolves when they have. */
@@ -147,9 +157,9 @@ export class Cluster {
     ready.reject(new ReplicaFailedError(pid, `replica ${pid} ${what}; it said:\n${await this.stderrTail(pid)}`));
   }
 
-  async #end(pids: readonly number[], signal: NodeJS.Signals): Promise<Ending[]> {
+  async #end(pids: readonly number[], ...signals: NodeJS.Signals[]): Promise<Ending[]> {
     const running = pids.map((pid) => this.#running.get(pid)).filter((one) => one !== undefined);
-    for (const { process } of running) process.signal(signal);
+    for (const signal of signals) for (const { process } of running) process.signal(signal);
     const endings = await Promise.all(running.map(({ process }) => process.ended));
     for (const pid of pids) this.#running.delete(pid);
     return endings;

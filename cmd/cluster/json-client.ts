@@ -116,7 +116,7 @@ export class JsonClient {
   }
 
   /** Creates the account unless it exists, and logs in. */
-  async signIn(user: string, password = `password of ${user}`): Promise<void> {
+  async signIn(user: string, password: string): Promise<void> {
     const created = await this.do({ do: "create", user, password });
     if (!created.ok && created.error !== "name-taken") throw new Error(`create was refused: ${created.message}`);
     await this.must({ do: "login", user, password });

@@ -26,13 +26,22 @@ const flags = [
   "--no-compile-autoload-dotenv",
 ];
 
+export interface BuildOptions {
+  /** Builds even when nothing changed. */
+  readonly force?: boolean;
+  /** Told before anything that takes a while. */
+  readonly progress?: (line: string) => void;
+}
+
 /** Installs and builds what is missing or out of date. Throws with the compiler's own words when it cannot. */
-export async function ensureBuilt(options: { force?: boolean } = {}): Promise<"built" | "unchanged"> {
-  await ensureInstalled();
+export async function ensureBuilt(options: BuildOptions = {}): Promise<"built" | "unchanged"> {
+  const { force = false, progress = () => {} } = options;
+  await ensureInstalled(progress);
   const wanted = await inputsHash();
-  if (!options.force && existsSync(executable) && existsSync(stampFile)) {
+  if (!force && existsSync(executable) && existsSync(stampFile)) {
     if ((await readFile(stampFile, "utf8")) === wanted) return "unchanged";
   }
+  progress("building dist/chatd …");
   await mkdir(dist, { recursive: true });
   // Built aside and renamed: replicas that run the old file keep it, and a half-written one is never seen. The name of
   // the output is always the same, which makes equal sources give equal bytes.

@@ -12,12 +12,13 @@ const stampFile = join(root, "node_modules", ".chatd-lock-hash");
 
 /**
  * Installs exactly what the lock file says, unless that is what was installed last. Throws with the installer's own
- * words when it cannot.
+ * words when it cannot. `progress` is told before anything that takes a while.
  */
-export async function ensureInstalled(): Promise<"installed" | "unchanged"> {
+export async function ensureInstalled(progress: (line: string) => void = () => {}): Promise<"installed" | "unchanged"> {
   const wanted = await lockHash();
   const present = existsSync(stampFile) ? await readFile(stampFile, "utf8") : "";
   if (present === wanted) return "unchanged";
+  progress("installing packages …");
   const { exitCode, output } = await runQuietly([bun, "install", "--frozen-lockfile"]);
   if (exitCode !== 0) throw new Error(`bun install --frozen-lockfile failed (exit ${exitCode}):\n${output.trim()}`);
   await writeFile(stampFile, wanted);

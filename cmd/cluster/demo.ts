@@ -1,0 +1,184 @@
+/**
+ * `bun run demo`: a tour that needs no terminal. Two accounts talk while replicas are killed under them; at the end every
+ * replica is asked alone whether everything acknowledged is there exactly once. Exits 0 only if it is. Works in a
+ * temporary directory and on free ports, and leaves nothing behind. Imports no package before they are installed.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ensureBuilt } from "../tasks/build.ts";
+import { Cluster } from "./cluster.ts";
+import { JsonClient } from "./json-client.ts";
+import { Ledger } from "./ledger.ts";
+import { endWhenTold } from "./lifetime.ts";
+import { logFaults } from "./logs.ts";
+
+const users = ["alice", "bob"] as const;
+type User = (typeof users)[number];
+
+/** How many messages each of the two keeps on their way while the load runs. */
+const inFlight = 8;
+const loadBeforeKillMs = 1500;
+const loadAfterKillMs = 1500;
+
+const say = (line: string): void => console.log(line);
+const step = (line: string): void => say(`\n▸ ${line}`);
+const other = (user: User): User => (user === "alice" ? "bob" : "alice");
+
+class Demo {
+  readonly #cluster: Cluster;
+  readonly #ledger = new Ledger();
+  readonly #clients = new Map<User, JsonClient>();
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Resolves with what turned out wrong. */
+  async run(): Promise<string[]> {
+    step("three replicas start");
+    await this.#start();
+    step("alice signs in at replica 1, bob at replica 3; they talk");
+    await this.#signIn("alice", 1);
+    await this.#signIn("bob", 3);
+    await this.#talk("alice", "hi bob, are you there?");
+    await this.#talk("bob", "I am. Which machine are you on?");
+    await this.#talk("alice", "replica 1. I hear they are going to kill it.");
+
+    step("both send without a pause, and kill -9 hits the primary");
+    await this.#killPrimaryUnderLoad();
+    step("again: both send, and kill -9 hits the next primary");
+    await this.#killPrimaryUnderLoad();
+    await this.#talk("bob", "one machine left, and we still talk");
+
+    step("kill -9 of the last one too; then all three start again");
+    await this.#cluster.losePower();
+    await this.#start();
+    await this.#talk("alice", "everything still there?");
+    for (const client of this.#clients.values()) await client.end();
+    return this.#check();
+  }
+
+  async #start(): Promise<void> {
+    const started = performance.now();
+    const lines = await this.#cluster.start();
+    const elapsedMs = Math.round(performance.now() - started);
+    for (const line of lines) say(`  replica ${line.pid} is ${line.role} of view ${line.view} on ${line.listen}`);
+    say(`  all ready ${elapsedMs} ms after their start`);
+  }
+
+  async #signIn(user: User, pid: number): Promise<void> {
+    const others = this.#cluster.pids.filter((candidate) => candidate !== pid);
+    const client = new JsonClient(this.#cluster.addresses([pid, ...others]), { keeper: this.#cluster.keeper });
+    this.#clients.set(user, client);
+    await client.signIn(user);
+  }
+
+  #client(user: User): JsonClient {
+    const client = this.#clients.get(user);
+    if (!client) throw new Error(`${user} is not signed in`);
+    return client;
+  }
+
+  /** One message, from the sender's line to the recipient's. */
+  async #talk(from: User, text: string): Promise<void> {
+    const to = other(from);
+    const { index, copies } = await this.#ledger.sendExactly(this.#client(from), from, to, text);
+    await this.#client(to).until(`${to} gets "${text}"`, () =>
+      this.#client(to).received.some((message) => message.index === index),
+    );
+    const where = `acknowledged by ${copies} disk${copies === 1 ? "" : "s"}`;
+    say(`  ${from} → ${to}: ${text}   (${where}, ${to} reads it on replica ${this.#client(to).replica})`);
+  }
+
+  async #killPrimaryUnderLoad(): Promise<void> {
+    const before = this.#ledger.size;
+    let stop = false;
+    const load = users.flatMap((user) =>
+      Array.from({ length: inFlight }, async () => {
+        while (!stop) await this.#ledger.send(this.#client(user), user, other(user), "load");
+      }),
+    );
+    await Promise.race([Bun.sleep(loadBeforeKillMs), ...load]);
+    const { primary } = await this.#client("alice").must({ do: "status" });
+    const killedAtMs = performance.now();
+    await this.#cluster.kill(primary);
+    await Promise.race([Bun.sleep(loadAfterKillMs), ...load]);
+    stop = true;
+    await Promise.all(load);
+    const gapMs = Math.round(this.#ledger.longestGapMs(killedAtMs - 100));
+    const { primary: next, view, copies } = await this.#client("alice").must({ do: "status" });
+    const count = this.#ledger.size - before;
+    say(`  killed replica ${primary}; replica ${next} leads view ${view}; ${copies} of 3 disks take part`);
+    say(`  ${count} messages acknowledged meanwhile; failover: the longest pause between two was ${gapMs} ms`);
+  }
+
+  /** Asks each replica alone, the others dead; then compares the logs on their disks. */
+  async #check(): Promise<string[]> {
+    step(`is each of the ${this.#ledger.size} acknowledged messages there, exactly once?`);
+    const faults: string[] = [];
+    for (const pid of this.#cluster.pids) {
+      await this.#cluster.kill(...this.#cluster.pids.filter((candidate) => candidate !== pid));
+      const found: string[] = [];
+      for (const user of users) {
+        const client = new JsonClient(this.#cluster.addresses([pid]), { keeper: this.#cluster.keeper });
+        await client.must({ do: "login", user, password: `password of ${user}` });
+        found.push(...(await this.#ledger.faultsOf(client, user)));
+        if (client.replica !== pid) found.push(`replica ${client.replica} answered instead`);
+        await client.end();
+      }
+      say(
+        `  replica ${pid}, asked alone: ${found.length === 0 ? "all there, exactly once" : `${found.length} faults`}`,
+      );
+      faults.push(...found.map((fault) => `replica ${pid}: ${fault}`));
+      await this.#cluster.start();
+    }
+    await this.#settle();
+    await this.#cluster.losePower();
+    const onDisk = await logFaults(this.#cluster.places.map((place) => place.dataDirectory));
+    say(`  the three logs on disk: ${onDisk.length === 0 ? "sound, and the same entry by entry" : "see below"}`);
+    return [...faults, ...onDisk];
+  }
+
+  /** Waits until all three have committed the same. */
+  async #settle(): Promise<void> {
+    const client = new JsonClient(this.#cluster.addresses(), { keeper: this.#cluster.keeper });
+    for (const deadline = performance.now() + 10_000; performance.now() < deadline; await Bun.sleep(50)) {
+      const { replicas } = await client.must({ do: "status" });
+      if (new Set(replicas.flatMap(({ index, commit }) => [index, commit])).size === 1) break;
+    }
+    await client.end();
+    await Bun.sleep(500);
+  }
+}
+
+async function main(): Promise<number> {
+  await ensureBuilt({ progress: say });
+  const directory = await mkdtemp(join(tmpdir(), "chatd-demo-"));
+  const cluster = Cluster.inDirectory(directory);
+  const cleanUp = async (): Promise<void> => {
+    await cluster.close();
+    await rm(directory, { recursive: true, force: true });
+  };
+  const unwatch = endWhenTold(cleanUp);
+  try {
+    const started = performance.now();
+    const faults = await new Demo(cluster).run();
+    for (const fault of faults.slice(0, 20)) say(`  ✗ ${fault}`);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const verdict = "every message acknowledged is there exactly once, on every replica";
+    say(faults.length === 0 ? `\n✓ ${verdict} (${seconds} s)` : `\n✗ ${faults.length} faults`);
+    return faults.length === 0 ? 0 : 1;
+  } finally {
+    unwatch();
+    await cleanUp();
+  }
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);
