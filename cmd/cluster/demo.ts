@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureBuilt } from "../tasks/build.ts";
 import { Cluster } from "./cluster.ts";
+import { faultsAt, faultsOnDisk, passwordOf } from "./inquiry.ts";
 import { JsonClient } from "./json-client.ts";
 import { Ledger } from "./ledger.ts";
 import { endWhenTold } from "./lifetime.ts";
-import { logFaults } from "./logs.ts";
 
 const users = ["alice", "bob"] as const;
 type User = (typeof users)[number];
@@ -71,7 +71,7 @@ class Demo {
     const others = this.#cluster.pids.filter((candidate) => candidate !== pid);
     const client = new JsonClient(this.#cluster.addresses([pid, ...others]), { keeper: this.#cluster.keeper });
     this.#clients.set(user, client);
-    await client.signIn(user);
+    await client.signIn(user, passwordOf(user));
   }
 
   #client(user: User): JsonClient {
@@ -119,36 +119,16 @@ class Demo {
     const faults: string[] = [];
     for (const pid of this.#cluster.pids) {
       await this.#cluster.kill(...this.#cluster.pids.filter((candidate) => candidate !== pid));
-      const found: string[] = [];
-      for (const user of users) {
-        const client = new JsonClient(this.#cluster.addresses([pid]), { keeper: this.#cluster.keeper });
-        await client.must({ do: "login", user, password: `password of ${user}` });
-        found.push(...(await this.#ledger.faultsOf(client, user)));
-        if (client.replica !== pid) found.push(`replica ${client.replica} answered instead`);
-        await client.end();
-      }
+      const found = await faultsAt(this.#cluster, pid, this.#ledger, users);
       say(
         `  replica ${pid}, asked alone: ${found.length === 0 ? "all there, exactly once" : `${found.length} faults`}`,
       );
-      faults.push(...found.map((fault) => `replica ${pid}: ${fault}`));
+      faults.push(...found);
       await this.#cluster.start();
     }
-    await this.#settle();
-    await this.#cluster.losePower();
-    const onDisk = await logFaults(this.#cluster.places.map((place) => place.dataDirectory));
+    const onDisk = await faultsOnDisk(this.#cluster);
     say(`  the three logs on disk: ${onDisk.length === 0 ? "sound, and the same entry by entry" : "see below"}`);
     return [...faults, ...onDisk];
-  }
-
-  /** Waits until all three have committed the same. */
-  async #settle(): Promise<void> {
-    const client = new JsonClient(this.#cluster.addresses(), { keeper: this.#cluster.keeper });
-    for (const deadline = performance.now() + 10_000; performance.now() < deadline; await Bun.sleep(50)) {
-      const { replicas } = await client.must({ do: "status" });
-      if (new Set(replicas.flatMap(({ index, commit }) => [index, commit])).size === 1) break;
-    }
-    await client.end();
-    await Bun.sleep(500);
   }
 }
 
