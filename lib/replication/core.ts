@@ -130,6 +130,8 @@ export class Core {
   readonly #afterPersisted: { readonly sequence: number; readonly action: () => void }[] = [];
   durableIndex: number;
 
+  /** Disks that what is committed now stands on: members of the last view known to have formed. */
+  copies = 0;
   commit: number;
   /** Handed to the state machine up to here. */
   delivered: number;

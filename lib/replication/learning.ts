@@ -59,6 +59,7 @@ function follow(core: Core, via: number, heard: Standing): void {
   core.reasonSinceMs = null;
   core.following = { view: heard.installed, epoch: heard.epoch, members: heard.members, heardMs: core.nowMs };
   if (heard.installed > core.promised) core.promise(heard.installed, () => {});
+  core.copies = heard.members.length;
   core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via}`);
   learnFrom(core, via);
   resendPending(core);

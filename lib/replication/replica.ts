@@ -312,7 +312,7 @@ export class Replica {
       view,
       primary: viewPid(view),
       provisional: awaiting.length > 0,
-      copies: members.length,
+      copies: core.copies,
       members,
       config: core.config,
       awaiting,

@@ -208,6 +208,7 @@ export function commitWhatIsEverywhere(core: Core): void {
 function formed(core: Core, installed: Installed): void {
   installed.formed = true;
   core.hot = true;
+  core.copies = installed.entry.members.length;
   core.reasonSinceMs = null;
   core.say("info", `view ${installed.view >> 8}.${installed.primary.pid} formed`);
   core.inFlight.clear();

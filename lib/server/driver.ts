@@ -21,6 +21,8 @@ export interface DriverLog extends LogReader {
 }
 
 export interface DriverPorts {
+  /** Monotonic and wall time, both in milliseconds. */
+  readonly time: () => { readonly nowMs: number; readonly wallMs: number };
   /** Best effort: lost when the peer is not connected. */
   readonly send: (to: number, message: ReplicaMessage) => void;
   /** Soon, in another turn of the loop. */
@@ -36,6 +38,9 @@ export interface DriverPorts {
   readonly fatal: (message: string) => void;
 }
 
+/** Events never run on a clock older than this: one that stood still learns so before it answers anything. */
+const staleMs = 50;
+
 export class ReplicaDriver {
   readonly #replica: Replica;
   readonly #log: DriverLog;
@@ -45,6 +50,7 @@ export class ReplicaDriver {
   #flushing = false;
   #stepping = false;
   #replayIndex = 0;
+  #tickedMs = -Infinity;
   readonly #queue: Event[] = [];
 
   /** State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed. */
@@ -75,8 +81,21 @@ export class ReplicaDriver {
     this.#replica.setConnections(count);
   }
 
+  /** Time passes: called every 10 ms or so. */
+  tick(): void {
+    const time = this.#ports.time();
+    this.#tickedMs = time.nowMs;
+    this.#dispatch({ type: "tick", ...time });
+  }
+
+  /** What happened to this replica: a message, a connection, a persisted append, a request to stop. */
+  dispatch(event: Exclude<Event, { type: "tick" }>): void {
+    if (!this.#stepping && this.#ports.time().nowMs - this.#tickedMs > staleMs) this.tick();
+    this.#dispatch(event);
+  }
+
   /** Steps the core and runs what it asks for. Events raised while effects run wait their turn. */
-  dispatch(event: Event): void {
+  #dispatch(event: Event): void {
     this.#queue.push(event);
     if (this.#stepping) return;
     this.#stepping = true;

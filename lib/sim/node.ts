@@ -8,7 +8,7 @@ import { formatView } from "../protocol/ids.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import type { Applied, OpResult, StateMachine } from "../protocol/state-machine.ts";
-import type { Event, Standing } from "../replication/events.ts";
+import type { Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import type { Oracle } from "./checkers.ts";
 import { describeMessage, who } from "./describe.ts";
@@ -70,8 +70,6 @@ class Died {}
 interface Process {
   readonly member: Member;
   readonly driver: ReplicaDriver;
-  readonly clockOffsetMs: number;
-  readonly clockRate: number;
   /** While paused: what has happened meanwhile, in order; null while it runs. */
   stopped: (() => void)[] | null;
   resumeMs: number;
@@ -168,6 +166,8 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     this.shadow.reopened(log.recovered);
     oracle.restarted(this.shadow);
     const shadow = this.shadow;
+    const clockOffsetMs = this.random.between(0, 1e6);
+    const clockRate = this.random.between(0.98, 1.02);
     const driver = new ReplicaDriver(
       {
         self: member,
@@ -193,6 +193,10 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       },
       this.driverState(),
       {
+        time: () => ({
+          nowMs: clockOffsetMs + simulator.nowMs * clockRate,
+          wallMs: Math.round(1.7e12 + this.pid * 1_234 + simulator.nowMs),
+        }),
         send: (to, message) => this.send(member, to, message),
         schedule: (callback) => {
           simulator.after(this.random.between(0, 0.1), () => this.enter(member, callback));
@@ -209,8 +213,6 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     this.process = {
       member,
       driver,
-      clockOffsetMs: this.random.between(0, 1e6),
-      clockRate: this.random.between(0.98, 1.02),
       stopped: null,
       resumeMs: 0,
       countdown: Infinity,
@@ -451,7 +453,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     if (process !== null && --process.countdown <= 0) throw new Died();
   }
 
-  private dispatch(event: Event): void {
+  private dispatch(event: Parameters<ReplicaDriver["dispatch"]>[0]): void {
     this.process?.driver.dispatch(event);
   }
 
@@ -475,7 +477,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     const happened = process.stopped ?? [];
     process.stopped = null;
     this.trace("goes on");
-    const tick = (): void => this.tick(process);
+    const tick = (): void => process.driver.tick();
     const actions = this.random.chance(0.5) ? [tick, ...happened] : [...happened, tick];
     for (const action of actions) {
       if (this.process !== process) return;
@@ -487,17 +489,8 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     this.world.simulator.after(delayMs, () => {
       const { process } = this;
       if (process === null || process.member !== member) return;
-      if (process.stopped === null) this.enter(member, () => this.tick(process));
+      if (process.stopped === null) this.enter(member, () => process.driver.tick());
       this.tickLater(member, this.world.profile.tickMs * this.random.between(0.9, 1.3));
-    });
-  }
-
-  private tick(process: Process): void {
-    const { nowMs } = this.world.simulator;
-    this.dispatch({
-      type: "tick",
-      nowMs: process.clockOffsetMs + nowMs * process.clockRate,
-      wallMs: Math.round(1.7e12 + this.pid * 1_234 + nowMs),
     });
   }
 
