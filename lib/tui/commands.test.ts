@@ -1,3 +1,4 @@
+/** The slash commands: parsing, suggestions, help, completion. */
 import { expect, test } from "bun:test";
 import { commands, completions, helpText, nearest, parseLine } from "./commands.ts";
 

@@ -7,6 +7,8 @@ import { answered } from "./requests.ts";
 import { connectedLine, copiesLine, movedLine, provisionalLine, type Connected } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
 
+type Shown = Pick<Surface, "say" | "standing" | "symbols">;
+
 /** A move to another replica that takes less than this is said in one line, when it is done. */
 const patienceMs = 300;
 
@@ -16,7 +18,7 @@ export class ConnectionLines {
   /** Resolves with the exit code when the client gives up for good. */
   readonly ended: Promise<number>;
   readonly #client: ChatClient;
-  readonly #surface: Surface;
+  readonly #surface: Shown;
   readonly #stopListening: () => void;
   #end: (code: number) => void = () => {};
   #last: Connected | null = null;
@@ -26,7 +28,7 @@ export class ConnectionLines {
   #offlineSaid = false;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(client: ChatClient, surface: Surface) {
+  constructor(client: ChatClient, surface: Shown) {
     this.#client = client;
     this.#surface = surface;
     this.ended = new Promise((resolve) => {
@@ -47,15 +49,14 @@ export class ConnectionLines {
   #changed(now: ConnectionState): void {
     switch (now.state) {
       case "connecting":
+        this.#gone();
         if (this.#timer === null) this.#timer = setTimeout(() => this.#patienceOver(), patienceMs);
-        if (!this.#away) this.#lost = this.#last?.replica ?? null;
-        this.#away = true;
         return;
       case "offline":
+        this.#gone();
         this.#patienceOver();
         if (!this.#offlineSaid) this.#surface.say({ tone: "warning", text: `${now.reason}: trying again and again` });
         this.#offlineSaid = true;
-        this.#away = true;
         return;
       case "connected":
       case "reconnected":
@@ -69,6 +70,11 @@ export class ConnectionLines {
         this.#end(69);
         return;
     }
+  }
+
+  #gone(): void {
+    if (!this.#away) this.#lost = this.#last?.replica ?? null;
+    this.#away = true;
   }
 
   async #connected(now: Connected): Promise<void> {

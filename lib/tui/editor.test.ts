@@ -1,3 +1,4 @@
+/** The editor of one line, and the window that shows it. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { draftOf, edit, emptyDraft, insert, view, type Draft, type WindowOptions } from "./editor.ts";

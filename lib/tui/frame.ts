@@ -3,7 +3,7 @@
  * being answered, a hint. Pure: no terminal, no time.
  */
 import { view, type Draft } from "./editor.ts";
-import { truncate, width, wrap, type Span } from "./layout.ts";
+import { truncate, truncateStart, width, wrap, type Span } from "./layout.ts";
 import type { Frame } from "./printer.ts";
 import { sanitiseLine } from "./sanitise.ts";
 import type { Line, ShownMessage } from "./surface.ts";
@@ -68,7 +68,8 @@ function askedRows(asked: Asked, theme: Theme, columns: number): Frame {
   switch (asked.kind) {
     case "line": {
       const room = Math.max(Math.floor(columns * (asked.field ? 0.6 : 0.5)), 8);
-      const label = truncate(sanitiseLine(asked.label, theme.unicode), room, symbols.ellipsis);
+      // Of a long label the end counts: to whom a line goes.
+      const label = truncateStart(sanitiseLine(asked.label, theme.unicode), room, symbols.ellipsis);
       const sign = asked.field ? ": " : ` ${symbols.prompt} `;
       const start = width(label) + width(sign);
       const window = view(asked.draft, {

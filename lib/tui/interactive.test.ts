@@ -1,28 +1,8 @@
 /**
  * The interactive client as a person sees it: the real program in a pseudo-terminal, its screen read by an emulator.
  */
-import { afterEach, describe, expect, test } from "bun:test";
-import { Pty, type PtyOptions } from "./testing/pty.ts";
-
-let open: Pty | null = null;
-
-function start(options: Partial<PtyOptions> = {}): Pty {
-  open = new Pty({ columns: 80, rows: 24, ...options });
-  return open;
-}
-
-afterEach(async () => {
-  await open?.close();
-  open = null;
-});
-
-async function signIn(pty: Pty, user = "bob"): Promise<void> {
-  await pty.prompt("User name:");
-  pty.type(`${user}\r`);
-  await pty.prompt("Password:");
-  pty.type(`${user}-password\r`);
-  await pty.prompt(`${user} ›`);
-}
+import { describe, expect, test } from "bun:test";
+import { Pty } from "./pty.fixture.ts";
 
 const sizes = [
   { columns: 80, rows: 24 },
@@ -31,7 +11,7 @@ const sizes = [
 
 describe.each(sizes)("at $columns columns", (size) => {
   test("a new name is welcomed, gets a password twice and three lines of explanation", async () => {
-    const pty = start(size);
+    await using pty = new Pty(size);
     await pty.prompt("User name:");
     pty.type("alice\r");
     await pty.see("Welcome, new user!");
@@ -50,7 +30,7 @@ describe.each(sizes)("at $columns columns", (size) => {
   });
 
   test("a known name is welcomed back; a wrong password can be typed again; the inbox is counted and read", async () => {
-    const pty = start(size);
+    await using pty = new Pty(size);
     await pty.prompt("User name:");
     pty.type("BOB\r");
     await pty.see("Welcome back, bob!");
@@ -67,7 +47,7 @@ describe.each(sizes)("at $columns columns", (size) => {
   });
 
   test("Escape goes back to the name", async () => {
-    const pty = start(size);
+    await using pty = new Pty(size);
     await pty.prompt("User name:");
     pty.type("mai\r");
     await pty.prompt("New password:");
@@ -78,8 +58,8 @@ describe.each(sizes)("at $columns columns", (size) => {
   });
 
   test("messages, notices and a move to another replica appear above a draft and leave it as it is", async () => {
-    const pty = start(size);
-    await signIn(pty);
+    await using pty = new Pty(size);
+    await pty.signIn();
     pty.type("/to carol\r");
     await pty.prompt("bob → carol ›");
     pty.type("half a dra");
@@ -101,8 +81,8 @@ describe.each(sizes)("at $columns columns", (size) => {
   });
 
   test("ten pasted lines are one message, and none is lost", async () => {
-    const pty = start(size);
-    await signIn(pty);
+    await using pty = new Pty(size);
+    await pty.signIn();
     pty.type("/to carol\r");
     await pty.prompt("bob → carol ›");
     pty.type("see: ");
@@ -122,8 +102,8 @@ describe.each(sizes)("at $columns columns", (size) => {
   });
 
   test("hostile text can neither act on the terminal nor pass for a line of its own", async () => {
-    const pty = start(size);
-    await signIn(pty);
+    await using pty = new Pty(size);
+    await pty.signIn();
     pty.type("draft");
     await pty.prompt("bob › draft");
     pty.happen({
@@ -140,8 +120,8 @@ describe.each(sizes)("at $columns columns", (size) => {
 });
 
 test("the terminal's window becomes narrow and wide again around a draft", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/to carol\r");
   await pty.prompt("bob → carol ›");
   const draft = "a draft that is a good deal longer than forty columns";
@@ -158,8 +138,8 @@ test("the terminal's window becomes narrow and wide again around a draft", async
 });
 
 test("the draft survives Escape, Ctrl-C, and messages go out later in order when the connection is away", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/to carol\r");
   await pty.prompt("bob → carol ›");
   pty.happen({ do: "lose" });
@@ -184,39 +164,9 @@ test("the draft survives Escape, Ctrl-C, and messages go out later in order when
   await pty.prompt("bob → carol › draft!");
 });
 
-test("a second Ctrl-C quits, with the terminal as it was", async () => {
-  const pty = start();
-  await signIn(pty);
-  pty.type("left behind\x03\x03");
-  expect(await pty.exited()).toBe(0);
-  for (const restored of ["\x1b[?2004l", "\x1b[?25h", "\x1b[?7h"]) expect(pty.raw).toContain(restored);
-});
-
-test("Ctrl-D quits on an empty line only", async () => {
-  const pty = start();
-  await signIn(pty);
-  pty.type("ab\x1b[D\x04");
-  await pty.prompt("bob › a");
-  pty.type("\x7f\x04");
-  expect(await pty.exited()).toBe(0);
-});
-
-test("leaving waits for what is not acknowledged, and says what stayed open", async () => {
-  const pty = start();
-  await signIn(pty);
-  pty.happen({ do: "lose" });
-  pty.happen({ do: "offline", reason: "no replica answers" });
-  await pty.see("not connected");
-  pty.type("/msg carol important\r/quit\r");
-  await pty.see("Waiting for 1 acknowledgement");
-  pty.type("\x03");
-  expect(await pty.exited()).toBe(0);
-  expect(pty.everything.join("\n")).toContain("bob → carol: important · not acknowledged: it may arrive or not");
-});
-
 test("what is refused is called failed, with the reason; a command mistyped stays to be corrected", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/msg nobody hi\r");
   await pty.see("failed: There is no account named nobody.");
   pty.type("/inbxo\r");
@@ -228,8 +178,8 @@ test("what is refused is called failed, with the reason; a command mistyped stay
 });
 
 test("earlier lines come back with the arrow, and the draft after them", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/inbox\r/accounts m*\r");
   await pty.see("1 account matches m*");
   pty.type("draft\x1b[A");
@@ -241,8 +191,8 @@ test("earlier lines come back with the arrow, and the draft after them", async (
 });
 
 test("Tab completes commands and the names that are known", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/accounts\r");
   await pty.see("3 accounts");
   pty.type("/to c\t");
@@ -252,7 +202,7 @@ test("Tab completes commands and the names that are known", async () => {
 });
 
 test("accounts are listed before signing in", async () => {
-  const pty = start();
+  await using pty = new Pty();
   await pty.prompt("User name:");
   pty.type("/accounts *a*\r");
   await pty.see("2 accounts match *a*");
@@ -263,8 +213,8 @@ test("accounts are listed before signing in", async () => {
 });
 
 test("too much for one message is asked about, and goes line by line or back to the draft", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/to carol\r");
   await pty.prompt("bob → carol ›");
   const lines = Array.from({ length: 3 }, (_, at) => `${at}`.repeat(2000));
@@ -282,8 +232,8 @@ test("too much for one message is asked about, and goes line by line or back to 
 });
 
 test("an account is deleted only after asking and with its password", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("/delete-account\r");
   await pty.see("Delete bob for good?");
   pty.type("\x1b");
@@ -300,8 +250,8 @@ test("an account is deleted only after asking and with its password", async () =
 });
 
 test("being logged out leads back to signing in, with the draft kept for after", async () => {
-  const pty = start();
-  await signIn(pty);
+  await using pty = new Pty();
+  await pty.signIn();
   pty.type("unfinished");
   await pty.prompt("bob › unfinished");
   pty.happen({ do: "log-out", reason: "the password was changed" });
@@ -314,94 +264,10 @@ test("being logged out leads back to signing in, with the draft kept for after",
 });
 
 test("after some idle seconds a warning, then the logout", async () => {
-  const pty = start({ environment: { CHAT_IDLE: "1" } });
-  await signIn(pty);
+  await using pty = new Pty({ environment: { CHAT_IDLE: "1" } });
+  await pty.signIn();
   pty.type("kept");
   await pty.see("logging out in 0.5 s");
   await pty.see("Logged out because nothing was typed.");
   await pty.prompt("User name:");
-});
-
-test("the client giving up ends the run with its reason", async () => {
-  const pty = start();
-  await signIn(pty);
-  pty.happen({ do: "close", reason: "the server speaks version 7, this program version 1" });
-  expect(await pty.exited()).toBe(69);
-  expect(pty.everything.join("\n")).toContain("the server speaks version 7");
-});
-
-test.each(["SIGTERM", "SIGHUP"] as const)("%s ends it with the terminal restored", async (signal) => {
-  const pty = start();
-  await signIn(pty);
-  pty.process.kill(signal);
-  expect(await pty.exited()).toBe(signal === "SIGTERM" ? 143 : 129);
-  expect(pty.raw).toContain("\x1b[?2004l");
-});
-
-test("a crash restores the terminal before it is reported", async () => {
-  const pty = start();
-  await signIn(pty);
-  pty.happen({ do: "throw" });
-  expect(await pty.exited()).not.toBe(0);
-  expect(pty.raw.indexOf("\x1b[?2004l")).toBeGreaterThan(0);
-  expect(pty.raw.indexOf("\x1b[?2004l")).toBeLessThan(pty.raw.indexOf("thrown on purpose"));
-});
-
-test("Ctrl-Z gives the terminal to the shell, and fg brings the draft back", async () => {
-  const wrap = (command: readonly string[]): string[] => [
-    "bash",
-    "--norc",
-    "--noprofile",
-    "-i",
-    "-c",
-    `set -m; ${command.join(" ")}; echo back in the shell; fg; exit`,
-  ];
-  const pty = start({ wrap, environment: { PS1: "$ " } });
-  await signIn(pty);
-  pty.type("draft");
-  await pty.prompt("bob › draft");
-  pty.type("\x1a");
-  await pty.see("back in the shell");
-  await pty.prompt("bob › draft");
-  pty.type("!");
-  await pty.prompt("bob › draft!");
-});
-
-test("without a UTF-8 locale nothing but ASCII is written", async () => {
-  const pty = start({ environment: { LANG: "C" } });
-  await pty.prompt("User name:");
-  pty.type("bob\r");
-  await pty.prompt("Password:");
-  pty.type("bob-password\r");
-  await pty.prompt("bob >");
-  pty.type("/to carol\r");
-  await pty.prompt("bob -> carol >");
-  pty.happen({ do: "message", from: "mia", text: "caf\u00e9" });
-  await pty.see("mia: caf\\u{e9}");
-  // eslint-disable-next-line no-control-regex
-  expect(pty.raw).toMatch(/^[\x00-\x7f]*$/);
-});
-
-test("NO_COLOR means no colours", async () => {
-  const pty = start({ environment: { NO_COLOR: "1" } });
-  await signIn(pty);
-  pty.type("/status\r");
-  await pty.see("policy available");
-  // eslint-disable-next-line no-control-regex
-  expect(pty.raw.replaceAll("\x1b[0m", "")).not.toMatch(/\x1b\[[0-9;]*m/);
-});
-
-test("a dumb terminal gets plain lines and no control sequences, and echoes no password", async () => {
-  const pty = start({ environment: { TERM: "dumb" } });
-  await pty.see("User name:");
-  pty.type("bob\r");
-  await pty.see("Password (empty: back):");
-  pty.type("bob-password\r");
-  await pty.see("2 messages wait in your inbox");
-  pty.type("/msg carol hi\r");
-  await pty.see("message 1 on 3 disks");
-  pty.type("/quit\r");
-  expect(await pty.exited()).toBe(0);
-  expect(pty.raw).not.toContain("bob-password");
-  expect(pty.raw).not.toContain("\x1b");
 });

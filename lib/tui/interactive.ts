@@ -11,7 +11,7 @@ import { runPlain } from "./plain.ts";
 import { runChat } from "./run.ts";
 import { Screen, type ScreenOptions } from "./screen.ts";
 
-export { detectCapabilities, type Capabilities } from "./theme.ts";
+export { detectCapabilities } from "./theme.ts";
 
 export interface ChatOptions extends ConversationOptions, Omit<ScreenOptions, "columns" | "rows"> {
   /** Lines only, nothing redrawn: for screen readers, dumb terminals and pipes. */

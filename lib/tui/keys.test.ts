@@ -1,3 +1,4 @@
+/** The keyboard's bytes, cut at every place. */
 import { expect, test } from "bun:test";
 import { key, KeyDecoder, pasteEnd, pasteStart, type Input } from "./keys.ts";
 

@@ -1,3 +1,4 @@
+/** Wrapping and cutting text by columns. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { truncate, width, wrap, type Span } from "./layout.ts";

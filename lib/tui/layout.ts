@@ -13,7 +13,7 @@ export interface Span<Style> {
 
 export function graphemes(text: string): string[] {
   // Plain ASCII, the common case, needs no segmenter.
-  if (/^[\n\x20-\x7e]*$/.test(text)) return [...text];
+  if (/^[\n\x20-\x7e]*$/.test(text)) return text.split("");
   return Array.from(segmenter.segment(text), ({ segment }) => segment);
 }
 
@@ -35,6 +35,18 @@ export function truncate(text: string, columns: number, ellipsis: string): strin
     kept += grapheme;
   }
   return kept + ellipsis;
+}
+
+/** The same from the other end: the last part of `text` is kept. */
+export function truncateStart(text: string, columns: number, ellipsis: string): string {
+  if (width(text) <= columns) return text;
+  const room = columns - width(ellipsis);
+  let kept = "";
+  for (const grapheme of graphemes(text).reverse()) {
+    if (width(grapheme + kept) > room) break;
+    kept = grapheme + kept;
+  }
+  return ellipsis + kept;
 }
 
 interface Cell<Style> {

@@ -1,7 +1,8 @@
+/** The plain mode over streams: scripts, floods of lines, hostile text. */
 import { expect, test } from "bun:test";
 import { PassThrough, Writable } from "node:stream";
 import { runPlain } from "./plain.ts";
-import { FakeClient } from "./testing/fake-client.ts";
+import { FakeClient } from "./fake-client.fixture.ts";
 
 class Written extends Writable {
   text = "";

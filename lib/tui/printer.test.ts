@@ -1,3 +1,4 @@
+/** Lines above a frame, judged by a terminal emulator. */
 import { expect, test } from "bun:test";
 import { Terminal } from "@xterm/headless";
 import { Printer } from "./printer.ts";

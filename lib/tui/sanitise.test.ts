@@ -1,3 +1,4 @@
+/** Hostile text becomes harmless, real text stays. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { cleanInput, sanitise, sanitiseLine } from "./sanitise.ts";
@@ -28,7 +29,7 @@ test("real text in any script stays as it is", () => {
 });
 
 test("a tower of combining marks is cut", () => {
-  expect([...sanitise(`a${"\u0301".repeat(500)}b`, true)]).toHaveLength(10);
+  expect(sanitise(`a${"\u0301".repeat(500)}b`, true)).toBe(`a${"\u0301".repeat(8)}b`);
 });
 
 test("on a terminal without UTF-8 nothing but ASCII is left, and nothing is lost", () => {

@@ -16,7 +16,7 @@ const lineEnds = /\r\n|[\r\v\f\u0085\u2028\u2029]/g;
  * space, word joiner and invisible operators, embeddings, overrides, isolates, their deprecated kin, byte order mark,
  * annotation marks. Left-to-right and right-to-left marks and the (non-)joiners stay: real text needs them.
  */
-const invisible = /[\u00ad\u034f\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+const invisible = /\u034f|[\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 /** Tag characters are kept only as part of a flag (England, Scotland, Wales). */
 const tags = /(\u{1f3f4}[\u{e0020}-\u{e007e}]{1,8}\u{e007f})|[\u{e0000}-\u{e007f}]/gu;
 // eslint-disable-next-line no-control-regex

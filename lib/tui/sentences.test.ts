@@ -1,3 +1,4 @@
+/** What is said to the user. */
 import { expect, test } from "bun:test";
 import {
   clockTime,

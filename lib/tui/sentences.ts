@@ -101,7 +101,7 @@ function replicaRow(replica: ReplicaStatus, symbols: Symbols): string {
 export function nameComplaint(name: string): string | null {
   const normalised = name.normalize("NFC");
   if (normalised === "") return "Type a name.";
-  if ([...normalised].length > limits.userNameCharactersMax) {
+  if (Array.from(normalised).length > limits.userNameCharactersMax) {
     return `A name has at most ${limits.userNameCharactersMax} characters.`;
   }
   return /^[\p{L}\p{M}\p{N}._-]+$/u.test(normalised) ? null : "A name is made of letters, digits and . _ - only.";

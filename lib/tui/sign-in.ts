@@ -38,13 +38,15 @@ export async function signIn(surface: Surface, client: ChatClient, options: Sign
       continue;
     }
     shown = name;
-    const account = await surface.busy("Looking for the account", findAccount(client, name));
-    if (account === "unreadable") {
+    const found = await surface.busy("Looking for the account", findAccount(client, name));
+    if (!found.readable) {
       surface.say({ tone: "warning", text: "This name cannot be looked up. Try another one." });
       continue;
     }
     const signedIn =
-      account === null ? await welcomeNew(surface, client, name) : await welcomeBack(surface, client, account);
+      found.account === null
+        ? await welcomeNew(surface, client, name)
+        : await welcomeBack(surface, client, found.account);
     if (signedIn !== null) return signedIn;
   }
 }
@@ -60,10 +62,10 @@ async function askName(surface: Surface, initial: string): Promise<string> {
 }
 
 /** The account's name as the server spells it, or null when there is none. */
-async function findAccount(client: ChatClient, name: string): Promise<string | null | "unreadable"> {
+async function findAccount(client: ChatClient, name: string): Promise<{ readable: boolean; account: string | null }> {
   const answer = await answered(client, { type: "accounts", pattern: name, after: null, limit: 10 });
-  if (answer.type === "refused") return "unreadable";
-  return answer.accounts.find(({ user }) => sameName(user, name))?.user ?? null;
+  if (answer.type === "refused") return { readable: false, account: null };
+  return { readable: true, account: answer.accounts.find(({ user }) => sameName(user, name))?.user ?? null };
 }
 
 /** Null when the user went back. */

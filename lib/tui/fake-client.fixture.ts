@@ -10,8 +10,8 @@ import type {
   OpRequest,
   QueryRequest,
   Refused,
-} from "../../client/types.ts";
-import type { ChatMessage, ErrorCode } from "../../protocol/messages.ts";
+} from "../client/types.ts";
+import type { ChatMessage, ErrorCode } from "../protocol/messages.ts";
 
 /** What a test can make happen. Plain data, so that it can be sent to another process. */
 export type Happening =
@@ -133,7 +133,7 @@ export class FakeClient implements ChatClient {
   #end(reason: string): void {
     if (this.connection.state === "closed") return;
     this.#set({ state: "closed", reason });
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error("the client is closed"));
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(new Error("the client is closed"));
   }
 
   #emit(event: ClientEvent): void {

@@ -1,9 +1,9 @@
 /**
  * The chat over a `FakeClient` as a program of its own, for tests that run it in a pseudo-terminal. What happens to the
- * client is told over the channel to the parent process. `bun lib/tui/testing/program.ts` also works by hand.
+ * client is told over the channel to the parent process. `bun lib/tui/program.fixture.ts` also works by hand.
  */
-import { detectCapabilities, runInteractive } from "../interactive.ts";
-import { FakeClient, type Happening } from "./fake-client.ts";
+import { detectCapabilities, runInteractive } from "./interactive.ts";
+import { FakeClient, type Happening } from "./fake-client.fixture.ts";
 
 const client = new FakeClient({ bob: "bob-password", carol: "carol-password", mia: "mia-password" });
 const bob = client.accounts.get("bob");

@@ -1,19 +1,20 @@
 /**
- * Runs `program.ts` in a pseudo-terminal and reads its screen as a person would, by a terminal emulator. For tests.
+ * Runs `program.fixture.ts` in a pseudo-terminal and reads its screen as a person would, by a terminal emulator. For tests.
  */
 import { Terminal } from "@xterm/headless";
-import { join } from "node:path";
-import type { Happening } from "./fake-client.ts";
+import { fileURLToPath } from "node:url";
+import type { Happening } from "./fake-client.fixture.ts";
 
 export interface PtyOptions {
-  readonly columns: number;
-  readonly rows: number;
+  /** 80 × 24 unless given. */
+  readonly columns?: number;
+  readonly rows?: number;
   readonly environment?: Readonly<Record<string, string>>;
   /** Run under this command line instead of directly, e.g. a shell. */
   readonly wrap?: (command: readonly string[]) => readonly string[];
 }
 
-const program = join(import.meta.dir, "program.ts");
+const program = fileURLToPath(import.meta.resolve("./program.fixture.ts"));
 /** How long anything on the screen may take before a test fails. */
 const patienceMs = 4000;
 
@@ -26,7 +27,7 @@ export class Pty {
   #parsed: Promise<void> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
 
-  constructor({ columns, rows, environment = {}, wrap = (command) => command }: PtyOptions) {
+  constructor({ columns = 80, rows = 24, environment = {}, wrap = (command) => command }: PtyOptions = {}) {
     this.#screen = new Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
     this.process = Bun.spawn({
       cmd: [...wrap([process.execPath, program])],
@@ -114,7 +115,16 @@ export class Pty {
     return code;
   }
 
-  async close(): Promise<void> {
+  /** Signs in with the user's usual password, as far as the prompt. */
+  async signIn(user = "bob"): Promise<void> {
+    await this.prompt("User name:");
+    this.type(`${user}\r`);
+    await this.prompt("Password:");
+    this.type(`${user}-password\r`);
+    await this.prompt(`${user} ›`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
     this.process.kill("SIGKILL");
     await this.process.exited;
     this.process.terminal?.close();
