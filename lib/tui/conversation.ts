@@ -39,6 +39,7 @@ export class Conversation {
   #partner: string | null = null;
   #draft: Draft = emptyDraft;
   #answerHintSaid = false;
+  #loggingOut = false;
 
   constructor(surface: Surface, client: ChatClient, connection: ConnectionLines, options: ConversationOptions) {
     this.#surface = surface;
@@ -57,9 +58,10 @@ export class Conversation {
   async run(): Promise<never> {
     this.#client.on((event) => this.#happened(event));
     this.#surface.onActivity(() => {
-      if (this.#user !== null) this.#idle.touch();
+      if (this.#user !== null && !this.#loggingOut) this.#idle.touch();
     });
     let user = this.#options.user;
+    this.#say("dim", "Your user name signs you in; a new one makes an account. /accounts shows who there is.");
     for (;;) {
       const command = (line: string): void => this.#signedOutCommand(line);
       await this.#converse(await signIn(this.#surface, this.#client, { user, command }));
@@ -83,6 +85,7 @@ export class Conversation {
     this.begun = true;
     this.#user = signedIn.user;
     this.#greet(signedIn);
+    void this.#questions.learnNames();
     this.#idle.touch();
     for (;;) {
       const initial = this.#draft;
@@ -246,9 +249,11 @@ export class Conversation {
   }
 
   async #logOut(text: string): Promise<void> {
-    if (this.#user === null) return;
+    if (this.#user === null || this.#loggingOut) return;
+    this.#loggingOut = true;
     this.#idle.stop();
     await this.#surface.busy("Logging out", answered(this.#client, { type: "logout" }));
+    this.#loggingOut = false;
     this.#loggedOut("dim", text);
   }
 

@@ -193,8 +193,6 @@ test("earlier lines come back with the arrow, and the draft after them", async (
 test("Tab completes commands and the names that are known", async () => {
   await using pty = new Pty();
   await pty.signIn();
-  pty.type("/accounts\r");
-  await pty.see("3 accounts");
   pty.type("/to c\t");
   await pty.prompt("bob › /to carol");
   pty.type("\x15/s\t");

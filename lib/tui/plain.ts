@@ -128,7 +128,8 @@ export class PlainSurface implements Surface {
     this.#output.write(`${sanitise(text, this.#unicode).replaceAll("\n", "\n  ")}\n`);
   }
 
-  readonly #gone = (): void => this.#leavings.push({ how: "signal", code: 1 });
+  /** Whoever read has read enough: that is no failure. */
+  readonly #gone = (): void => this.#leavings.push({ how: "signal", code: 0 });
 
   readonly #wished = (): void => this.leave();
 

@@ -60,6 +60,17 @@ export class Questions {
     return account.user;
   }
 
+  /** Fills `names` without a word. */
+  async learnNames(): Promise<void> {
+    const answer = await answered(this.#client, {
+      type: "accounts",
+      pattern: null,
+      after: null,
+      limit: limits.pageMax,
+    });
+    if (answer.type !== "refused") for (const { user } of answer.accounts) this.names.add(user);
+  }
+
   async inbox(): Promise<void> {
     const answer = await this.#ask({ type: "inbox" });
     if (answer !== null) this.#surface.say({ tone: "info", text: inboxText(answer.count) });
