@@ -1,0 +1,19 @@
+/** A tiny run of the whole bench, so that it works when it is needed. What it measures is not judged here. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { bun, root } from "../tasks/run.ts";
+
+test("a tiny bench prints every measurement as JSON", async () => {
+  const flags = ["--json", "--seconds", "1", "--clients", "4", "--messages", "100"];
+  const child = Bun.spawn({ cmd: [bun, join("cmd", "bench", "main.ts"), ...flags], cwd: root, stderr: "pipe" });
+  const [output, errors, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  expect({ exitCode, errors: exitCode === 0 ? "" : errors }).toEqual({ exitCode: 0, errors: "" });
+  const result = JSON.parse(output);
+  expect(result.throughput.acknowledgedPerSecond).toBeGreaterThan(0);
+  expect(result.throughput.deliveredPerSecond).toBeGreaterThan(0);
+  expect(result.alone.p50Ms).toBeGreaterThan(0);
+  expect(result.start.entries).toBeGreaterThanOrEqual(100);
+  expect(result.start.allReadyMs).toBeGreaterThan(0);
+  expect(result.failover.map((gap: { clientOn: string }) => gap.clientOn)).toEqual(["primary", "backup"]);
+  for (const gap of result.failover) expect(gap.longestGapMs).toBeGreaterThan(0);
+});

@@ -1,0 +1,98 @@
+/**
+ * `bun run bench`: starts real replicas of the built executable in a temporary directory on this machine, and measures
+ * throughput, latency, failover and start. Prints a table, or one JSON object with `--json`. Leaves nothing behind.
+ * Imports no package before they are installed.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Cluster } from "../cluster/cluster.ts";
+import { endWhenTold } from "../cluster/lifetime.ts";
+import { ensureBuilt } from "../tasks/build.ts";
+
+const usage = `bun run bench [--json] [--seconds N] [--clients N] [--messages N]
+
+  --json          one JSON object instead of the table
+  --seconds N     how long throughput is measured (default 10)
+  --clients N     how many clients send at once (default 50)
+  --messages N    how many messages the logs hold when the start is measured (default 100000)`;
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    seconds: { type: "string", default: "10" },
+    clients: { type: "string", default: "50" },
+    messages: { type: "string", default: "100000" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+/** Progress goes to stderr, so that stdout is the result alone. */
+const say = (line: string): void => console.error(line);
+
+function whole(name: "seconds" | "clients" | "messages", smallest: number): number {
+  const value = Number(flags[name]);
+  if (!Number.isInteger(value) || value < smallest)
+    throw new Error(`--${name} is a whole number of at least ${smallest}`);
+  return value;
+}
+
+async function measure(cluster: Cluster) {
+  const { measureAlone, measureFailover, measureStart, measureTogether } = await import("./measure.ts");
+  const [seconds, clients, messages] = [whole("seconds", 1), whole("clients", 2), whole("messages", 0)];
+  await cluster.start();
+  say("one client alone …");
+  const alone = await measureAlone(cluster, Math.min(seconds, 3));
+  say(`${clients} clients for ${seconds} s, then on until the logs hold ${messages} messages …`);
+  const { throughput, entries } = await measureTogether(cluster, clients, seconds, messages);
+  say("start of all three after a loss of power …");
+  const start = await measureStart(cluster, entries);
+  say("kill -9 of the primary under a client on the primary, then under one on a backup …");
+  const failover = [await measureFailover(cluster, "primary"), await measureFailover(cluster, "backup")];
+  return { processors: cpus().length, alone, throughput, start, failover };
+}
+
+function table({ processors, alone, throughput, start, failover }: Awaited<ReturnType<typeof measure>>): string {
+  const rows: [what: string, value: string][] = [
+    ["processors", String(processors)],
+    [`${throughput.clients} clients: acknowledged`, `${throughput.acknowledgedPerSecond} messages/s`],
+    [`${throughput.clients} clients: delivered`, `${throughput.deliveredPerSecond} messages/s`],
+    [`${throughput.clients} clients: latency`, `p50 ${throughput.p50Ms} ms, p99 ${throughput.p99Ms} ms`],
+    ["one client: latency", `p50 ${alone.p50Ms} ms, p99 ${alone.p99Ms} ms`],
+    [`start to ready with ${start.entries} messages`, `${start.allReadyMs} ms`],
+    ...failover.map(({ clientOn, longestGapMs, usualGapMs }): [string, string] => [
+      `kill -9 of the primary, client on the ${clientOn}`,
+      `longest gap ${longestGapMs} ms (${usualGapMs} ms before)`,
+    ]),
+  ];
+  const width = Math.max(...rows.map(([what]) => what.length));
+  return rows.map(([what, value]) => `${what.padEnd(width)}  ${value}`).join("\n");
+}
+
+async function main(): Promise<void> {
+  if (flags.help) return console.log(usage);
+  await ensureBuilt({ progress: say });
+  const directory = await mkdtemp(join(tmpdir(), "chatd-bench-"));
+  const cluster = Cluster.inDirectory(directory);
+  const cleanUp = async (): Promise<void> => {
+    await cluster.close();
+    await rm(directory, { recursive: true, force: true });
+  };
+  const unwatch = endWhenTold(cleanUp);
+  try {
+    const result = await measure(cluster);
+    console.log(flags.json ? JSON.stringify(result) : table(result));
+  } finally {
+    unwatch();
+    await cleanUp();
+  }
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);
