@@ -72,8 +72,11 @@ export interface StateMachine {
   session(session: string): SessionRecord | null;
   /** Whether this op has been applied in this lineage, however long ago; true for system ops, which only hold once. */
   hasApplied(session: string, seq: number): boolean;
-  /** The stored result if this op was applied already (a retry), else null. Throws nothing. */
-  result(session: string, seq: number): OpResult | null;
+  /**
+   * The stored result if this op was applied already (a retry), else null. Throws nothing.
+   * Given what is asked now, answers a refusal when it was something else that was done under this id.
+   */
+  result(session: string, seq: number, request?: ClientOp): OpResult | null;
   /** Everything that can be decided at the connection: shape, limits, passwords, names to ids, counts to ids. */
   prepare(request: ClientOp, session: SessionRecord, attachment: Attachment): Promise<Prepared>;
   query(request: Exclude<ClientQuery, { type: "status" }>, session: SessionRecord | null): QueryReply | Refusal;

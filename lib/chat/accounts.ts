@@ -1,0 +1,167 @@
+/**
+ * Accounts: who has which name. Living ones are held in memory as well, as every op needs them; the tables are the truth.
+ * Decides no op: whoever calls has decided.
+ */
+import type { Statement } from "bun:sqlite";
+import type { OpId } from "../protocol/messages.ts";
+import { foldName, suffixedName } from "./names.ts";
+import type { Session } from "./sessions.ts";
+import type { Statements } from "./statements.ts";
+
+const chunkSize = 256;
+
+/** A living account. */
+export interface Account {
+  /** The log index of its creation. */
+  readonly number: number;
+  readonly id: OpId;
+  readonly name: string;
+  readonly fold: string;
+  /** The name it asked for and did not get in a merge, folded. */
+  readonly formerFold: string | null;
+  readonly passwordHash: string;
+  /** The sessions logged in to it. */
+  readonly sessions: Set<Session>;
+  /** Conversations by the other's number, as far as they have been needed. */
+  readonly conversations: Map<number, number>;
+}
+
+interface AccountRow {
+  number: number;
+  session: string;
+  seq: number;
+  name: string;
+  fold: string;
+  former_fold: string | null;
+  password_hash: string;
+}
+
+export class Accounts {
+  readonly #byId = new Map<string, Account>();
+  readonly #byFold = new Map<string, Account>();
+  readonly #byFormerFold = new Map<string, Account[]>();
+  readonly #byNumber = new Map<number, Account>();
+  readonly #insert: Statement<unknown, [number, string, number, string, string, string | null, string, number]>;
+  readonly #bury: Statement<unknown, [number]>;
+  readonly #nameOfBuried: Statement<{ name: string }, [string, number]>;
+  readonly #living: Statement<AccountRow, []>;
+  readonly #after: Statement<{ number: number; fold: string }, [string, string, number]>;
+
+  constructor(statements: Statements) {
+    this.#insert = statements.prepare("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#bury = statements.prepare(
+      "UPDATE accounts SET fold = NULL, former_fold = NULL, password_hash = NULL WHERE number = ?",
+    );
+    this.#nameOfBuried = statements.prepare("SELECT name FROM accounts WHERE session = ? AND seq = ?");
+    this.#living = statements.prepare("SELECT * FROM accounts WHERE fold IS NOT NULL ORDER BY number");
+    this.#after = statements.prepare(
+      "SELECT number, fold FROM accounts WHERE fold > ? AND fold >= ? ORDER BY fold LIMIT ?",
+    );
+  }
+
+  /** Forgets what is in memory and reads the tables anew. */
+  load(): void {
+    for (const map of [this.#byId, this.#byFold, this.#byFormerFold, this.#byNumber]) map.clear();
+    for (const row of this.#living.all()) {
+      this.#remember({
+        number: row.number,
+        id: { session: row.session, seq: row.seq },
+        name: row.name,
+        fold: row.fold,
+        formerFold: row.former_fold,
+        passwordHash: row.password_hash,
+        sessions: new Set(),
+        conversations: new Map(),
+      });
+    }
+  }
+
+  byId(id: OpId): Account | null {
+    return this.#byId.get(keyOf(id)) ?? null;
+  }
+
+  byNumber(number: number): Account | null {
+    return this.#byNumber.get(number) ?? null;
+  }
+
+  /** The holder of a name, whatever its case. */
+  byName(name: string): Account | null {
+    return this.#byFold.get(foldName(name)) ?? null;
+  }
+
+  /** Who may sign in under a name: its holder first, then those who lost it in a merge, the older ones first. */
+  signingInAs(name: string): readonly Account[] {
+    const fold = foldName(name);
+    const holder = this.#byFold.get(fold);
+    const former = this.#byFormerFold.get(fold) ?? [];
+    return holder === undefined ? former : [holder, ...former];
+  }
+
+  /** The name of an account living or dead, if anything of it is left. */
+  nameOf(id: OpId): string | null {
+    return this.byId(id)?.name ?? this.#nameOfBuried.get(id.session, id.seq)?.name ?? null;
+  }
+
+  /** The first free one of `name~2`, `name~3` …. */
+  freeNameLike(name: string): string {
+    for (let n = 2; ; n++) {
+      const candidate = suffixedName(name, n);
+      if (!this.#byFold.has(foldName(candidate))) return candidate;
+    }
+  }
+
+  /** The name must be free. */
+  create(number: number, id: OpId, name: string, askedFor: string, passwordHash: string, at: number): Account {
+    const formerFold = askedFor === name ? null : foldName(askedFor);
+    const fold = foldName(name);
+    this.#insert.run(number, id.session, id.seq, name, fold, formerFold, passwordHash, at);
+    const account: Account = {
+      number,
+      id,
+      name,
+      fold,
+      formerFold,
+      passwordHash,
+      sessions: new Set(),
+      conversations: new Map(),
+    };
+    this.#remember(account);
+    return account;
+  }
+
+  /** Makes the name free and forgets the password; the row stays for those who have messages with it. */
+  bury(account: Account): void {
+    this.#bury.run(account.number);
+    this.#byId.delete(keyOf(account.id));
+    this.#byFold.delete(account.fold);
+    this.#byNumber.delete(account.number);
+    if (account.formerFold === null) return;
+    const others = (this.#byFormerFold.get(account.formerFold) ?? []).filter((other) => other !== account);
+    if (others.length === 0) this.#byFormerFold.delete(account.formerFold);
+    else this.#byFormerFold.set(account.formerFold, others);
+  }
+
+  /** Living accounts by folded name, above `after`, from `from` on. The caller stops when it has enough. */
+  *sorted(after: string, from: string): Generator<Account> {
+    for (let last = after; ;) {
+      // In chunks: an iteration left early would hold the table.
+      const rows = this.#after.all(last, from, chunkSize);
+      for (const { number, fold } of rows) {
+        const account = this.#byNumber.get(number);
+        if (account !== undefined) yield account;
+        last = fold;
+      }
+      if (rows.length < chunkSize) return;
+    }
+  }
+
+  #remember(account: Account): void {
+    this.#byId.set(keyOf(account.id), account);
+    this.#byFold.set(account.fold, account);
+    this.#byNumber.set(account.number, account);
+    if (account.formerFold === null) return;
+    this.#byFormerFold.set(account.formerFold, [...(this.#byFormerFold.get(account.formerFold) ?? []), account]);
+  }
+}
+
+const keyOf = (id: OpId): string => `${id.session}/${id.seq}`;

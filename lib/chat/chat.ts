@@ -1,0 +1,240 @@
+/**
+ * The chat as a deterministic state machine on SQLite: what accounts, sessions and messages mean. Implements
+ * `lib/protocol/state-machine.ts`.
+ *
+ * A newcomer's map of the folder: `apply.ts` says what each command does, `prepare.ts` what is checked before it gets
+ * there, `queries.ts` what can be asked; `accounts`, `sessions`, `messages`, `notices` and `erasure` own the tables of
+ * `schema.ts`; `names`, `pattern`, `results` and `sequence-ranges` are pure. May import `protocol` and `base` only; the
+ * database handle is handed in. No clock, no randomness but password salts, no file, no socket.
+ */
+import type { Database, Statement } from "bun:sqlite";
+import { assert, AssertionError } from "../base/assert.ts";
+import type { ClientOp, Push, QueryReply, Refusal } from "../protocol/messages.ts";
+import type {
+  Applied,
+  Attachment,
+  CommittedEntry,
+  OpResult,
+  Prepared,
+  SessionRecord,
+  StateMachine,
+} from "../protocol/state-machine.ts";
+import { Applier, isSystemSession } from "./apply.ts";
+import { digestOf } from "./digest.ts";
+import { Passwords } from "./passwords.ts";
+import { Preparer } from "./prepare.ts";
+import { answer, type ChatQuery } from "./queries.ts";
+import { replyTo } from "./replies.ts";
+import { forgottenResult, loadFinding, requestDigest, reusedId } from "./results.ts";
+import { emptyDatabase, prepareDatabase, StateStorageError } from "./schema.ts";
+import type { Session } from "./sessions.ts";
+import { Statements } from "./statements.ts";
+import { Stores } from "./stores.ts";
+
+export { StateFormatError, StateStorageError, stateVersion } from "./schema.ts";
+
+/** The state machine, and what tests and the simulator ask of it besides. */
+export interface Chat extends StateMachine {
+  /** SHA-256 over every row of every table, in hexadecimal: equal on all replicas that have applied the same log. */
+  digest(): string;
+}
+
+/**
+ * Opens the state in a database, new or not; it becomes the owner of the handle and closes it.
+ * Throws `StateFormatError` when the database is of a newer chatd or not one of chatd, `StateStorageError` when it
+ * cannot be read.
+ */
+export function openChat(database: Database): Chat {
+  return guarded("open", () => {
+    prepareDatabase(database);
+    return new SqliteChat(database);
+  });
+}
+
+interface Point {
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+}
+
+class SqliteChat implements Chat {
+  readonly #database: Database;
+  readonly #parts: Parts;
+  #applied: Point;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#parts = new Parts(database);
+    this.#applied = this.#parts.load();
+  }
+
+  get applied(): Point {
+    return this.#applied;
+  }
+
+  apply(entries: readonly CommittedEntry[]): Applied {
+    const last = entries.at(-1);
+    if (last === undefined) return { outcomes: [], deliveries: [] };
+    const { applier, stores, begin, commit, setPoint } = this.#parts;
+    return guarded("apply entries to", () => {
+      try {
+        begin.run();
+        let index = this.#applied.index;
+        for (const entry of entries) {
+          assert(entry.index === index + 1, `entries are applied in order: ${entry.index} does not follow ${index}`);
+          applier.apply(entry);
+          index = entry.index;
+        }
+        setPoint.run(last.index, last.view, bytesOf(last.chain), stores.messages.settled);
+        commit.run();
+      } catch (error) {
+        this.#rollBack();
+        throw error;
+      }
+      this.#applied = { index: last.index, view: last.view, chain: last.chain };
+      return applier.take();
+    });
+  }
+
+  reset(): void {
+    guarded("empty", () => {
+      emptyDatabase(this.#database);
+      this.#applied = this.#parts.load();
+    });
+  }
+
+  close(): void {
+    this.#parts.statements.finalize();
+    this.#database.close();
+  }
+
+  session(session: string): SessionRecord | null {
+    const known = this.#parts.stores.sessions.byUuid(session);
+    return known === null ? null : recordOf(known);
+  }
+
+  hasApplied(session: string, seq: number): boolean {
+    if (isSystemSession(session)) return true;
+    const known = this.#parts.stores.sessions.byUuid(session);
+    return known !== null && (seq === 0 || this.#parts.stores.sessions.hasApplied(known, seq));
+  }
+
+  result(session: string, seq: number, request?: ClientOp): OpResult | null {
+    const { stores } = this.#parts;
+    const known = stores.sessions.byUuid(session);
+    if (known === null) return null;
+    if (seq === 0) return { type: "done", index: known.number, view: known.view, duplicate: true, count: 0 };
+    if (!stores.sessions.hasApplied(known, seq)) return null;
+    const kept = stores.sessions.resultOf(known, seq);
+    if (kept === null) return forgottenResult;
+    if (request !== undefined && Buffer.compare(kept.digest, requestDigest(request)) !== 0) return reusedId;
+    return replyTo(stores, loadFinding(kept), { session, seq }, kept.number, kept.view, true);
+  }
+
+  prepare(request: ClientOp, session: SessionRecord): Promise<Prepared> {
+    return this.#parts.preparer.prepare(request, session);
+  }
+
+  query(request: ChatQuery, session: SessionRecord | null): QueryReply | Refusal {
+    const { stores } = this.#parts;
+    const id = session?.account ?? null;
+    return answer(stores, request, id === null ? null : stores.accounts.byId(id));
+  }
+
+  waiting(session: SessionRecord): { readonly inbox: number; readonly drafts: number } {
+    const { accounts, queries } = this.#parts.stores;
+    const account = session.account === null ? null : accounts.byId(session.account);
+    return { inbox: account === null ? 0 : queries.inboxCount(account), drafts: 0 };
+  }
+
+  /**
+   * Besides messages, the notices since the attachment before this one began, as nobody can tell whether they arrived;
+   * those beyond the last message of a full page come with the next one.
+   */
+  missed({ session }: SessionRecord, afterIndex: number, limit: number): readonly Push[] {
+    const { sessions, queries, notices } = this.#parts.stores;
+    const known = sessions.byUuid(session);
+    if (known === null || known.account === null) return [];
+    const after = Math.max(afterIndex, known.login);
+    const messages = queries.delivered(known.account, after, limit);
+    const last = messages.length < limit ? Number.MAX_SAFE_INTEGER : (messages.at(-1)?.index ?? 0);
+    const told = notices.between(known.account, Math.max(after, known.attachedBefore), last);
+    return [
+      ...messages.map((message) => ({ index: message.index, push: { type: "message", message } as const })),
+      ...told.map(({ number, text }) => ({ index: number, push: { type: "notice", text } as const })),
+    ]
+      .sort((one, other) => one.index - other.index)
+      .map(({ push }) => push);
+  }
+
+  attachments(): readonly Attachment[] {
+    return this.#parts.stores.sessions.attachments();
+  }
+
+  digest(): string {
+    return digestOf(this.#database);
+  }
+
+  /** Leaves memory as the tables are. */
+  #rollBack(): void {
+    const { applier } = this.#parts;
+    applier.take();
+    if (!this.#database.inTransaction) return;
+    this.#database.run("ROLLBACK");
+    this.#applied = this.#parts.load();
+  }
+}
+
+/** Everything that stands on the tables. */
+class Parts {
+  readonly statements: Statements;
+  readonly stores: Stores;
+  readonly applier: Applier;
+  readonly preparer: Preparer;
+  readonly begin: Statement<unknown, []>;
+  readonly commit: Statement<unknown, []>;
+  readonly setPoint: Statement<unknown, [number, number, Uint8Array, number]>;
+  readonly #point: Statement<{ number: number; view: number; chain: Uint8Array; settled: number }, []>;
+
+  constructor(database: Database) {
+    const statements = new Statements(database);
+    this.statements = statements;
+    this.stores = new Stores(statements);
+    this.applier = new Applier(this.stores);
+    this.preparer = new Preparer(this.stores, new Passwords());
+    this.begin = statements.prepare("BEGIN IMMEDIATE");
+    this.commit = statements.prepare("COMMIT");
+    this.setPoint = statements.prepare("UPDATE point SET number = ?, view = ?, chain = ?, settled = ?");
+    this.#point = statements.prepare("SELECT number, view, chain, settled FROM point");
+  }
+
+  load(): Point {
+    const point = this.#point.get();
+    assert(point !== null, "the state has an applied point");
+    this.stores.load(point.settled);
+    const { buffer, byteOffset } = point.chain;
+    return { index: point.number, view: point.view, chain: new DataView(buffer, byteOffset).getBigUint64(0) };
+  }
+}
+
+function recordOf({ uuid, tokenHash, account, attachment }: Session): SessionRecord {
+  return { session: uuid, tokenHash, account: account?.id ?? null, user: account?.name ?? null, attachment };
+}
+
+function bytesOf(chain: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, chain);
+  return bytes;
+}
+
+/** SQLite's own errors leave with what could not be done. */
+function guarded<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof AssertionError || !isSqliteError(error)) throw error;
+    throw new StateStorageError(`cannot ${what} the state: ${error.message}`, { cause: error });
+  }
+}
+
+const isSqliteError = (error: unknown): error is Error => error instanceof Error && error.name === "SQLiteError";

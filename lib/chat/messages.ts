@@ -1,0 +1,168 @@
+/**
+ * Messages as they are written: sending, settling, moving out of the inbox, marking, deleting, erasing. Decides no op.
+ *
+ * Sending only appends to `messages`. Every `tailMax` messages the tail is *settled*: entered into `message_ids`,
+ * `conversation_messages` and `mailbox` in the order of their keys, which touches a few pages per thousand messages
+ * instead of several per message. Whatever changes the state of a message settles first, so that only sending knows of
+ * the tail, and reading (`message-queries.ts`) looks at both. When to settle depends on the log alone.
+ */
+import type { Statement } from "bun:sqlite";
+import type { Account } from "./accounts.ts";
+import type { Session } from "./sessions.ts";
+import type { Statements } from "./statements.ts";
+
+/** Reading may scan the tail: about 0.1 ms for this many. */
+const tailMax = 1024;
+
+export interface NewMessage {
+  readonly number: number;
+  readonly session: Session;
+  readonly seq: number;
+  readonly sender: Account;
+  readonly recipient: Account;
+  readonly inbox: boolean;
+  readonly at: number;
+  readonly text: string;
+}
+
+type Row = [number, number, number, number, number, number, number, number, string];
+
+export class Messages {
+  #settled = 0;
+  /** Messages above `settled`. */
+  #tail = 0;
+  readonly #insert: Statement<unknown, Row>;
+  readonly #settling: readonly Statement<unknown, [number]>[];
+  readonly #countTail: Statement<{ count: number }, [number]>;
+  readonly #find: Statement<{ message: number }, [number, number]>;
+  readonly #conversation: Statement<{ number: number }, [number, number]>;
+  readonly #insertConversation: Statement<unknown, [number, number, number]>;
+  readonly #owned: Statement<{ found: number }, [number, number]>;
+  readonly #open: Statement<unknown, [number, number]>;
+  readonly #mark: Statement<unknown, [number, number, number]>;
+  readonly #remove: Statement<unknown, [number, number]>;
+  readonly #orphaned: Statement<{ session: number; seq: number; conversation: number }, [number]>;
+  readonly #erasing: readonly [
+    Statement<unknown, [number, number]>,
+    Statement<unknown, [number, number]>,
+    Statement<unknown, [number]>,
+  ];
+
+  constructor(statements: Statements) {
+    this.#insert = statements.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#settling = [
+      `INSERT INTO message_ids SELECT session, seq, number FROM messages WHERE number > ? ORDER BY 1, 2`,
+      `INSERT INTO conversation_messages SELECT conversation, number FROM messages WHERE number > ? ORDER BY 1, 2`,
+      `INSERT INTO mailbox SELECT * FROM (
+         SELECT sender, number, 0, 1 FROM messages WHERE number > ?1
+         UNION ALL SELECT recipient, number, inbox, 0 FROM messages WHERE number > ?1) ORDER BY 1, 2`,
+    ].map((sql) => statements.prepare<unknown, [number]>(sql));
+    this.#countTail = statements.prepare("SELECT count(*) AS count FROM messages WHERE number > ?");
+    this.#find = statements.prepare("SELECT message FROM message_ids WHERE session = ? AND seq = ?");
+    this.#conversation = statements.prepare("SELECT number FROM conversations WHERE low = ? AND high = ?");
+    this.#insertConversation = statements.prepare("INSERT INTO conversations VALUES (?, ?, ?)");
+    this.#owned = statements.prepare("SELECT 1 AS found FROM mailbox WHERE owner = ? AND message = ?");
+    this.#open = statements.prepare("UPDATE mailbox SET inbox = 0 WHERE owner = ? AND message = ? AND inbox = 1");
+    this.#mark = statements.prepare(
+      `UPDATE mailbox SET read = ?1 WHERE owner = ?2 AND message = ?3 AND read <> ?1
+       AND EXISTS (SELECT 1 FROM messages WHERE number = ?3 AND recipient = ?2)`,
+    );
+    this.#remove = statements.prepare("DELETE FROM mailbox WHERE owner = ? AND message = ?");
+    this.#orphaned = statements.prepare(
+      `SELECT session, seq, conversation FROM messages WHERE number = ?1
+       AND NOT EXISTS (SELECT 1 FROM mailbox WHERE owner IN (sender, recipient) AND message = ?1)`,
+    );
+    this.#erasing = [
+      statements.prepare("DELETE FROM message_ids WHERE session = ? AND seq = ?"),
+      statements.prepare("DELETE FROM conversation_messages WHERE conversation = ? AND message = ?"),
+      statements.prepare("DELETE FROM messages WHERE number = ?"),
+    ];
+  }
+
+  /** The number of the last message that the tables of lookups hold. */
+  get settled(): number {
+    return this.#settled;
+  }
+
+  load(settled: number): void {
+    this.#settled = settled;
+    this.#tail = this.#countTail.get(settled)?.count ?? 0;
+  }
+
+  send(message: NewMessage): void {
+    const { number, session, seq, sender, recipient, inbox, at, text } = message;
+    const conversation = this.#conversationOf(sender, recipient, number);
+    const row: Row = [
+      number,
+      session.number,
+      seq,
+      conversation,
+      sender.number,
+      recipient.number,
+      inbox ? 1 : 0,
+      at,
+      text,
+    ];
+    this.#insert.run(...row);
+    this.#tail++;
+    if (this.#tail >= tailMax) this.settle(number);
+  }
+
+  /** Enters the tail into the tables of lookups; `number` is the index of the entry being applied. */
+  settle(number: number): void {
+    if (this.#tail === 0) return;
+    for (const statement of this.#settling) statement.run(this.#settled);
+    this.#settled = number;
+    this.#tail = 0;
+  }
+
+  /** The message with this id if it is in the owner's mailbox, inbox included; else null. Settles when it must. */
+  find(owner: Account, session: Session | null, seq: number, number: number): number | null {
+    if (session === null) return null;
+    let found = this.#find.get(session.number, seq);
+    if (found === null && this.#tail > 0) {
+      this.settle(number);
+      found = this.#find.get(session.number, seq);
+    }
+    return found !== null && this.#owned.get(owner.number, found.message) !== null ? found.message : null;
+  }
+
+  /** Moves a message out of the inbox; false when it was not there. */
+  open(owner: Account, message: number): boolean {
+    return this.#open.run(owner.number, message).changes > 0;
+  }
+
+  /** Marks a message that the owner received; those it sent are always read. */
+  mark(owner: Account, message: number, read: boolean): void {
+    this.#mark.run(read ? 1 : 0, owner.number, message);
+  }
+
+  /**
+   * Deletes a message for one owner, and erases it when nobody has it any more.
+   * Returns the conversation of an erased one, else null.
+   */
+  remove(owner: number, message: number): number | null {
+    this.#remove.run(owner, message);
+    const orphaned = this.#orphaned.get(message);
+    if (orphaned === null) return null;
+    const [ids, conversations, messages] = this.#erasing;
+    ids.run(orphaned.session, orphaned.seq);
+    conversations.run(orphaned.conversation, message);
+    messages.run(message);
+    return orphaned.conversation;
+  }
+
+  #conversationOf(one: Account, other: Account, number: number): number {
+    const known = one.conversations.get(other.number);
+    if (known !== undefined) return known;
+    const low = Math.min(one.number, other.number);
+    const high = Math.max(one.number, other.number);
+    let found = this.#conversation.get(low, high)?.number;
+    if (found === undefined) {
+      this.#insertConversation.run(number, low, high);
+      found = number;
+    }
+    one.conversations.set(other.number, found);
+    return found;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What is decided where an op is accepted: shapes and limits, passwords, names to ids and counts to ids. The command that
+ * comes of it holds everything random and no name but the one it claims. Changes nothing.
+ *
+ * What depends on state is decided at once, before any wait for a password hash: the caller has just seen that this op was
+ * not applied, so that a refusal is never given for a retry of something that was done.
+ */
+import { unreachable } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import type { Command } from "../protocol/commands.ts";
+import type { ClientOp, ErrorCode, OpId } from "../protocol/messages.ts";
+import type { Prepared, SessionRecord } from "../protocol/state-machine.ts";
+import type { Account } from "./accounts.ts";
+import { noSuchMessage } from "./apply.ts";
+import { knownNameFault, newNameFault, newPasswordFault, normaliseName, textFault, type Fault } from "./names.ts";
+import type { Passwords } from "./passwords.ts";
+import { requestDigest } from "./results.ts";
+import type { Stores } from "./stores.ts";
+
+type RequestOf<T extends ClientOp["type"]> = Extract<ClientOp, { type: T }>;
+
+export class Preparer {
+  readonly #stores: Stores;
+  readonly #passwords: Passwords;
+
+  constructor(stores: Stores, passwords: Passwords) {
+    this.#stores = stores;
+    this.#passwords = passwords;
+  }
+
+  async prepare(request: ClientOp, session: SessionRecord): Promise<Prepared> {
+    const command = windowFault(request) ?? (await this.#command(request, session));
+    return "code" in command
+      ? { ok: false, code: command.code, message: command.message }
+      : { ok: true, command, digest: requestDigest(request) };
+  }
+
+  #command(request: ClientOp, session: SessionRecord): Command | Fault | Promise<Command | Fault> {
+    if (request.type === "createAccount") return this.#createAccount(request);
+    if (request.type === "login") return this.#login(request, session);
+    const account = session.account === null ? null : this.#stores.accounts.byId(session.account);
+    if (account === null) return notLoggedIn;
+    switch (request.type) {
+      case "logout":
+        return { type: "logout" };
+      case "deleteAccount":
+        return this.#deleteAccount(request, account);
+      case "send":
+        return this.#send(request, account);
+      case "open":
+        return this.#open(request, account);
+      case "mark":
+        return this.#idsFault(request.ids, account) ?? { type: "mark", account: account.id, ...picked(request) };
+      case "deleteMessages": {
+        const { ids } = request;
+        return this.#idsFault(ids, account) ?? { type: "deleteMessages", account: account.id, ids };
+      }
+      default:
+        return unreachable(request);
+    }
+  }
+
+  async #createAccount({ user, password }: RequestOf<"createAccount">): Promise<Command | Fault> {
+    const wrong = newNameFault(user) ?? newPasswordFault(password);
+    if (wrong !== null) return wrong;
+    const holder = this.#stores.accounts.byName(user);
+    if (holder !== null) return fault("name-taken", `The name ${holder.name} is taken: choose another one.`);
+    const passwordHash = await this.#passwords.hash(password);
+    if (typeof passwordHash !== "string") return passwordHash;
+    return { type: "createAccount", user: normaliseName(user), passwordHash };
+  }
+
+  async #login({ user, password }: RequestOf<"login">, session: SessionRecord): Promise<Command | Fault> {
+    if (session.user !== null) {
+      return fault("already-logged-in", `You are logged in as ${session.user} already: log out first.`);
+    }
+    const wrong = knownNameFault(user);
+    if (wrong !== null) return wrong;
+    const candidates = this.#stores.accounts.signingInAs(user);
+    const fitting = await this.#passwords.match(
+      password,
+      candidates.map(({ passwordHash }) => passwordHash),
+    );
+    if (typeof fitting !== "number") return fitting;
+    const account = candidates[fitting];
+    if (account !== undefined) return { type: "login", account: account.id };
+    return candidates.length === 0 ? noSuchUser(user) : fault("wrong-password", `This is not the password of ${user}.`);
+  }
+
+  async #deleteAccount({ password }: RequestOf<"deleteAccount">, account: Account): Promise<Command | Fault> {
+    const fitting = await this.#passwords.match(password, [account.passwordHash]);
+    if (typeof fitting !== "number") return fitting;
+    if (fitting < 0)
+      return fault("wrong-password", `This is not the password of ${account.name}: nothing was deleted.`);
+    return { type: "deleteAccount", account: account.id };
+  }
+
+  #send({ to, text }: RequestOf<"send">, from: Account): Command | Fault {
+    const wrong = textFault(text) ?? knownNameFault(to);
+    if (wrong !== null) return wrong;
+    const recipient = this.#stores.accounts.byName(to);
+    if (recipient === null) return noSuchUser(to);
+    if (recipient === from) return fault("to-self", "A message goes to somebody else, not to yourself.");
+    return { type: "send", from: from.id, to: recipient.id, text };
+  }
+
+  #open({ count }: RequestOf<"open">, account: Account): Command | Fault {
+    if (count < 1 || count > limits.openMax) {
+      return fault("bad-command", `Between 1 and ${limits.openMax} messages can be opened at once, not ${count}.`);
+    }
+    return { type: "open", account: account.id, ids: this.#stores.queries.oldestInInbox(account, count) };
+  }
+
+  #idsFault(ids: readonly OpId[], account: Account): Fault | null {
+    if (ids.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} messages at once.`);
+    const unknown = this.#stores.queries.firstUnknown(account, ids);
+    if (unknown === null) return null;
+    const { session, seq } = unknown;
+    return fault(noSuchMessage.code, `You have no message ${session}/${seq}: nothing was changed.`);
+  }
+}
+
+const fault = (code: ErrorCode, message: string): Fault => ({ code, message });
+
+export const notLoggedIn = fault("not-logged-in", "You are not logged in: log in first.");
+
+export const noSuchUser = (name: string): Fault =>
+  fault("no-such-user", `There is no account named ${normaliseName(name)}.`);
+
+const picked = ({ ids, read }: RequestOf<"mark">) => ({ ids, read });
+
+/** Results are kept for a window of ops: a client that runs ahead of it could not be answered twice. */
+function windowFault({ seq, oldest }: ClientOp): Fault | null {
+  if (seq >= 1 && oldest >= 1 && oldest <= seq && seq < oldest + limits.sessionWindow) return null;
+  return fault(
+    "too-many",
+    `Number ${seq} is not within ${limits.sessionWindow} of ${oldest}, the oldest unacknowledged.`,
+  );
+}

@@ -1,0 +1,228 @@
+/**
+ * The tables of the state, their version, and how a database is opened and emptied. Knows no op and no rule of the chat.
+ *
+ * Numbers of sessions, accounts, conversations and messages are the log index of the op that made them: equal on every
+ * replica, never reused, and appended in order.
+ */
+import type { Database } from "bun:sqlite";
+
+/** Raised with every change of the tables; a database with a greater one is refused. */
+export const stateVersion = 1;
+
+/** "chtd": tells a state of chatd from any other SQLite file. */
+const applicationId = 0x63687464;
+
+/** The database is not a state that this build can read. */
+export class StateFormatError extends Error {
+  override readonly name = "StateFormatError";
+}
+
+/** SQLite could not read or write: the replica must not go on. */
+export class StateStorageError extends Error {
+  override readonly name = "StateStorageError";
+}
+
+/**
+ * Foreign keys stand where SQLite finds the children by an index. `messages` therefore has none: its session is
+ * guarded by `message_ids`, its conversation by `conversation_messages`, its accounts by `conversations`.
+ */
+const tables = {
+  /** One row: the last applied entry, stored with its effects. */
+  point: `
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL CHECK (number >= 0),
+    view INTEGER NOT NULL CHECK (view >= 0),
+    chain BLOB NOT NULL CHECK (length(chain) = 8),
+    -- Messages above this one are not in message_ids, conversation_messages and mailbox yet.
+    settled INTEGER NOT NULL CHECK (settled BETWEEN 0 AND number)
+  ) STRICT`,
+
+  /** An account stays as a tombstone, without fold and password, while somebody still has messages with it. */
+  accounts: `
+    number INTEGER PRIMARY KEY,
+    session TEXT NOT NULL CHECK (length(session) = 36),
+    seq INTEGER NOT NULL CHECK (seq > 0),
+    name TEXT NOT NULL,
+    -- What names are compared by.
+    fold TEXT UNIQUE,
+    -- Of the name asked for, when a merge gave it to another account: it may still be used to sign in.
+    former_fold TEXT,
+    password_hash TEXT,
+    created_at INTEGER NOT NULL,
+    UNIQUE (session, seq),
+    CHECK ((fold IS NULL) = (password_hash IS NULL)),
+    CHECK (fold IS NOT NULL OR former_fold IS NULL)
+  ) STRICT`,
+
+  sessions: `
+    number INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE CHECK (length(uuid) = 36),
+    -- In which it was registered.
+    view INTEGER NOT NULL,
+    token_hash BLOB NOT NULL CHECK (length(token_hash) = 32),
+    account INTEGER REFERENCES accounts (number),
+    -- The log index of the login.
+    login INTEGER,
+    -- The last attachment, and whether it lasts.
+    pid INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    attachment INTEGER NOT NULL,
+    held INTEGER NOT NULL CHECK (held IN (0, 1)),
+    -- The log indexes at which the last attachment began, and the one before.
+    attached INTEGER NOT NULL,
+    attached_before INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    -- When it was last attached or detached, logged in or out, or its applied ops written down (within 64 ops).
+    used_at INTEGER NOT NULL,
+    CHECK ((account IS NULL) = (login IS NULL))
+  ) STRICT`,
+
+  /** The set of applied seqs of a session, but for those whose results are kept and not yet entered here. */
+  applied_ranges: `
+    session INTEGER NOT NULL REFERENCES sessions (number),
+    first INTEGER NOT NULL CHECK (first > 0),
+    last INTEGER NOT NULL CHECK (last >= first),
+    PRIMARY KEY (session, first)
+  ) STRICT, WITHOUT ROWID`,
+
+  /** Results by log index: at most 64 of a session, the greatest seq of each remainder modulo 64. */
+  results: `
+    number INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq > 0),
+    digest BLOB NOT NULL CHECK (length(digest) = 8),
+    view INTEGER NOT NULL,
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),
+    value INTEGER NOT NULL,
+    detail TEXT
+  ) STRICT`,
+
+  /** Of two accounts, the older one being low. */
+  conversations: `
+    number INTEGER PRIMARY KEY,
+    low INTEGER NOT NULL REFERENCES accounts (number),
+    high INTEGER NOT NULL REFERENCES accounts (number),
+    UNIQUE (low, high),
+    CHECK (low < high)
+  ) STRICT`,
+
+  messages: `
+    number INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq > 0),
+    conversation INTEGER NOT NULL,
+    sender INTEGER NOT NULL,
+    recipient INTEGER NOT NULL CHECK (recipient <> sender),
+    -- Where it arrived: 1 in the inbox, 0 with a session that was there.
+    inbox INTEGER NOT NULL CHECK (inbox IN (0, 1)),
+    at INTEGER NOT NULL,
+    text TEXT NOT NULL
+  ) STRICT`,
+
+  message_ids: `
+    session INTEGER NOT NULL REFERENCES sessions (number),
+    seq INTEGER NOT NULL,
+    message INTEGER NOT NULL,
+    PRIMARY KEY (session, seq)
+  ) STRICT, WITHOUT ROWID`,
+
+  conversation_messages: `
+    conversation INTEGER NOT NULL REFERENCES conversations (number),
+    message INTEGER NOT NULL,
+    PRIMARY KEY (conversation, message)
+  ) STRICT, WITHOUT ROWID`,
+
+  /** Who has which message, and in what state; no row: deleted for this owner. */
+  mailbox: `
+    owner INTEGER NOT NULL REFERENCES accounts (number),
+    message INTEGER NOT NULL,
+    inbox INTEGER NOT NULL CHECK (inbox IN (0, 1)),
+    read INTEGER NOT NULL CHECK (read IN (0, 1)),
+    PRIMARY KEY (owner, message)
+  ) STRICT, WITHOUT ROWID`,
+
+  /** Things an account should know; waiting until one of its sessions logs in. */
+  notices: `
+    account INTEGER NOT NULL REFERENCES accounts (number),
+    number INTEGER NOT NULL,
+    waiting INTEGER NOT NULL CHECK (waiting IN (0, 1)),
+    text TEXT NOT NULL,
+    PRIMARY KEY (account, number)
+  ) STRICT, WITHOUT ROWID`,
+
+  /** Deleted accounts whose mailbox is being erased. */
+  erasures: `
+    account INTEGER PRIMARY KEY REFERENCES accounts (number)
+  ) STRICT`,
+} as const;
+
+const indexes = [
+  "CREATE INDEX sessions_by_account ON sessions (account) WHERE account IS NOT NULL",
+  "CREATE INDEX conversations_by_high ON conversations (high)",
+  "CREATE INDEX mailbox_inbox ON mailbox (owner, message) WHERE inbox = 1",
+  "CREATE INDEX mailbox_unread ON mailbox (owner, message) WHERE read = 0 AND inbox = 0",
+];
+
+/** Parents before their children. */
+export const tableNames = Object.keys(tables) as readonly (keyof typeof tables)[];
+
+/**
+ * Sets the connection up and makes the tables in a new database.
+ * Throws {@link StateFormatError} when the database is of a newer build or not a state of chatd.
+ */
+export function prepareDatabase(database: Database): void {
+  const pragmas = ["synchronous = NORMAL", "cache_size = -65536", "secure_delete = ON", "wal_autocheckpoint = 4000"];
+  for (const pragma of ["journal_mode = WAL", ...pragmas, "foreign_keys = ON"]) database.run(`PRAGMA ${pragma}`);
+  const version = readPragma(database, "user_version");
+  const application = readPragma(database, "application_id");
+  if (version === 0 && application === 0 && !hasTables(database)) {
+    database.transaction(() => createTables(database)).immediate();
+    return;
+  }
+  if (application !== applicationId) throw new StateFormatError("the database is not a state of chatd");
+  if (version > stateVersion) {
+    throw new StateFormatError(
+      `the state has version ${version}; this chatd reads versions up to ${stateVersion}: start a newer chatd`,
+    );
+  }
+  if (version !== stateVersion) throw new StateFormatError(`the state has version ${version}, which never existed`);
+}
+
+/**
+ * Empties the database in one transaction, then gives its pages back. Takes time by the page, not by the row: nothing is
+ * overwritten first, as the file is cut.
+ */
+export function emptyDatabase(database: Database): void {
+  database.run("PRAGMA foreign_keys = OFF");
+  database.run("PRAGMA secure_delete = OFF");
+  try {
+    database
+      .transaction(() => {
+        for (const table of tableNames.toReversed()) database.run(`DROP TABLE ${table}`);
+        createTables(database);
+      })
+      .immediate();
+    database.run("VACUUM");
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  } finally {
+    database.run("PRAGMA secure_delete = ON");
+    database.run("PRAGMA foreign_keys = ON");
+  }
+}
+
+function createTables(database: Database): void {
+  for (const [name, columns] of Object.entries(tables)) database.run(`CREATE TABLE ${name} (${columns}`);
+  for (const index of indexes) database.run(index);
+  database.run("INSERT INTO point VALUES (1, 0, 0, zeroblob(8), 0)");
+  database.run(`PRAGMA application_id = ${applicationId}`);
+  database.run(`PRAGMA user_version = ${stateVersion}`);
+}
+
+function readPragma(database: Database, pragma: string): number {
+  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
+  return row?.[pragma] ?? 0;
+}
+
+function hasTables(database: Database): boolean {
+  return database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== null;
+}

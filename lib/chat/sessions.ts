@@ -1,0 +1,282 @@
+/**
+ * Sessions: their tokens, logins and attachments, and which of their ops have been applied with what result. All are held
+ * in memory as well; the tables are the truth. Decides no op.
+ *
+ * The set of applied seqs of a session is what `applied_ranges` holds and the seqs whose results are kept. So an op in
+ * sequence writes one row, its result, and the ranges are brought up to date once in 64 ops, just before a result goes
+ * whose seq they lack.
+ */
+import type { Statement } from "bun:sqlite";
+import { limits } from "../base/limits.ts";
+import type { Attachment } from "../protocol/state-machine.ts";
+import type { Account, Accounts } from "./accounts.ts";
+import type { StoredResult } from "./results.ts";
+import { SequenceRanges } from "./sequence-ranges.ts";
+import type { Statements } from "./statements.ts";
+
+const kept = limits.sessionWindow;
+
+export interface Session {
+  /** The log index of its registration. */
+  readonly number: number;
+  readonly uuid: string;
+  /** In which it was registered. */
+  readonly view: number;
+  readonly tokenHash: Uint8Array;
+  account: Account | null;
+  /** The log index of the login; 0 while logged out. */
+  login: number;
+  /** Null when nobody holds it. */
+  attachment: Attachment | null;
+  /** The attachment, or the one that ended last: an older one of the same process comes too late. */
+  lastAttachment: Attachment;
+  /** The log indexes at which the last attachment began, and the one before it. */
+  attached: number;
+  attachedBefore: number;
+  readonly applied: AppliedOps;
+}
+
+interface AppliedOps {
+  /** As in `applied_ranges`. */
+  readonly ranges: SequenceRanges;
+  /** Applied, and not in the ranges yet. */
+  readonly recent: Set<number>;
+  /** By seq modulo 64: the seq whose result is kept, and where. */
+  readonly seqs: number[];
+  readonly numbers: number[];
+}
+
+export interface KeptResult extends StoredResult {
+  readonly number: number;
+  readonly view: number;
+  readonly digest: Uint8Array;
+}
+
+interface SessionRow {
+  number: number;
+  uuid: string;
+  view: number;
+  token_hash: Uint8Array;
+  account: number | null;
+  login: number | null;
+  pid: number;
+  incarnation: number;
+  attachment: number;
+  held: number;
+  attached: number;
+  attached_before: number;
+}
+
+interface RangeRow {
+  session: number;
+  first: number;
+  last: number;
+}
+
+interface ResultRow {
+  number: number;
+  session: number;
+  seq: number;
+}
+
+type Place = { readonly number: number; readonly view: number; readonly at: number };
+
+export class Sessions {
+  readonly #byUuid = new Map<string, Session>();
+  readonly #byNumber = new Map<number, Session>();
+  readonly #accounts: Accounts;
+  readonly #insert: Statement<
+    unknown,
+    [number, string, number, Uint8Array, number, number, number, number, number, number]
+  >;
+  readonly #setAccount: Statement<unknown, [number | null, number | null, number, number]>;
+  readonly #setAttachment: Statement<unknown, [number, number, number, number, number, number, number, number]>;
+  readonly #touch: Statement<unknown, [number, number]>;
+  readonly #setRange: Statement<unknown, [number, number, number]>;
+  readonly #deleteRange: Statement<unknown, [number, number]>;
+  readonly #insertResult: Statement<
+    unknown,
+    [number, number, number, Uint8Array, number, number, number, string | null]
+  >;
+  readonly #deleteResult: Statement<unknown, [number]>;
+  readonly #result: Statement<KeptResult, [number]>;
+
+  readonly #sessions: Statement<SessionRow, []>;
+  readonly #ranges: Statement<RangeRow, []>;
+  readonly #results: Statement<ResultRow, []>;
+
+  constructor(statements: Statements, accounts: Accounts) {
+    this.#accounts = accounts;
+    this.#insert = statements.prepare("INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?)");
+    this.#setAccount = statements.prepare("UPDATE sessions SET account = ?, login = ?, used_at = ? WHERE number = ?");
+    this.#setAttachment = statements.prepare(
+      `UPDATE sessions SET pid = ?, incarnation = ?, attachment = ?, held = ?, attached = ?, attached_before = ?, used_at = ?
+       WHERE number = ?`,
+    );
+    this.#touch = statements.prepare("UPDATE sessions SET used_at = ? WHERE number = ?");
+    this.#setRange = statements.prepare(
+      "INSERT INTO applied_ranges VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",
+    );
+    this.#deleteRange = statements.prepare("DELETE FROM applied_ranges WHERE session = ? AND first = ?");
+    this.#insertResult = statements.prepare("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#deleteResult = statements.prepare("DELETE FROM results WHERE number = ?");
+    this.#sessions = statements.prepare("SELECT * FROM sessions ORDER BY number");
+    this.#ranges = statements.prepare("SELECT session, first, last FROM applied_ranges ORDER BY session, first");
+    this.#results = statements.prepare("SELECT number, session, seq FROM results");
+    this.#result = statements.prepare("SELECT number, view, digest, kind, value, detail FROM results WHERE number = ?");
+  }
+
+  /** Forgets what is in memory and reads the tables anew; after the accounts. */
+  load(): void {
+    this.#byUuid.clear();
+    this.#byNumber.clear();
+    for (const row of this.#sessions.all()) {
+      const account = row.account === null ? null : this.#accounts.byNumber(row.account);
+      const { uuid, pid, incarnation } = row;
+      const lastAttachment: Attachment = { session: uuid, pid, incarnation, number: row.attachment };
+      const session: Session = {
+        number: row.number,
+        uuid,
+        view: row.view,
+        tokenHash: row.token_hash,
+        account,
+        login: row.login ?? 0,
+        attachment: row.held === 1 ? lastAttachment : null,
+        lastAttachment,
+        attached: row.attached,
+        attachedBefore: row.attached_before,
+        applied: { ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] },
+      };
+      account?.sessions.add(session);
+      this.#remember(session);
+    }
+    for (const { session, first, last } of this.#ranges.all()) {
+      this.#byNumber.get(session)?.applied.ranges.append(first, last);
+    }
+    for (const { number, session, seq } of this.#results.all()) {
+      const applied = this.#byNumber.get(session)?.applied;
+      if (applied === undefined) continue;
+      applied.seqs[seq % kept] = seq;
+      applied.numbers[seq % kept] = number;
+      if (!applied.ranges.has(seq)) applied.recent.add(seq);
+    }
+  }
+
+  byUuid(uuid: string): Session | null {
+    return this.#byUuid.get(uuid) ?? null;
+  }
+
+  uuidOf(number: number): string | null {
+    return this.#byNumber.get(number)?.uuid ?? null;
+  }
+
+  /** All attachments, in the order of registration. */
+  attachments(): Attachment[] {
+    const found: Attachment[] = [];
+    for (const { attachment } of this.#byUuid.values()) if (attachment !== null) found.push(attachment);
+    return found;
+  }
+
+  register(place: Place, tokenHash: Uint8Array, attachment: Attachment): void {
+    const { session: uuid, pid, incarnation, number } = attachment;
+    const { at } = place;
+    this.#insert.run(place.number, uuid, place.view, tokenHash, pid, incarnation, number, place.number, at, at);
+    this.#remember({
+      number: place.number,
+      uuid,
+      view: place.view,
+      tokenHash: tokenHash.slice(),
+      account: null,
+      login: 0,
+      attachment,
+      lastAttachment: attachment,
+      attached: place.number,
+      attachedBefore: 0,
+      applied: { ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] },
+    });
+  }
+
+  attach(session: Session, place: Place, attachment: Attachment): void {
+    session.attachment = attachment;
+    session.lastAttachment = attachment;
+    session.attachedBefore = session.attached;
+    session.attached = place.number;
+    this.#writeAttachment(session, place.at);
+  }
+
+  detach(session: Session, at: number): void {
+    session.attachment = null;
+    this.#writeAttachment(session, at);
+  }
+
+  logIn(session: Session, account: Account, place: Place): void {
+    session.account = account;
+    session.login = place.number;
+    account.sessions.add(session);
+    this.#setAccount.run(account.number, place.number, place.at, session.number);
+  }
+
+  logOut(session: Session, at: number): void {
+    session.account?.sessions.delete(session);
+    session.account = null;
+    session.login = 0;
+    this.#setAccount.run(null, null, at, session.number);
+  }
+
+  /** Whether the op was applied, however long ago. */
+  hasApplied({ applied }: Session, seq: number): boolean {
+    return applied.recent.has(seq) || applied.ranges.has(seq);
+  }
+
+  /** Null when the op was not applied, or so many ops ago that its result has gone. */
+  resultOf({ applied }: Session, seq: number): KeptResult | null {
+    const slot = seq % kept;
+    const number = applied.numbers[slot];
+    return number === undefined || applied.seqs[slot] !== seq ? null : this.#result.get(number);
+  }
+
+  /** Notes that an op was applied for the first time, and its result. */
+  record(session: Session, seq: number, digest: Uint8Array, place: Place, result: StoredResult): void {
+    const { applied } = session;
+    const slot = seq % kept;
+    const held = applied.seqs[slot] ?? 0;
+    if (held > seq) {
+      // From a fork, and 64 ops or more behind: nobody waits for it any more.
+      applied.recent.add(seq);
+      this.#writeRanges(session, place.at);
+      return;
+    }
+    if (held !== 0) {
+      if (applied.recent.has(held)) this.#writeRanges(session, place.at);
+      this.#deleteResult.run(applied.numbers[slot] ?? 0);
+    }
+    const { number, view } = place;
+    this.#insertResult.run(number, session.number, seq, digest, view, result.kind, result.value, result.detail);
+    applied.seqs[slot] = seq;
+    applied.numbers[slot] = number;
+    applied.recent.add(seq);
+  }
+
+  #writeRanges(session: Session, at: number): void {
+    const { ranges, recent } = session.applied;
+    const changed = new Set<number>();
+    for (const seq of recent) ranges.add(seq, (first) => changed.add(first));
+    recent.clear();
+    for (const first of changed) {
+      const last = ranges.lastOf(first);
+      if (last === null) this.#deleteRange.run(session.number, first);
+      else this.#setRange.run(session.number, first, last);
+    }
+    this.#touch.run(at, session.number);
+  }
+
+  #writeAttachment({ number, attachment, lastAttachment: last, attached, attachedBefore }: Session, at: number): void {
+    const held = attachment === null ? 0 : 1;
+    this.#setAttachment.run(last.pid, last.incarnation, last.number, held, attached, attachedBefore, at, number);
+  }
+
+  #remember(session: Session): void {
+    this.#byUuid.set(session.uuid, session);
+    this.#byNumber.set(session.number, session);
+  }
+}

@@ -1,0 +1,35 @@
+/** All tables of the state behind their owners, opened together and read anew together. */
+import { Accounts } from "./accounts.ts";
+import { Erasure } from "./erasure.ts";
+import { MessageQueries } from "./message-queries.ts";
+import { Messages } from "./messages.ts";
+import { Notices } from "./notices.ts";
+import { Sessions } from "./sessions.ts";
+import type { Statements } from "./statements.ts";
+
+export class Stores {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+  readonly messages: Messages;
+  readonly queries: MessageQueries;
+  readonly notices: Notices;
+  readonly erasure: Erasure;
+
+  /** The tables must exist. */
+  constructor(statements: Statements) {
+    this.accounts = new Accounts(statements);
+    this.sessions = new Sessions(statements, this.accounts);
+    this.messages = new Messages(statements);
+    this.queries = new MessageQueries(statements, this.accounts, () => this.messages.settled);
+    this.notices = new Notices(statements);
+    this.erasure = new Erasure(statements, this.messages);
+  }
+
+  /** Forgets what is in memory and reads the tables. */
+  load(settled: number): void {
+    this.accounts.load();
+    this.sessions.load();
+    this.messages.load(settled);
+    this.erasure.load();
+  }
+}
