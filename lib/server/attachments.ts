@@ -1,0 +1,121 @@
+/**
+ * Presence as this replica brings it into the log: attaching the sessions that it holds, detaching those whose connection
+ * has ended, and, as the primary, those whose replica is gone. Each is a system op under this process's own name.
+ * Holds no connection.
+ */
+import { encodeCommand } from "../protocol/codec.ts";
+import type { OpEntry } from "../protocol/entries.ts";
+import type { Member } from "../protocol/messages.ts";
+import type { Attachment, StateMachine } from "../protocol/state-machine.ts";
+
+/** Sweeps (seconds) for which a session whose connection was lost stays attached. */
+const graceSweeps = 10;
+/** How many sweeps a replica has to come back, or a new primary to hear of it, before its sessions are detached. */
+const absenceSweeps = 10;
+/** The primary looks for sessions of absent replicas this often, and detaches so many of them at a time. */
+const searchSweeps = 3;
+const searchOpsMax = 1000;
+
+const noDigest = new Uint8Array(8);
+const keyOf = ({ pid, incarnation, number }: Attachment): string => `${pid}/${incarnation}/${number}`;
+
+export class Attachments {
+  readonly #self: Member;
+  readonly #systemSession: string;
+  readonly #propose: (op: OpEntry) => void;
+  #number = 0;
+  #seq = 0;
+  /** Detaches under way, by the seq of their op. */
+  readonly #detaching = new Map<number, Attachment>();
+  /** Attachments whose connection was lost, and for how many sweeps they may still be resumed. */
+  readonly #lost = new Map<Attachment, number>();
+  /** Attachments of absent replicas for which a detach was proposed, with the sweep in which it was. */
+  readonly #orphaned = new Map<string, number>();
+  #sweeps = 0;
+  #primarySweeps = 0;
+
+  /** `systemSession` is this process's alone: under it every system op has its own seq. */
+  constructor(self: Member, systemSession: string, propose: (op: OpEntry) => void) {
+    this.#self = self;
+    this.#systemSession = systemSession;
+    this.#propose = propose;
+  }
+
+  /** An attachment for a new connection; not in the log yet. */
+  next(session: string): Attachment {
+    const { pid, incarnation } = this.#self;
+    return { session, pid, incarnation, number: ++this.#number };
+  }
+
+  attach(attachment: Attachment): number {
+    return this.#op({ type: "attach", ...attachment });
+  }
+
+  /** The connection ended on purpose. */
+  detach(attachment: Attachment): void {
+    this.#detaching.set(this.#op({ type: "detach", ...attachment }), attachment);
+  }
+
+  /** The connection was lost: detached unless it is resumed, here or elsewhere, in time. A later attachment wins. */
+  detachLater(attachment: Attachment): void {
+    this.#lost.set(attachment, graceSweeps);
+  }
+
+  /** Whether an op is one of this process. */
+  isOwn(op: { readonly session: string }): boolean {
+    return op.session === this.#systemSession;
+  }
+
+  /** One of its ops came out of the log. */
+  settled(seq: number): void {
+    this.#detaching.delete(seq);
+  }
+
+  /** One of its ops was certainly not proposed: a detach is tried again later. */
+  unavailable(seq: number): void {
+    const attachment = this.#detaching.get(seq);
+    this.#detaching.delete(seq);
+    if (attachment !== undefined) this.#lost.set(attachment, 1);
+  }
+
+  /** Once a second. `isLive` says whether that process was heard within the time of absence. */
+  sweep(state: StateMachine, isServingPrimary: boolean, isLive: (pid: number, incarnation: number) => boolean): void {
+    this.#sweeps++;
+    for (const [attachment, sweeps] of this.#lost) {
+      if (sweeps > 1) {
+        this.#lost.set(attachment, sweeps - 1);
+        continue;
+      }
+      this.#lost.delete(attachment);
+      this.detach(attachment);
+    }
+    // A new primary has heard nobody yet.
+    this.#primarySweeps = isServingPrimary ? this.#primarySweeps + 1 : 0;
+    if (this.#primarySweeps <= absenceSweeps || this.#sweeps % searchSweeps !== 0) return;
+    for (const [key, sweep] of this.#orphaned) if (this.#sweeps - sweep > absenceSweeps) this.#orphaned.delete(key);
+    let found = 0;
+    for (const attachment of state.attachments()) {
+      const { pid, incarnation } = attachment;
+      const key = keyOf(attachment);
+      if (isLive(pid, incarnation) || this.#orphaned.has(key)) continue;
+      this.#orphaned.set(key, this.#sweeps);
+      this.detach(attachment);
+      if (++found === searchOpsMax) return;
+    }
+  }
+
+  #op(command: { type: "attach" | "detach" } & Attachment): number {
+    const seq = ++this.#seq;
+    const { type, session, pid, incarnation, number } = command;
+    this.#propose({
+      session: this.#systemSession,
+      seq,
+      oldest: seq,
+      at: 0,
+      origAt: 0,
+      digest: noDigest,
+      command: encodeCommand({ type, session, pid, incarnation, number }),
+    });
+    return seq;
+  }
+}

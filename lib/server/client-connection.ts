@@ -1,0 +1,354 @@
+/**
+ * One client's connection after its hello: opens its session, takes its requests strictly in order, answers each once,
+ * and holds back reading and answering when either side is behind. What is in the log and what is pending here is its
+ * hub's business.
+ */
+import { limits } from "../base/limits.ts";
+import type {
+  ClientOp,
+  ClientQuery,
+  ErrorCode,
+  Frame,
+  FrameOf,
+  Push,
+  QueryReply,
+  Refusal,
+} from "../protocol/messages.ts";
+import type { Command } from "../protocol/commands.ts";
+import type { Attachment, OpResult, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import { Opening, type OpeningPorts } from "./opening.ts";
+import { directionOf, type Wire, type WireOwner } from "./wire.ts";
+
+/** Reading stops while more requests than this wait, and goes on below a quarter of it. */
+const waitingMax = 4 * limits.sessionWindow;
+/** Bytes on their way to the client above which no further request is answered. */
+const unsentBytesMax = 1024 * 1024;
+/** Sweeps (seconds) of silence after which a client is taken for gone. It pings more often than that. */
+const idleSweeps = 30;
+
+export interface Hub extends OpeningPorts {
+  readonly state: StateMachine;
+  /** Disks an acknowledgement stands for now. */
+  readonly copies: number;
+  nextAttachment(session: string): Attachment;
+  /** The session stands on this connection: an older one here gives it up. */
+  opened(connection: ClientConnection): void;
+  /** Whether its session is being opened: then it is told when the state or this replica's standing has changed. */
+  opening(connection: ClientConnection, isOpening: boolean): void;
+  /** Whether such an op is on its way already, asked for by this connection or another; its outcome goes here now. */
+  redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another";
+  proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void;
+  status(request: number): FrameOf<"statusReport">;
+  gone(connection: ClientConnection, reason: string, onPurpose: boolean): void;
+}
+
+type Request = ClientOp | ClientQuery;
+
+export class ClientConnection implements WireOwner {
+  readonly wire: Wire;
+  readonly #hub: Hub;
+  #opening: Opening | null = null;
+  #session: string | null = null;
+  #attachment: Attachment | null = null;
+  /** Requests that have not been begun, oldest first, from `#next` on. */
+  #waiting: Request[] = [];
+  #next = 0;
+  #preparing = false;
+  /** Ops begun and not answered, and how many of them are not plain sends. */
+  #unanswered = 0;
+  #unansweredOthers = 0;
+  #paused = false;
+  #leaving = false;
+  /** Pushes up to this index have been sent; what is above comes live once `#caughtUp`. */
+  #pushedIndex = 0;
+  #caughtUp = false;
+
+  constructor(wire: Wire, hub: Hub) {
+    this.wire = wire;
+    this.#hub = hub;
+    wire.owner = this;
+  }
+
+  /** The session that stands on this connection. */
+  get session(): string | null {
+    return this.#session;
+  }
+
+  get attachment(): Attachment | null {
+    return this.#attachment;
+  }
+
+  /** Ops begun and not answered. */
+  get unanswered(): number {
+    return this.#unanswered + (this.#preparing ? 1 : 0);
+  }
+
+  // What the wire tells.
+
+  frame(frame: Frame): void {
+    const direction = directionOf(frame);
+    if (direction !== "client" && direction !== "any") {
+      return this.wire.refuse("unexpected", `a ${frame.type} frame is not for clients to send`);
+    }
+    switch (frame.type) {
+      case "openSession":
+        return this.#open(frame);
+      case "goodbye":
+        this.#leaving = true;
+        return this.wire.close();
+      case "error":
+        return this.wire.close();
+      case "accounts":
+      case "inbox":
+      case "messages":
+      case "status":
+        return this.#enqueue(frame);
+      case "createAccount":
+      case "login":
+      case "logout":
+      case "deleteAccount":
+      case "send":
+      case "open":
+      case "mark":
+      case "deleteMessages":
+        if (this.#session === null && this.#opening === null) {
+          return this.wire.refuse("unexpected", `a ${frame.type} frame before openSession`);
+        }
+        return this.#enqueue(frame);
+      default:
+        return this.wire.refuse("unexpected", `a second ${frame.type} frame`);
+    }
+  }
+
+  closed(reason: string, ended: boolean): void {
+    this.#waiting = [];
+    this.#next = 0;
+    // What was proposed for a session that did not get to stand may still attach it.
+    this.#endOpening();
+    this.#hub.gone(this, reason, ended || this.#leaving);
+  }
+
+  drained(): void {
+    if (this.#session !== null && !this.#caughtUp) this.#pushMissed();
+    this.#pump();
+  }
+
+  // What the hub tells.
+
+  /** Once a second. */
+  sweep(): void {
+    this.#opening?.sweep();
+    if (this.wire.quiet++ >= idleSweeps) this.wire.refuse("idle", `nothing was heard for ${idleSweeps} s`);
+  }
+
+  /** The state or this replica's standing has changed: what waited for it may go on. */
+  advance(): void {
+    this.#opening?.advance();
+  }
+
+  /** The outcome of an op that this connection asked for. */
+  settle(request: number, type: ClientOp["type"], result: OpResult): void {
+    this.#unanswered--;
+    if (type !== "send") this.#unansweredOthers--;
+    this.#reply(request, result);
+  }
+
+  /** To be called after all outcomes of a batch have been settled. */
+  proceed(): void {
+    this.#pump();
+  }
+
+  /** An op of the opening was certainly not proposed. */
+  unavailable(op: { readonly session: string; readonly seq: number }, isSystem: boolean): boolean {
+    return this.#opening?.unavailable(op, isSystem) ?? false;
+  }
+
+  /** Pushes come in log order; those that the catching up has sent or will send are left out. */
+  push(push: Push, encoded: Uint8Array): void {
+    if (push.type === "message") {
+      if (!this.#caughtUp || push.message.index <= this.#pushedIndex) return;
+      this.#pushedIndex = push.message.index;
+    }
+    this.wire.sendEncoded(encoded);
+  }
+
+  /** The session went on with another connection, or has to be resumed: this one is of no more use. */
+  dismiss(reason: string): void {
+    this.#attachment = null;
+    this.wire.leave(reason);
+  }
+
+  // The session.
+
+  #open(frame: FrameOf<"openSession">): void {
+    if (this.#session !== null || this.#opening !== null) {
+      return this.wire.refuse("unexpected", "a second openSession on one connection");
+    }
+    const { request } = frame;
+    this.#opening = new Opening(frame, this.#hub.nextAttachment(frame.session), this.#hub, {
+      opened: (record) => this.#opened(frame, record),
+      refused: (code, message) => {
+        this.#endOpening();
+        this.#refuse(request, code, message);
+        // What was sent ahead has no session to belong to.
+        for (const waiting of this.#takeWaiting()) this.#refuse(waiting.request, code, message);
+      },
+    });
+    this.#hub.opening(this, true);
+    this.#opening.advance();
+  }
+
+  #endOpening(): void {
+    if (this.#opening?.proposed === true) this.#attachment = this.#opening.attachment;
+    this.#opening = null;
+    this.#hub.opening(this, false);
+  }
+
+  #opened({ request, lastMessageIndex }: FrameOf<"openSession">, record: SessionRecord): void {
+    this.#endOpening();
+    this.#session = record.session;
+    const { index, view } = this.#hub.state.applied;
+    const { inbox, drafts } = this.#hub.state.waiting(record);
+    this.wire.send({ type: "sessionOpened", request, user: record.user, inbox, drafts, index, view });
+    this.#pushedIndex = lastMessageIndex;
+    this.#hub.opened(this);
+    this.#pushMissed();
+    this.#pump();
+  }
+
+  /** Sends what arrived while the session was between replicas, as fast as the client reads it. */
+  #pushMissed(): void {
+    const { state } = this.#hub;
+    const session = this.#session;
+    while (!this.wire.over && this.wire.connection.queuedBytes < unsentBytesMax) {
+      const record = session === null ? null : state.session(session);
+      const pushes = record === null ? [] : state.missed(record, this.#pushedIndex, limits.pageMax);
+      const messages = pushes.filter((push) => push.type === "message");
+      const isLast = messages.length < limits.pageMax;
+      // What is no message belongs to no page: it follows the last one.
+      for (const push of isLast ? pushes : messages) this.wire.send(push);
+      this.#pushedIndex = messages.at(-1)?.message.index ?? this.#pushedIndex;
+      if (!isLast) continue;
+      this.#caughtUp = true;
+      this.#pushedIndex = Math.max(this.#pushedIndex, state.applied.index);
+      return;
+    }
+  }
+
+  // Requests.
+
+  #enqueue(request: Request): void {
+    this.#waiting.push(request);
+    this.#pump();
+    if (!this.#paused && this.#waiting.length - this.#next > waitingMax) {
+      this.#paused = true;
+      this.wire.connection.pause();
+    }
+  }
+
+  #takeWaiting(): Request[] {
+    const waiting = this.#waiting.slice(this.#next);
+    this.#waiting = [];
+    this.#next = 0;
+    return waiting;
+  }
+
+  /**
+   * Begins what may begin. An op is prepared from the state, so it waits for the ops before it that may change what it is
+   * prepared from; plain sends change nothing of that and flow freely. A query sees all ops before it.
+   */
+  #pump(): void {
+    while (this.#next < this.#waiting.length && !this.#preparing && !this.wire.over) {
+      if (this.wire.connection.queuedBytes >= unsentBytesMax) break;
+      const head = this.#waiting[this.#next] as Request;
+      if (isQuery(head)) {
+        if (this.#unanswered > 0) break;
+        this.#next++;
+        this.#answer(head);
+      } else {
+        if (this.#session === null) break;
+        if (head.type === "send" ? this.#unansweredOthers > 0 : this.#unanswered > 0) break;
+        this.#next++;
+        this.#begin(head, this.#session);
+      }
+    }
+    if (this.#next === this.#waiting.length && this.#next > 0) {
+      this.#waiting = [];
+      this.#next = 0;
+    }
+    if (this.#paused && this.#waiting.length - this.#next < waitingMax / 4) {
+      this.#paused = false;
+      this.wire.connection.resume();
+    }
+  }
+
+  #answer(query: ClientQuery): void {
+    if (query.type === "status") return this.wire.send(this.#hub.status(query.request));
+    const { state } = this.#hub;
+    const reply: QueryReply | Refusal = state.query(
+      query,
+      this.#session === null ? null : state.session(this.#session),
+    );
+    this.wire.send(reply);
+  }
+
+  #begin(op: ClientOp, session: string): void {
+    const { request, seq, oldest } = op;
+    if (seq === 0 || oldest > seq) {
+      return this.#refuse(
+        request,
+        "bad-command",
+        "An op's seq begins at 1 and is not below the oldest unacknowledged.",
+      );
+    }
+    if (seq >= oldest + limits.sessionWindow) {
+      return this.#refuse(request, "too-many", `At most ${limits.sessionWindow} ops may be unacknowledged at once.`);
+    }
+    const underway = this.#hub.redirect(session, op, this);
+    if (underway === "from-another") this.#count(op);
+    if (underway !== "no") return;
+    const { state } = this.#hub;
+    const known = state.result(session, seq, op);
+    if (known !== null) return this.#reply(request, known.type === "refused" ? known : { ...known, duplicate: true });
+    if (state.hasApplied(session, seq)) {
+      return this.#refuse(request, "unknown", "This was done before; its result is no longer kept.");
+    }
+    const record = state.session(session);
+    const attachment = this.#attachment;
+    if (record === null || attachment === null) {
+      return this.#refuse(request, "unauthorized", "This session is not known: open it again.");
+    }
+    this.#preparing = true;
+    void state.prepare(op, record, attachment).then((prepared) => {
+      this.#preparing = false;
+      // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
+      if (this.wire.over) return;
+      if (prepared.ok) {
+        this.#count(op);
+        this.#hub.proposeCommand(this, op, prepared.command, prepared.digest);
+      } else {
+        this.#refuse(request, prepared.code, prepared.message);
+      }
+      this.#pump();
+    });
+  }
+
+  #count(op: ClientOp): void {
+    this.#unanswered++;
+    if (op.type !== "send") this.#unansweredOthers++;
+  }
+
+  #reply(request: number, result: OpResult): void {
+    if (result.type === "refused") return this.#refuse(request, result.code, result.message);
+    this.wire.send({ ...result, request, copies: this.#hub.copies });
+  }
+
+  #refuse(request: number, code: ErrorCode, message: string): void {
+    this.wire.send({ type: "refused", request, code, message });
+  }
+}
+
+function isQuery(request: Request): request is ClientQuery {
+  const { type } = request;
+  return type === "accounts" || type === "inbox" || type === "messages" || type === "status";
+}

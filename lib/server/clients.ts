@@ -1,0 +1,282 @@
+/**
+ * All clients of this replica: which connection holds which session, which ops are on their way into the log and who
+ * waits for them, and where what comes out of the log goes. Knows no socket, no clock and nothing of replication but
+ * where this replica stands.
+ */
+import type { OpEntry } from "../protocol/entries.ts";
+import { encodeCommand, encodeFrame } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
+import type { ClientOp, FrameOf, Member, Placement } from "../protocol/messages.ts";
+import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
+import type { Standing } from "../replication/events.ts";
+import { limits } from "../base/limits.ts";
+import { Attachments } from "./attachments.ts";
+import { ClientConnection, type Hub } from "./client-connection.ts";
+import { systemSessionOf } from "./identity.ts";
+import { isSame } from "./opening.ts";
+import { placementOf, statusReport, type HeartbeatOf } from "./status.ts";
+import type { WatchedState } from "./watched-state.ts";
+import type { Wire } from "./wire.ts";
+
+export interface ClientsOptions {
+  readonly self: Member;
+  readonly cluster: Uint8Array;
+  readonly policy: Placement["policy"];
+  readonly software: string;
+}
+
+export interface ClientsPorts {
+  readonly state: WatchedState;
+  readonly standing: () => Standing;
+  readonly propose: (op: OpEntry) => void;
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  readonly heartbeat: HeartbeatOf;
+  /** Whether that process was heard lately enough to keep its sessions. */
+  readonly isLive: (pid: number, incarnation: number) => boolean;
+  /** How many clients there are. */
+  readonly counted: (connections: number) => void;
+  readonly log: (level: "debug" | "info" | "warn", message: string) => void;
+}
+
+/** An op on its way, and who waits for it (it may be gone by then). */
+interface Pending {
+  connection: ClientConnection;
+  request: number;
+  type: ClientOp["type"];
+}
+
+const keyOf = (session: string, seq: number): string => `${session}/${seq}`;
+const resultGone: OpResult = { type: "refused", code: "unknown", message: "The result of this op is not known here." };
+const unavailable: OpResult = {
+  type: "refused",
+  code: "unavailable",
+  message: "No view of the cluster could be reached; nothing was changed.",
+};
+
+export class Clients implements Hub {
+  readonly #options: ClientsOptions;
+  readonly #ports: ClientsPorts;
+  readonly #attachments: Attachments;
+  readonly #connections = new Set<ClientConnection>();
+  /** Only sessions that stand. */
+  readonly #bySession = new Map<string, ClientConnection>();
+  /** Those whose session is being opened. */
+  readonly #opening = new Set<ClientConnection>();
+  readonly #pending = new Map<string, Pending>();
+  #stopping = false;
+
+  constructor(options: ClientsOptions, ports: ClientsPorts) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#attachments = new Attachments(options.self, systemSessionOf(options.self), ports.propose);
+    ports.state.onReset = () => this.#dismissAll("the log went over to another lineage: resume the session");
+  }
+
+  get state(): WatchedState {
+    return this.#ports.state;
+  }
+
+  get copies(): number {
+    return this.#ports.standing().copies;
+  }
+
+  /** Ops of clients that are connected, proposed and not answered. */
+  get unanswered(): number {
+    let count = 0;
+    for (const connection of this.#connections) count += connection.unanswered;
+    return count;
+  }
+
+  /** A connection has introduced itself as a client. */
+  accept(wire: Wire, hello: FrameOf<"hello">): void {
+    if (this.#stopping) return wire.leave("the replica is stopping");
+    this.#connections.add(new ClientConnection(wire, this));
+    this.#ports.counted(this.#connections.size);
+    this.#ports.log("debug", `client ${wire.remote} connected (${printable(hello.software)})`);
+    const { type: _, ...placement } = this.#placement();
+    const { cluster, software } = this.#options;
+    wire.send({ type: "welcome", version: limits.protocolVersion, software, cluster, ...placement });
+  }
+
+  /** Outcomes and deliveries of a batch, in log order; the state is that after the batch. */
+  applied({ outcomes, deliveries }: Applied): void {
+    for (const session of this.#ports.state.takeAttached()) this.#checkHolder(session);
+    const settled = new Set<ClientConnection>();
+    let next = 0;
+    for (const outcome of outcomes) {
+      const index = outcome.result === null || outcome.result.type === "refused" ? 0 : outcome.result.index;
+      while (next < deliveries.length && indexOf(deliveries[next]) < index) this.#deliver(deliveries[next++]);
+      this.#settle(outcome, settled);
+    }
+    while (next < deliveries.length) this.#deliver(deliveries[next++]);
+    for (const connection of settled) connection.proceed();
+    this.#advance();
+  }
+
+  /** These ops will never be proposed. */
+  unavailable(ops: readonly { readonly session: string; readonly seq: number }[]): void {
+    const settled = new Set<ClientConnection>();
+    for (const op of ops) {
+      const isOwn = this.#attachments.isOwn(op);
+      if (isOwn) this.#attachments.unavailable(op.seq);
+      for (const connection of this.#opening) if (connection.unavailable(op, isOwn)) break;
+      this.#settle({ ...op, result: unavailable }, settled);
+    }
+    for (const connection of settled) connection.proceed();
+  }
+
+  /** This replica's role, view or members changed: tell all clients. */
+  standingChanged(): void {
+    if (this.#connections.size > 0) {
+      const encoded = encodeFrame(this.#placement());
+      for (const connection of this.#connections) connection.wire.sendEncoded(encoded);
+    }
+    this.#advance();
+  }
+
+  /** Once a second. */
+  sweep(): void {
+    for (const connection of [...this.#connections]) connection.sweep();
+    const { role, ready } = this.#ports.standing();
+    if (!this.#stopping) this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.isLive);
+  }
+
+  /** Takes no more clients. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  /** Says goodbye to all. Their sessions stay attached, to be resumed on another replica. */
+  leave(reason: string): void {
+    for (const connection of [...this.#connections]) connection.wire.leave(reason);
+  }
+
+  get connected(): number {
+    return this.#connections.size;
+  }
+
+  terminate(): void {
+    for (const connection of [...this.#connections]) connection.wire.terminate("stopping");
+  }
+
+  // What a connection asks and tells.
+
+  nextAttachment(session: string): Attachment {
+    return this.#attachments.next(session);
+  }
+
+  attach(attachment: Attachment): number {
+    return this.#attachments.attach(attachment);
+  }
+
+  propose(op: OpEntry): void {
+    this.#ports.propose(op);
+  }
+
+  sha256(bytes: Uint8Array): Uint8Array {
+    return this.#ports.sha256(bytes);
+  }
+
+  caughtUp(): boolean {
+    const { ready, commit } = this.#ports.standing();
+    return ready && this.state.applied.index >= commit;
+  }
+
+  opened(connection: ClientConnection): void {
+    const { session } = connection;
+    if (session === null) return;
+    const older = this.#bySession.get(session);
+    this.#bySession.set(session, connection);
+    if (older !== undefined && older !== connection) older.dismiss("the session went on with another connection");
+  }
+
+  opening(connection: ClientConnection, isOpening: boolean): void {
+    if (isOpening) this.#opening.add(connection);
+    else this.#opening.delete(connection);
+  }
+
+  redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another" {
+    const pending = this.#pending.get(keyOf(session, op.seq));
+    if (pending === undefined) return "no";
+    pending.request = op.request;
+    if (pending.connection === connection) return "from-here";
+    pending.connection = connection;
+    pending.type = op.type;
+    return "from-another";
+  }
+
+  proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void {
+    const { session } = connection;
+    if (session === null) return;
+    const { request, seq, oldest, type } = op;
+    this.#pending.set(keyOf(session, seq), { connection, request, type });
+    this.#ports.propose({ session, seq, oldest, at: 0, origAt: 0, digest, command: encodeCommand(command) });
+  }
+
+  status(request: number): FrameOf<"statusReport"> {
+    const { self } = this.#options;
+    const own = { pid: self.pid, connections: this.#connections.size };
+    return statusReport(request, this.#placement(), this.#ports.standing(), own, this.#ports.heartbeat);
+  }
+
+  gone(connection: ClientConnection, reason: string, onPurpose: boolean): void {
+    this.#connections.delete(connection);
+    this.#ports.counted(this.#connections.size);
+    this.#ports.log("debug", `client ${connection.wire.remote} is gone: ${reason}`);
+    const { session, attachment } = connection;
+    if (session !== null && this.#bySession.get(session) === connection) this.#bySession.delete(session);
+    if (attachment === null || this.#stopping) return;
+    if (onPurpose) this.#attachments.detach(attachment);
+    else this.#attachments.detachLater(attachment);
+  }
+
+  #placement(): Placement {
+    return placementOf(this.#options.self.pid, this.#options.policy, this.#ports.standing());
+  }
+
+  #advance(): void {
+    for (const connection of [...this.#opening]) connection.advance();
+  }
+
+  #settle({ session, seq, result }: Outcome, settled: Set<ClientConnection>): void {
+    if (this.#attachments.isOwn({ session })) return this.#attachments.settled(seq);
+    const key = keyOf(session, seq);
+    const pending = this.#pending.get(key);
+    if (pending === undefined) return;
+    this.#pending.delete(key);
+    const { connection, request, type } = pending;
+    connection.settle(request, type, result ?? this.state.result(session, seq) ?? resultGone);
+    settled.add(connection);
+  }
+
+  #deliver(delivery: Delivery | undefined): void {
+    if (delivery === undefined) return;
+    let encoded: Uint8Array | null = null;
+    for (const session of delivery.sessions) {
+      const connection = this.#bySession.get(session);
+      if (connection === undefined) continue;
+      encoded ??= encodeFrame(delivery.push);
+      connection.push(delivery.push, encoded);
+    }
+  }
+
+  /** An attach was applied: if it was another's, the connection here is no longer the session's. */
+  #checkHolder(session: string): void {
+    const connection = this.#bySession.get(session);
+    const attachment = connection?.attachment ?? null;
+    if (connection === undefined || attachment === null) return;
+    const now = this.state.session(session)?.attachment ?? null;
+    if (now !== null && !isSame(now, attachment)) connection.dismiss("the session went on with another connection");
+  }
+
+  #dismissAll(reason: string): void {
+    for (const connection of [...this.#connections]) connection.wire.leave(reason);
+  }
+}
+
+/** 0 for what has no place of its own: it goes out before the outcomes that follow. */
+const indexOf = (delivery: Delivery | undefined): number =>
+  delivery?.push.type === "message" ? delivery.push.message.index : 0;
+
+/** What a stranger says of itself, fit for a log line. */
+const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, "?");

@@ -1,0 +1,149 @@
+/**
+ * One request to open a session, from its arrival until the log has brought it about: waits until this replica has seen
+ * what the client has seen, checks the token, registers or attaches, and tells the outcome once. Holds no connection.
+ */
+import type { OpEntry } from "../protocol/entries.ts";
+import { encodeCommand } from "../protocol/codec.ts";
+import type { ErrorCode, FrameOf } from "../protocol/messages.ts";
+import type { Attachment, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import { isSystemSession } from "./identity.ts";
+
+/** Sweeps (seconds) to wait for what the client has seen; then it lies on another lineage, if this replica serves. */
+const otherLineageSweeps = 2;
+/** Sweeps after which a request that could not even be proposed is refused. */
+const waitSweeps = 5;
+
+export interface OpeningPorts {
+  readonly state: StateMachine;
+  /** This replica serves, and has applied all that it knows to be committed. */
+  caughtUp(): boolean;
+  propose(op: OpEntry): void;
+  /** Puts an attach into the log; returns its seq. */
+  attach(attachment: Attachment): number;
+  sha256(bytes: Uint8Array): Uint8Array;
+}
+
+export interface OpeningOwner {
+  opened(record: SessionRecord): void;
+  refused(code: ErrorCode, message: string): void;
+}
+
+type Stage = "waiting" | "registering" | "attaching" | "done";
+
+export class Opening {
+  readonly request: FrameOf<"openSession">;
+  readonly attachment: Attachment;
+  readonly #tokenHash: Uint8Array;
+  readonly #ports: OpeningPorts;
+  readonly #owner: OpeningOwner;
+  #stage: Stage = "waiting";
+  #sweeps = 0;
+  /** The op under way: its session and seq. */
+  #op: { readonly session: string; readonly seq: number } | null = null;
+
+  constructor(request: FrameOf<"openSession">, attachment: Attachment, ports: OpeningPorts, owner: OpeningOwner) {
+    this.request = request;
+    this.attachment = attachment;
+    this.#ports = ports;
+    this.#owner = owner;
+    this.#tokenHash = ports.sha256(request.token);
+  }
+
+  /** The log may hold its attachment, now or later. */
+  get proposed(): boolean {
+    return this.#op !== null;
+  }
+
+  sweep(): void {
+    this.#sweeps++;
+    this.advance();
+    if (this.#stage === "waiting" && this.#sweeps >= waitSweeps) {
+      this.#refuse("unavailable", "This replica cannot open the session now: it does not serve, or is behind.");
+    }
+  }
+
+  /** Its op was certainly not proposed. True if it was its op. */
+  unavailable(op: { readonly session: string; readonly seq: number }, isSystem: boolean): boolean {
+    if (this.#op === null || this.#op.seq !== op.seq || (this.#stage === "attaching") !== isSystem) return false;
+    if (!isSystem && op.session !== this.request.session) return false;
+    this.#op = null;
+    this.#refuse("unavailable", "No view of the cluster could be reached.");
+    return true;
+  }
+
+  /** Called whenever the state or this replica's standing has changed. */
+  advance(): void {
+    if (this.#stage === "done") return;
+    if (isSystemSession(this.request.session)) {
+      return this.#refuse("unauthorized", "Such a session is a replica's own.");
+    }
+    const record = this.#ports.state.session(this.request.session);
+    if (this.#stage === "waiting") return this.#begin(record);
+    if (record === null) return;
+    if (!sameBytes(record.tokenHash, this.#tokenHash)) return this.#unauthorized();
+    if (isSame(record.attachment, this.attachment)) {
+      this.#stage = "done";
+      this.#owner.opened(record);
+    } else if (this.#stage === "registering") {
+      // An earlier registration got through, its answer did not.
+      this.#attach();
+    }
+  }
+
+  #begin(record: SessionRecord | null): void {
+    const { lastIndex, create } = this.request;
+    const { state } = this.#ports;
+    if (state.applied.index < lastIndex) {
+      // What a client has seen was on every member's disk: a member that serves has it within moments, or never.
+      if (this.#sweeps < otherLineageSweeps || !this.#ports.caughtUp()) return;
+    }
+    if (record === null) {
+      if (create) this.#register();
+      else if (this.#ports.caughtUp()) this.#refuse("unauthorized", "This session is not known in this cluster.");
+      return;
+    }
+    if (!sameBytes(record.tokenHash, this.#tokenHash)) return this.#unauthorized();
+    this.#attach();
+  }
+
+  #register(): void {
+    const { session } = this.request;
+    const { pid, incarnation, number } = this.attachment;
+    const tokenHash = this.#tokenHash;
+    this.#stage = "registering";
+    this.#op = { session, seq: 0 };
+    this.#ports.propose({
+      session,
+      seq: 0,
+      oldest: 0,
+      at: 0,
+      origAt: 0,
+      digest: this.#ports.sha256(tokenHash).slice(0, 8),
+      command: encodeCommand({ type: "registerSession", tokenHash, pid, incarnation, number }),
+    });
+  }
+
+  #attach(): void {
+    this.#stage = "attaching";
+    this.#op = { session: this.request.session, seq: this.#ports.attach(this.attachment) };
+  }
+
+  #unauthorized(): void {
+    this.#refuse("unauthorized", "The token does not fit this session.");
+  }
+
+  #refuse(code: ErrorCode, message: string): void {
+    this.#stage = "done";
+    this.#owner.refused(code, message);
+  }
+}
+
+export const isSame = (a: Attachment | null, b: Attachment): boolean =>
+  a !== null && a.pid === b.pid && a.incarnation === b.incarnation && a.number === b.number;
+
+/** In time that depends on the lengths alone. */
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length;
+  for (let at = 0; at < b.length; at++) difference |= (a[at] ?? 0) ^ (b[at] ?? 0);
+  return difference === 0;
+}

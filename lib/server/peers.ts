@@ -1,0 +1,236 @@
+/**
+ * The other replicas, as this one reaches and hears them. It sends to each over the connection it has dialled, and reads
+ * on the connection that the other has dialled; whose words are read is what the hello of that connection said.
+ * Knows nothing of what the messages mean, except that it keeps the last heartbeat of each.
+ */
+import { parseAddress } from "../base/address.ts";
+import { limits } from "../base/limits.ts";
+import type { Configured, Frame, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
+import { protocolMagic } from "../protocol/messages.ts";
+import { PeerLink, pingsPerTimeout, type PeerLinkOwner, type PeerLinkPorts } from "./peer-link.ts";
+import { directionOf, type Wire } from "./wire.ts";
+
+export interface PeersOptions {
+  readonly self: Member;
+  /** Where the others find this replica. */
+  readonly address: string;
+  /** 16 bytes. */
+  readonly cluster: Uint8Array;
+  readonly policy: Policy;
+  readonly timeoutMs: number;
+}
+
+export interface PeersOwner {
+  connected(peer: Member): void;
+  disconnected(pid: number, refused: boolean): void;
+  received(from: Member, message: ReplicaMessage): void;
+  log(level: "debug" | "info" | "warn", message: string): void;
+}
+
+type Objection = { readonly code: FrameOf<"error">["code"]; readonly message: string };
+
+/** A connection that another replica has dialled. */
+interface Incoming {
+  readonly wire: Wire;
+  readonly member: Member;
+}
+
+export interface Heard {
+  readonly member: Member;
+  readonly heartbeat: FrameOf<"heartbeat">;
+  readonly atMs: number;
+}
+
+export class Peers implements PeerLinkOwner {
+  readonly #options: PeersOptions;
+  readonly #owner: PeersOwner;
+  readonly #ports: PeerLinkPorts;
+  readonly #links = new Map<number, PeerLink>();
+  readonly #incoming = new Map<number, Incoming>();
+  readonly #heard = new Map<number, Heard>();
+  /** When each process was last heard: `pid/incarnation`. */
+  readonly #alive = new Map<string, number>();
+  readonly #complaints = new Map<number, string>();
+  #cancelTick: () => void = () => {};
+  #stopped = false;
+
+  constructor(options: PeersOptions, owner: PeersOwner, ports: PeerLinkPorts) {
+    this.#options = options;
+    this.#owner = owner;
+    this.#ports = ports;
+    this.#tick();
+  }
+
+  /** The replicas that exist now, self included: dials the new ones, hangs up on those that are gone. */
+  configure(config: readonly Configured[]): void {
+    const wanted = new Map(config.map(({ pid, address }) => [pid, address]));
+    wanted.delete(this.#options.self.pid);
+    for (const [pid, link] of this.#links) {
+      const address = parseAddress(wanted.get(pid) ?? "");
+      if (address?.host === link.address.host && address.port === link.address.port) continue;
+      link.stop();
+      this.#links.delete(pid);
+    }
+    for (const [pid, text] of wanted) {
+      const address = parseAddress(text);
+      if (this.#links.has(pid) || address === null) continue;
+      const link = new PeerLink(pid, address, this.#options.timeoutMs, this, this.#ports);
+      this.#links.set(pid, link);
+      link.dial();
+    }
+  }
+
+  /** Best effort: lost when the peer is not connected. */
+  send(to: number, message: ReplicaMessage): void {
+    this.#links.get(to)?.send(message);
+  }
+
+  /** The last heartbeat of a peer that was heard within the timeout. */
+  heartbeat(pid: number): FrameOf<"heartbeat"> | null {
+    const heard = this.#heard.get(pid);
+    if (heard === undefined || this.#ports.clock.monotonicMs() - heard.atMs > this.#options.timeoutMs) return null;
+    return heard.heartbeat;
+  }
+
+  /** Whether this very process was heard within the time. */
+  heardWithin(pid: number, incarnation: number, withinMs: number): boolean {
+    const atMs = this.#alive.get(`${pid}/${incarnation}`);
+    return atMs !== undefined && this.#ports.clock.monotonicMs() - atMs <= withinMs;
+  }
+
+  /** A connection has introduced itself as a replica. */
+  accept(wire: Wire, hello: FrameOf<"peerHello">): void {
+    const member: Member = { pid: hello.pid, uuid: hello.uuid, incarnation: hello.incarnation };
+    const objection = this.#stranger(hello) ?? this.objection(hello.pid, hello) ?? this.#rival(member);
+    if (objection !== null) {
+      this.#complain(hello.pid, `a connection from ${wire.remote} is not accepted: ${objection.message}`);
+      return wire.refuse(objection.code, objection.message);
+    }
+    this.#complaints.delete(hello.pid);
+    this.#incoming.get(member.pid)?.wire.terminate("a newer connection has taken its place");
+    const incoming: Incoming = { wire, member };
+    this.#incoming.set(member.pid, incoming);
+    wire.frameBytesMax = limits.replicaFrameBytesMax;
+    wire.owner = {
+      frame: (frame) => this.#received(incoming, frame),
+      closed: () => {
+        if (this.#incoming.get(member.pid) === incoming) this.#incoming.delete(member.pid);
+      },
+    };
+    wire.send(this.hello());
+    // It lives: no need to wait for the next try.
+    this.#links.get(member.pid)?.dial();
+  }
+
+  /** Sends what is queued, closes everything, and resolves when it is closed, after `waitMs` at the latest. */
+  async close(waitMs: number): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTick();
+    for (const link of this.#links.values()) link.stop();
+    for (const { wire } of this.#incoming.values()) wire.close();
+    const endMs = this.#ports.clock.monotonicMs() + waitMs;
+    const closed = (): boolean => this.#incoming.size === 0 && [...this.#links.values()].every((link) => link.gone);
+    while (!closed() && this.#ports.clock.monotonicMs() < endMs) {
+      await new Promise<void>((resolve) => void this.#ports.clock.setTimer(5, resolve));
+    }
+    for (const { wire } of [...this.#incoming.values()]) wire.terminate("stopping");
+  }
+
+  // What a link asks and tells.
+
+  hello(): FrameOf<"peerHello"> {
+    const { self, cluster, address, policy } = this.#options;
+    const { protocolVersion: version } = limits;
+    return { type: "peerHello", magic: protocolMagic, version, cluster, ...self, address, policy };
+  }
+
+  objection(_pid: number, hello: FrameOf<"peerHello">): Objection | null {
+    const { cluster, policy, self } = this.#options;
+    if (!hello.cluster.every((byte, at) => byte === cluster[at])) {
+      const message = `replica ${hello.pid} is of another cluster (${hex(hello.cluster)}); replica ${self.pid} is of ${hex(cluster)}: every replica must be started with the same --peers`;
+      return { code: "cluster", message };
+    }
+    if (hello.policy !== policy) {
+      const message = `replica ${hello.pid} runs with --policy ${hello.policy}, replica ${self.pid} with --policy ${policy}: they must be the same`;
+      return { code: "policy", message };
+    }
+    return null;
+  }
+
+  connected(_pid: number, peer: Member): void {
+    this.#owner.connected(peer);
+  }
+
+  disconnected(pid: number, refused: boolean): void {
+    this.#owner.disconnected(pid, refused);
+  }
+
+  log(level: "debug" | "info" | "warn", message: string): void {
+    this.#owner.log(level, message);
+  }
+
+  #received(from: Incoming, frame: Frame): void {
+    if (frame.type === "error") {
+      this.#complain(
+        from.member.pid,
+        `replica ${from.member.pid} closes its connection (${frame.code}): ${frame.message}`,
+      );
+      return from.wire.close();
+    }
+    if (!isReplicaMessage(frame)) return from.wire.refuse("unexpected", `a ${frame.type} frame is not for replicas`);
+    const { pid, incarnation } = from.member;
+    if (frame.type === "heartbeat") {
+      const atMs = this.#ports.clock.monotonicMs();
+      this.#heard.set(pid, { member: from.member, heartbeat: frame, atMs });
+      this.#alive.set(`${pid}/${incarnation}`, atMs);
+    }
+    this.#owner.received(from.member, frame);
+  }
+
+  /** A pid that this replica does not know, or its own. */
+  #stranger({ pid, uuid }: FrameOf<"peerHello">): Objection | null {
+    if (pid === this.#options.self.pid) {
+      const message = `replica ${pid} is already running (${this.#options.self.uuid}); ${uuid} was started with the same --pid`;
+      return { code: "unexpected", message };
+    }
+    if (this.#links.has(pid)) return null;
+    return { code: "unexpected", message: `there is no replica ${pid} in this cluster's configuration` };
+  }
+
+  /** Two processes under one pid: the one that is here and alive stays, unless the other is its successor. */
+  #rival(member: Member): Objection | null {
+    const present = this.#incoming.get(member.pid);
+    if (present === undefined) return null;
+    const { uuid, incarnation } = present.member;
+    if (uuid === member.uuid && member.incarnation >= incarnation) return null;
+    if (uuid !== member.uuid && present.wire.quiet > pingsPerTimeout) return null;
+    const message = `replica ${member.pid} is already connected from ${present.wire.remote} (${uuid}); ${member.uuid} was started with the same --pid`;
+    return { code: "unexpected", message };
+  }
+
+  /** Every quarter of the timeout, counted: what was not heard while this process stood still says nothing. */
+  #tick(): void {
+    if (this.#stopped) return;
+    for (const link of this.#links.values()) link.tick();
+    for (const { wire } of [...this.#incoming.values()]) {
+      // Heartbeats come more often than this; one that is silent is half-open, and its dialler has noticed before.
+      if (wire.quiet++ > 2 * pingsPerTimeout) wire.terminate("silent");
+    }
+    const forgetMs = this.#ports.clock.monotonicMs() - 60_000;
+    for (const [process, atMs] of this.#alive) if (atMs < forgetMs) this.#alive.delete(process);
+    this.#cancelTick = this.#ports.clock.setTimer(this.#options.timeoutMs / pingsPerTimeout, () => this.#tick());
+  }
+
+  #complain(pid: number, message: string): void {
+    if (this.#complaints.get(pid) === message) return;
+    this.#complaints.set(pid, message);
+    this.#owner.log("warn", message);
+  }
+}
+
+const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function isReplicaMessage(frame: Frame): frame is ReplicaMessage {
+  return frame.type === "goodbye" || (directionOf(frame) === "replica" && frame.type !== "peerHello");
+}

@@ -1,0 +1,88 @@
+/**
+ * The state machine as the driver gets it: the same one, but what moves sessions between connections is noticed on the
+ * way, so that a connection learns at once that its session went on elsewhere. Changes nothing.
+ */
+import { decodeCommand } from "../protocol/codec.ts";
+import { commands, type Command } from "../protocol/commands.ts";
+import type { ClientOp } from "../protocol/messages.ts";
+import type {
+  Applied,
+  Attachment,
+  CommittedEntry,
+  OpResult,
+  SessionRecord,
+  StateMachine,
+} from "../protocol/state-machine.ts";
+
+export class WatchedState implements StateMachine {
+  readonly #inner: StateMachine;
+  #attached = new Set<string>();
+  /** The state was emptied to be built again on another lineage. */
+  onReset: () => void = () => {};
+
+  constructor(inner: StateMachine) {
+    this.#inner = inner;
+  }
+
+  /** Sessions for which an `attach` was applied since the last call. */
+  takeAttached(): ReadonlySet<string> {
+    const attached = this.#attached;
+    if (attached.size > 0) this.#attached = new Set();
+    return attached;
+  }
+
+  get applied() {
+    return this.#inner.applied;
+  }
+
+  apply(entries: readonly CommittedEntry[]): Applied {
+    for (const { op } of entries) {
+      // The second byte of a command is its number, as long as that is below 24.
+      if (op === null || op.command[1] !== commands.attach.number) continue;
+      const command: Command = decodeCommand(op.command);
+      if (command.type === "attach") this.#attached.add(command.session);
+    }
+    return this.#inner.apply(entries);
+  }
+
+  reset(): void {
+    this.#inner.reset();
+    this.onReset();
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+
+  session(session: string): SessionRecord | null {
+    return this.#inner.session(session);
+  }
+
+  hasApplied(session: string, seq: number): boolean {
+    return this.#inner.hasApplied(session, seq);
+  }
+
+  result(session: string, seq: number, request?: ClientOp): OpResult | null {
+    return this.#inner.result(session, seq, request);
+  }
+
+  prepare(request: ClientOp, session: SessionRecord, attachment: Attachment) {
+    return this.#inner.prepare(request, session, attachment);
+  }
+
+  query(request: Parameters<StateMachine["query"]>[0], session: SessionRecord | null) {
+    return this.#inner.query(request, session);
+  }
+
+  waiting(session: SessionRecord) {
+    return this.#inner.waiting(session);
+  }
+
+  missed(session: SessionRecord, afterIndex: number, limit: number) {
+    return this.#inner.missed(session, afterIndex, limit);
+  }
+
+  attachments() {
+    return this.#inner.attachments();
+  }
+}
