@@ -1,0 +1,95 @@
+/** No process outlives the script that started it, however that script ends. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bun } from "../tasks/run.ts";
+import { Keeper } from "./kept.ts";
+import { eachLine } from "./lines.ts";
+
+const directory = await mkdtemp(join(tmpdir(), "chatd-keeper-"));
+afterAll(() => rm(directory, { recursive: true, force: true }));
+const stderrFile = join(directory, "stderr.log");
+
+/** Whether a process is there and has not ended. */
+function isAlive(id: number): boolean {
+  const state = Bun.spawnSync({ cmd: ["ps", "-o", "stat=", "-p", String(id)] })
+    .stdout.toString()
+    .trim();
+  return state !== "" && !state.startsWith("Z");
+}
+
+/** Resolves when none of the processes is left. */
+async function allGone(ids: readonly number[]): Promise<void> {
+  for (const deadline = performance.now() + 5000; ids.some(isAlive); await Bun.sleep(20)) {
+    if (performance.now() > deadline) throw new Error(`still there: ${ids.filter(isAlive).join(", ")}`);
+  }
+}
+
+/** A script that keeps one process, adopts another, and stays; resolves with all process ids. */
+async function startOwner(options: { through?: readonly string[] } = {}) {
+  const script = join(directory, `owner-${crypto.randomUUID()}.ts`);
+  const here = JSON.stringify(import.meta.dir);
+  await Bun.write(
+    script,
+    `const { Keeper } = await import(${here} + "/kept.ts");
+     const { endWhenTold } = await import(${here} + "/lifetime.ts");
+     const keeper = new Keeper();
+     endWhenTold(() => keeper.close());
+     const kept = await keeper.start(["sleep", "300"], ${JSON.stringify(stderrFile)}, () => {});
+     const adopted = Bun.spawn({ cmd: ["sleep", "300"], detached: true });
+     keeper.adopt(adopted);
+     console.log(JSON.stringify([process.pid, kept.process, adopted.pid]));
+     setInterval(() => {}, 1000);`,
+  );
+  const owner = Bun.spawn({ cmd: [...(options.through ?? []), bun, script], stdout: "pipe", detached: true });
+  const line = Promise.withResolvers<string>();
+  void eachLine(owner.stdout, line.resolve);
+  const ids: number[] = JSON.parse(await line.promise);
+  expect(ids.every(isAlive)).toBe(true);
+  return { owner, ids };
+}
+
+describe("what a script started ends", () => {
+  test.each(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"] as const)("when the script gets %s", async (signal) => {
+    const { owner, ids } = await startOwner();
+    owner.kill(signal);
+    await allGone(ids);
+  });
+
+  test("when its whole group gets a signal twice", async () => {
+    const { owner, ids } = await startOwner();
+    process.kill(-owner.pid, "SIGINT");
+    process.kill(-owner.pid, "SIGINT");
+    await allGone(ids);
+    expect(await owner.exited).toBe(130);
+  });
+
+  test("when a program between it and its starter disappears", async () => {
+    // A runner that starts the script and does not pass signals on, as npx does.
+    const runner = `Bun.spawnSync({ cmd: process.argv.slice(1), stdio: ["ignore", "inherit", "inherit"] })`;
+    const { owner, ids } = await startOwner({ through: [bun, "-e", runner, "--"] });
+    owner.kill("SIGKILL");
+    await allGone(ids);
+  });
+});
+
+describe("a keeper", () => {
+  test("tells lines, endings, and commands that cannot run", async () => {
+    const keeper = new Keeper();
+    const lines: string[] = [];
+    const first = await keeper.start(["sh", "-c", "echo one; echo two; echo three >&2; exit 7"], stderrFile, (line) =>
+      lines.push(line),
+    );
+    expect(await first.ended).toEqual({ exitCode: 7, signal: null });
+    expect(lines).toEqual(["one", "two"]);
+    expect(await Bun.file(stderrFile).text()).toContain("three");
+    const second = await keeper.start(["sleep", "300"], stderrFile, () => {});
+    second.signal("SIGTERM");
+    expect(await second.ended).toEqual({ exitCode: null, signal: "SIGTERM" });
+    await expect(keeper.start([join(directory, "no-such-program")], stderrFile, () => {})).rejects.toThrow();
+    const third = await keeper.start(["sleep", "300"], stderrFile, () => {});
+    await keeper.close();
+    expect(isAlive(third.process)).toBe(false);
+  });
+});
