@@ -5,7 +5,7 @@
  */
 import { decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
-import type { Member, ReplicaMessage } from "../protocol/messages.ts";
+import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -31,12 +31,15 @@ export interface Acknowledged {
   readonly atMs: number;
 }
 
+/**
+ * `one`: every committed entry is in every later view, for the whole run. `one-until-provisional`: until a view is
+ * attempted without those who may hold more, and says so. `lineages`: `available` may fork, each lineage is judged by itself, and
+ * nothing acknowledged may be missing after the heal.
+ */
+export type Order = "one" | "one-until-provisional" | "lineages";
+
 export interface OracleOptions {
-  /**
-   * One order for the whole run: every committed entry is in every later view. False where `available` may fork: then
-   * each lineage is judged by itself, and nothing acknowledged may be missing after the heal.
-   */
-  readonly oneOrder: boolean;
+  readonly order: Order;
   readonly nowMs: () => number;
 }
 
@@ -46,8 +49,11 @@ export class Oracle implements ShadowObserver {
   readonly acknowledged = new Map<string, Acknowledged>();
   /** Views whose ACT has committed somewhere. */
   readonly formed = new Map<number, { readonly index: number; readonly atMs: number; readonly awaiting: number }>();
-  /** Set once a view has formed without waiting for everyone who may hold more: from then on there may be forks. */
+  /** Set once a view was attempted without everyone who may hold more: from then on there may be forks. */
   provisional = false;
+  /** The config of the greatest view that formed; null before the founding. */
+  latestConfig: readonly Configured[] | null = null;
+  private greatestFormed = 0;
   private readonly entries = new Map<bigint, EntryInfo>();
   private readonly byPlace = new Map<number, bigint>();
   private readonly order: bigint[] = [];
@@ -207,6 +213,11 @@ export class Oracle implements ShadowObserver {
     }
   }
 
+  /** Disks made so far, wiped ones included. */
+  get disks(): number {
+    return this.logs.length;
+  }
+
   /** Ops acknowledged that a state does not hold, without those whose every disk was wiped. */
   missing(has: (session: string, seq: number) => boolean): Acknowledged[] {
     const missing: Acknowledged[] = [];
@@ -222,7 +233,8 @@ export class Oracle implements ShadowObserver {
   }
 
   get oneOrder(): boolean {
-    return this.options.oneOrder;
+    const { order } = this.options;
+    return order === "one" || (order === "one-until-provisional" && !this.provisional);
   }
 
   /** Disks that hold an entry durably in their logical log now. */
@@ -249,6 +261,7 @@ export class Oracle implements ShadowObserver {
     };
     if (payload.type === "view" && payload.view !== record.view) this.fail("log", `a VIEW entry names another view`);
     this.entries.set(record.chain, info);
+    if (payload.type === "view" && payload.awaiting.length > 0) this.provisional = true;
     return info;
   }
 
@@ -289,7 +302,10 @@ export class Oracle implements ShadowObserver {
     const entry = this.info(log, act.previous).viewEntry;
     if (entry === null || entry.view !== act.view) this.fail("log", `${place(act)} is an ACT that follows no VIEW`);
     this.formed.set(act.view, { index: act.index, atMs: this.options.nowMs(), awaiting: entry.awaiting.length });
-    if (entry.awaiting.length > 0) this.provisional = true;
+    if (act.view > this.greatestFormed) {
+      this.greatestFormed = act.view;
+      this.latestConfig = entry.config;
+    }
     if (entry.policy !== "quorum") return;
     const members = entry.config.filter((one) => entry.members.some((member) => member.uuid === one.uuid)).length;
     if (2 * members <= entry.config.length) {

@@ -15,6 +15,8 @@ export interface Victim {
   crash(kind: "process" | "power"): void;
   /** Dies when it runs its next effects but `count`. */
   dieMidway(count: number): void;
+  /** Dies within `count` effects of the next record of this kind that it appends. */
+  dieAround(kind: "promise" | "view" | "act", count: number): void;
   /** Stops in good order. */
   goodbye(): void;
   pause(forMs: number): void;
@@ -91,6 +93,11 @@ export class Chaos {
       case "midway":
         if (!victim.up) return;
         victim.dieMidway(1 + random.below(random.pick([3, 10, 40])));
+        this.reviveLater(victim);
+        return;
+      case "viewChange":
+        if (!victim.up) return;
+        victim.dieAround(random.pick(["promise", "view", "act"]), random.below(8));
         this.reviveLater(victim);
         return;
       case "goodbye":

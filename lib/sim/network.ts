@@ -27,6 +27,8 @@ export interface LinkQuality {
   readonly loss: number;
   readonly duplication: number;
   readonly reordering: number;
+  /** How much later one that is overtaken arrives, on average. */
+  readonly lateMsMean: number;
 }
 
 export const perfectLink: LinkQuality = {
@@ -35,6 +37,7 @@ export const perfectLink: LinkQuality = {
   loss: 0,
   duplication: 0,
   reordering: 0,
+  lateMsMean: 0,
 };
 
 /** Turns a message into bytes and back, when a run wants the real codec in its way. */
@@ -51,7 +54,6 @@ interface Link {
   held: (() => void)[];
   /** The connection made by `from`: who it reached, and a number that dies with it. */
   peer: Member | null;
-  owner: Member | null;
   generation: number;
 }
 
@@ -173,9 +175,9 @@ export class Network {
   }
 
   private arrival(link: Link): number {
-    const { delayMsMin, delayMsMean, reordering } = link.quality;
+    const { delayMsMin, delayMsMean, reordering, lateMsMean } = link.quality;
     const atMs = this.simulator.nowMs + delayMsMin + this.random.around(delayMsMean);
-    if (reordering > 0 && this.random.chance(reordering)) return atMs + this.random.around(10 * delayMsMean);
+    if (reordering > 0 && this.random.chance(reordering)) return atMs + this.random.around(lateMsMean);
     link.lastArrivalMs = Math.max(atMs, link.lastArrivalMs + 0.001);
     return link.lastArrivalMs;
   }
@@ -183,7 +185,6 @@ export class Network {
   private dial(link: Link, delayMs: number): void {
     const owner = link.from.running;
     if (owner === null) return;
-    link.owner = owner;
     this.simulator.after(delayMs, () => {
       if (link.from.running?.incarnation !== owner.incarnation || link.peer !== null) return;
       const reachable = this.open(link) && link.to.powered;
@@ -248,7 +249,6 @@ function newLink(from: Host, to: Host): Link {
     lastArrivalMs: 0,
     held: [],
     peer: null,
-    owner: null,
     generation: 0,
   };
 }

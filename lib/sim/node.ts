@@ -7,6 +7,7 @@ import type { OpEntry } from "../protocol/entries.ts";
 import { formatView } from "../protocol/ids.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
+import { recordKind } from "../protocol/record.ts";
 import type { Applied, OpResult, StateMachine } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
@@ -75,6 +76,8 @@ interface Process {
   resumeMs: number;
   /** Effects until it dies, or Infinity. */
   countdown: number;
+  /** The kind of record around which it dies. */
+  deadly: { readonly kind: number; readonly count: number } | null;
   /** Who waits for which op here. */
   readonly waiting: Map<string, ClientConnection>;
 }
@@ -186,6 +189,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
         repaired: () => log.repaired(),
         append: (sequence, records, commit) => {
           this.effect();
+          this.dieIfDeadly(records);
           shadow.append(sequence, records);
           oracle.commitKnown(shadow, commit);
           log.append(sequence, records, commit);
@@ -216,6 +220,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       stopped: null,
       resumeMs: 0,
       countdown: Infinity,
+      deadly: null,
       waiting: new Map(),
     };
     const { promised, commit } = log.recovered;
@@ -250,6 +255,10 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     if (this.process !== null) this.process.countdown = count;
   }
 
+  dieAround(kind: "promise" | "view" | "act", count: number): void {
+    if (this.process !== null) this.process.deadly = { kind: recordKind[kind], count };
+  }
+
   goodbye(): void {
     const member = this.running;
     if (member === null) return;
@@ -276,6 +285,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
   mend(): void {
     if (this.process === null) return;
     this.process.countdown = Infinity;
+    this.process.deadly = null;
     if (this.process.stopped !== null) this.resume(this.process);
   }
 
@@ -451,6 +461,17 @@ export class SimulatedNode implements Host, Victim, ClientPort {
   private effect(): void {
     const { process } = this;
     if (process !== null && --process.countdown <= 0) throw new Died();
+  }
+
+  private dieIfDeadly(records: readonly Uint8Array[]): void {
+    const { process } = this;
+    if (process?.deadly == null) return;
+    const { kind, count } = process.deadly;
+    // Byte 8 of a record is its kind.
+    if (!records.some((bytes) => bytes[8] === kind)) return;
+    process.deadly = null;
+    process.countdown = count;
+    if (count === 0) throw new Died();
   }
 
   private dispatch(event: Parameters<ReplicaDriver["dispatch"]>[0]): void {

@@ -3,6 +3,7 @@
  * a run with few kinds of fault finds what one with all of them hides). Data only; `faults.ts` brings them about.
  */
 import type { Policy } from "../protocol/messages.ts";
+import type { Order } from "./checkers.ts";
 import type { LinkQuality } from "./network.ts";
 import { Random } from "./random.ts";
 
@@ -34,8 +35,7 @@ export interface Profile {
   readonly encoded: boolean;
   /** Whether the state is the chat's, in SQLite. */
   readonly chat: boolean;
-  /** See `OracleOptions`. */
-  readonly oneOrder: boolean;
+  readonly order: Order;
   /** Ops of a session are applied in the order of their seqs. */
   readonly sessionOrder: boolean;
 }
@@ -48,6 +48,8 @@ export interface Faults {
   readonly power: number;
   /** A process dies in the midst of running its effects. */
   readonly midway: number;
+  /** A process dies just around the next step of a view change: a promise, a VIEW, an ACT. */
+  readonly viewChange: number;
   /** All at once. */
   readonly total: number;
   readonly goodbye: number;
@@ -65,6 +67,7 @@ const none: Faults = {
   crash: 0,
   power: 0,
   midway: 0,
+  viewChange: 0,
   total: 0,
   goodbye: 0,
   pause: 0,
@@ -98,7 +101,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const fireMs = random.pick([5_000, 10_000, 20_000]);
   const opsPerClient = random.pick([10, 50, 50, 200]);
   const window = random.pick([1, 1, 4, 16]);
-  const oneOrder = policy === "quorum" || neverWaits(name, policy);
+  const order = orderOf(name, policy);
   return {
     seed,
     name,
@@ -122,12 +125,13 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
       loss: lossy,
       duplication: name === "lossy" ? random.pick([0, 0.05, 0.2]) : 0,
       reordering: name === "lossy" ? random.pick([0, 0.05, 0.2]) : 0,
+      lateMsMean: random.pick([10 * delayMsMean, 50, timeoutMs]),
     },
     syncMs: random.pick([0.2, 1, 5]),
     encoded: random.chance(0.3),
     chat: random.chance(0.1),
-    oneOrder,
-    sessionOrder: oneOrder && name !== "lossy",
+    order,
+    sessionOrder: order === "one",
   };
 }
 
@@ -139,9 +143,15 @@ function neverWaits(name: ProfileName, policy: Policy): boolean {
   return policy === "available" && (name === "crash" || name === "total" || name === "pause" || name === "disk");
 }
 
+/** `available` forks where replicas that live suspect each other, or go on without one that may hold more. */
+function orderOf(name: ProfileName, policy: Policy): Order {
+  if (policy === "quorum" || neverWaits(name, policy)) return "one";
+  return name === "provisional" || name === "wipe" ? "one-until-provisional" : "lineages";
+}
+
 function drawFaults(random: Random, name: ProfileName): Faults {
   const weight = (): number => random.pick([0, 1, 1, 3]);
-  const dying = { crash: 1 + weight(), power: weight(), midway: weight(), goodbye: weight() };
+  const dying = { crash: 1 + weight(), power: weight(), midway: weight(), viewChange: weight(), goodbye: weight() };
   switch (name) {
     case "crash":
       return { ...none, ...dying };
@@ -149,9 +159,17 @@ function drawFaults(random: Random, name: ProfileName): Faults {
     case "provisional":
       return { ...none, ...dying, total: 1 + weight() };
     case "pause":
-      return { ...none, crash: weight(), total: random.pick([0, 0, 1]), pause: 2 };
+      return { ...none, crash: weight(), viewChange: random.pick([0, 1]), total: random.pick([0, 0, 1]), pause: 3 };
     case "disk":
-      return { ...none, crash: weight(), power: weight(), slowDisk: 1, hungDisk: 1 + weight(), failedSync: weight() };
+      return {
+        ...none,
+        crash: weight(),
+        power: weight(),
+        viewChange: random.pick([0, 1]),
+        slowDisk: 1,
+        hungDisk: 1 + weight(),
+        failedSync: weight(),
+      };
     case "partition":
       return {
         ...none,
