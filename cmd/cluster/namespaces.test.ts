@@ -1,0 +1,23 @@
+/** The loss of two of three once more, with three addresses in three network namespaces instead of one machine's ports. */
+import { afterAll, beforeAll, describe, test } from "bun:test";
+import { withScene } from "./end-to-end.fixture.ts";
+import { loseTwo, orders } from "./losing-two.fixture.ts";
+import { namespacesMissing, Network } from "./network.fixture.ts";
+
+const missing = namespacesMissing();
+if (missing !== null) console.log(`skipped: the tests across network namespaces, because ${missing}`);
+
+describe.skipIf(missing !== null)("across network namespaces", () => {
+  let network: Network;
+  beforeAll(() => {
+    network = new Network();
+  });
+  afterAll(() => network.close());
+
+  test.each(orders)("losing replica %d, then %d: nothing is missing or doubled", async (first, second) => {
+    await withScene(
+      (scene) => loseTwo(scene, first, second),
+      (directory) => network.cluster(directory),
+    );
+  });
+});
