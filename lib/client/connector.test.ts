@@ -122,6 +122,20 @@ describe("finding a replica", () => {
     expect(network.nowMs - frozenAtMs).toBeLessThan(4100);
   });
 
+  test("a client that only listens is heard of nevertheless", async () => {
+    const alice = await loggedIn("alice");
+    const [peer] = cluster.peers;
+    const session = peer?.session ?? "";
+    for (let second = 0; second < 10; second++) {
+      cluster.deliver(session, "bob", "news");
+      await network.run(500);
+      cluster.deliver(session, "bob", "more");
+      await network.run(500);
+    }
+    expect(peer?.received.filter((frame) => frame.type === "ping").length).toBeGreaterThanOrEqual(8);
+    expect(replicaOf(alice)).toBe(1);
+  });
+
   test("a server of an unknown version is named with both versions, and the others are tried", async () => {
     cluster.intercept = (peer, frame) => {
       if (frame.type !== "hello") return false;

@@ -53,7 +53,9 @@ export class Link {
   #over = false;
   #onClosed: (() => void) | null = null;
   #cancelTimer: () => void = () => {};
+  /** Since the last tick. */
   #heard = false;
+  #spoke = false;
   #quietTicks = 0;
 
   constructor(address: string, owner: LinkOwner, settings: LinkSettings, ports: ClientPorts) {
@@ -84,7 +86,9 @@ export class Link {
 
   /** A no-op once the link is over. */
   send(frame: Frame): void {
-    if (!this.#over) this.#connection?.send(encodeFrame(frame));
+    if (this.#over) return;
+    this.#spoke = true;
+    this.#connection?.send(encodeFrame(frame));
   }
 
   /** Ends the link at once; the owner hears nothing any more. */
@@ -189,19 +193,17 @@ export class Link {
   }
 
   /**
-   * Every third of the silence: whoever was not heard since the last tick is pinged. Counted in ticks instead of read
-   * from the clock, so that a pause of this process counts as one tick and not as the server's silence.
+   * Every third of the silence: a ping, unless there was talk both ways since the last tick (the server wants to hear of
+   * this client, too). Counted in ticks instead of read from the clock, so that a pause of this process counts as one
+   * tick and not as the server's silence.
    */
   #tick(): void {
     const { silenceMs } = this.#settings;
-    if (this.#heard) {
-      this.#quietTicks = 0;
-    } else if (++this.#quietTicks >= 3) {
-      return this.#end(`nothing was heard for ${silenceMs} ms`);
-    } else {
-      this.send({ type: "ping", nonce: pingNonce });
-    }
+    this.#quietTicks = this.#heard ? 0 : this.#quietTicks + 1;
+    if (this.#quietTicks >= 3) return this.#end(`was not heard for ${silenceMs} ms`);
+    if (!this.#heard || !this.#spoke) this.send({ type: "ping", nonce: pingNonce });
     this.#heard = false;
+    this.#spoke = false;
     this.#cancelTimer = this.#ports.clock.setTimer(silenceMs / 3, () => this.#tick());
   }
 
