@@ -44,7 +44,9 @@ const worldGlobals = [
 /** Of those: words so common that a file may declare a variable or parameter of that name for itself. */
 const localNames = ["process", "fetch"];
 const declares = (text: string, name: string): boolean =>
-  new RegExp(`\\b(const|let|function) ${name}\\b|[(,]\\s*${name}(: |\\) =>)`).test(text);
+  new RegExp(
+    `\\b(const|let) (${name}\\b|[{[][^=]*\\b${name}\\b)|\\bfunction ${name}\\b|[(,]\\s*${name}(: |\\) =>)`,
+  ).test(text);
 
 /** What of `Bun` is a pure function, and what else a folder was given on purpose. */
 const allowedOfBun: Readonly<Record<string, readonly string[]>> = {
@@ -52,7 +54,7 @@ const allowedOfBun: Readonly<Record<string, readonly string[]>> = {
   protocol: ["Bun.hash"],
   replication: ["Bun.hash"],
   log: ["Bun.hash"],
-  chat: ["Bun.hash", "Bun.password"],
+  chat: ["Bun.hash", "Bun.password", "Bun.CryptoHasher"],
   client: [],
   server: [],
   sim: ["Bun.hash"],
