@@ -64,6 +64,8 @@ const heldMax = 200;
 export class Network {
   /** Messages delivered, for the statistics of a run. */
   delivered = 0;
+  /** For stories: what becomes of each message; null: it takes its way. */
+  intercept: ((from: Member, to: number, message: ReplicaMessage) => "deliver" | "drop" | "twice") | null = null;
   private readonly hosts = new Map<number, Host>();
   private readonly links = new Map<number, Link>();
 
@@ -110,6 +112,9 @@ export class Network {
       this.reset(link);
       return;
     }
+    const fate = this.intercept === null ? "deliver" : this.intercept(member, to, message);
+    if (fate === "drop") return;
+    if (fate === "twice") this.carry(link, member, message);
     const { loss, duplication } = link.quality;
     if (loss > 0 && this.random.chance(loss)) return;
     this.carry(link, member, message);

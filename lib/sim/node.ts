@@ -361,7 +361,9 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     oracle.sent(this.shadow, member, message);
     simulator.trace.mix(to * 256 + this.pid + message.type.length);
     simulator.trace.mix(simulator.nowMs * 1000);
-    if (simulator.trace.readable && message.type !== "heartbeat") this.trace(`→ ${to} ${describeMessage(message)}`);
+    if (simulator.trace.readable && message.type !== "heartbeat") {
+      simulator.trace.line(simulator.nowMs, `r${this.pid}`, `→ ${to} ${describeMessage(message)}`);
+    }
     network.send(this, to, message);
   }
 
@@ -400,7 +402,8 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     oracle.acknowledge(this.shadow, session, seq, this.observed.entries[result.index - 1], standing.copies);
     simulator.after(0.2, () => {
       // What was written before the process died may or may not have left the machine.
-      if (this.running === member || this.random.chance(0.5)) connection.ended(session, seq, "acknowledged");
+      if (this.running === member || this.random.chance(0.5))
+        connection.ended(session, seq, "acknowledged", standing.copies);
     });
   }
 
@@ -411,7 +414,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       const connection = this.process?.waiting.get(key);
       this.process?.waiting.delete(key);
       if (connection !== undefined) {
-        this.world.simulator.after(0.2, () => connection.ended(session, seq, "unavailable"));
+        this.world.simulator.after(0.2, () => connection.ended(session, seq, "unavailable", 0));
       }
     }
   }

@@ -23,7 +23,8 @@ export interface ClientConnection {
   readonly client: number;
   /** False once the client has gone elsewhere: nothing it is told counts. */
   open: boolean;
-  ended(session: string, seq: number, end: OpEnd): void;
+  /** `copies`: the disks that an acknowledgement stands for; 0 when it is none. */
+  ended(session: string, seq: number, end: OpEnd, copies: number): void;
   lost(): void;
 }
 
