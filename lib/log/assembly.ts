@@ -1,0 +1,136 @@
+/**
+ * Puts records, in the order in which they stand on disk, together to the logical log: what follows on what, what was
+ * superseded, which view was promised, what is damaged. Does no I/O and changes nothing on disk.
+ */
+import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
+import { LogIndex } from "./log-index.ts";
+import { readSync, type BadFault } from "./scan.ts";
+import { positionOf, type SegmentHeader } from "./segment.ts";
+
+/** `absent`: the whole segment; `header`: its header; `chain`: a sound record that does not follow on what is there. */
+export type DamageFault = BadFault | "absent" | "header" | "chain";
+
+/** Bytes below what was durable, or what should be such bytes, that are no sound part of the log. */
+export interface Damage {
+  readonly segment: number;
+  readonly from: number;
+  to: number;
+  readonly fault: DamageFault;
+  /** The first entry that may be missing: the one after the last entry before the damage. */
+  readonly index: number;
+}
+
+/** Records that are on disk but not in the logical log. */
+export interface Superseded {
+  readonly index: number;
+  readonly position: number;
+  readonly length: number;
+  readonly chain: bigint;
+}
+
+/**
+ * `entry`: now the last of the logical log · `local`: has no index · `unlinked`: an entry behind damage that does not
+ * follow on the log before it · `stray`: the same without damage, which is damage · `unknown`: a kind or version that
+ * this build does not know.
+ */
+export type Taken = "entry" | "local" | "unlinked" | "stray" | "unknown";
+
+const knownKinds = new Set<number>(Object.values(recordKind));
+const flagSkippableBit = 1;
+const recordVersionNewest = 1;
+
+export class Assembly {
+  index: LogIndex;
+  promised = 0;
+  commit = 0;
+  /** The greatest index of any sound entry on this disk, linked or not. */
+  greatestIndex = 0;
+  readonly damage: Damage[] = [];
+  readonly superseded: Superseded[] = [];
+  /** Something is missing here: the next entry need not follow on. */
+  #gap = false;
+
+  constructor(index = new LogIndex()) {
+    this.index = index;
+  }
+
+  get lastIndex(): number {
+    return this.index.lastIndex;
+  }
+
+  get hasGap(): boolean {
+    return this.#gap;
+  }
+
+  /** False if the segment does not go on from where the log is. */
+  begin(header: SegmentHeader): boolean {
+    if (header.afterGap) this.#gap = true;
+    if (this.#gap) return true;
+    const { index } = this;
+    return header.previousIndex === index.lastIndex && header.previousChain === index.chain(index.lastIndex);
+  }
+
+  hurt(segment: number, from: number, to: number, fault: DamageFault): void {
+    this.damage.push({ segment, from, to, fault, index: this.lastIndex + 1 });
+    this.#gap = true;
+  }
+
+  take(record: LogRecord, segment: number, offset: number): Taken {
+    if (!knownKinds.has(record.kind) || record.version > recordVersionNewest) {
+      return (record.flags & flagSkippableBit) !== 0 ? "local" : "unknown";
+    }
+    if (record.index === 0) {
+      this.#takeLocal(record, segment, offset);
+      return "local";
+    }
+    if (!Number.isSafeInteger(record.index) || !Number.isSafeInteger(record.view)) return "unknown";
+    this.greatestIndex = Math.max(this.greatestIndex, record.index);
+    const { index, view, chain } = record;
+    const position = positionOf(segment, offset);
+    if (!this.#follows(record)) {
+      this.superseded.push({ index, position, length: record.bytes.length, chain });
+      return this.#gap ? "unlinked" : "stray";
+    }
+    this.#gap = false;
+    this.#supersede(index);
+    this.index.push(position, record.bytes.length, view, chain);
+    return "entry";
+  }
+
+  #takeLocal(record: LogRecord, segment: number, offset: number): void {
+    if (record.kind === recordKind.promise) this.promised = Math.max(this.promised, record.view);
+    if (record.kind === recordKind.gap) this.#gap = true;
+    const sync = readSync(record, segment, offset);
+    if (sync !== null) this.commit = Math.min(sync.commit, this.lastIndex);
+  }
+
+  #follows(record: LogRecord): boolean {
+    const before = record.index - 1;
+    const { index } = this;
+    if (before > index.lastIndex) return false;
+    if (before < index.baseIndex) {
+      // A single segment is looked at: what it departs from is not here to compare with.
+      for (let at = index.baseIndex + 1; at <= index.lastIndex; at++) this.#dropped(at);
+      this.index = new LogIndex(before);
+      return true;
+    }
+    return record.view >= index.view(before) && chainHolds(record, index.chain(before));
+  }
+
+  #supersede(first: number): void {
+    const { index } = this;
+    for (let at = first; at <= index.lastIndex; at++) this.#dropped(at);
+    index.cut(first - 1);
+    this.commit = Math.min(this.commit, first - 1);
+  }
+
+  #dropped(at: number): void {
+    const { index } = this;
+    this.superseded.push({
+      index: at,
+      position: index.position(at),
+      length: index.length(at),
+      chain: index.chain(at),
+    });
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Opening: looks at what is on disk (`survey.ts`), refuses what is not this replica's, and makes the last segment one
+ * that can be written on. Every step leaves a log that opens the same after a crash. Throws `DiskError`, `LogRefusedError`.
+ */
+import { assert } from "../base/assert.ts";
+import { encodeEntry } from "../protocol/codec.ts";
+import { encodeRecord, recordKind } from "../protocol/record.ts";
+import type { Assembly } from "./assembly.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import { LogRefusedError } from "./errors.ts";
+import {
+  clusterTagOf,
+  encodeSegmentHeader,
+  logFormatVersion,
+  replaceFile,
+  segmentHeaderBytes,
+  segmentName,
+  syncReserveBytes,
+  type LogIdentity,
+  type SegmentHeader,
+} from "./segment.ts";
+import { readHeader, readSegment, segmentsOn, survey, type SegmentFound, type Survey } from "./survey.ts";
+
+/** Stands in for what a shortened file has lost, so that the damage stays visible: no record begins so. */
+const fillerBytes = 40;
+
+/** What opening found and did, for the log of the process and for messages. */
+export interface OpenReport {
+  readonly segments: number;
+  readonly entries: number;
+  /** The tail of a write that did not finish, and the file in which it was kept. */
+  readonly torn: {
+    readonly file: string;
+    readonly offset: number;
+    readonly bytes: number;
+    readonly keptIn: string;
+  } | null;
+  readonly damage: readonly DamageReport[];
+  /** The greatest index of any sound entry on this disk: what a damaged log has held at least. */
+  readonly greatestIndex: number;
+}
+
+export interface DamageReport {
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly fault: string;
+  /** The first entry that may be missing. */
+  readonly index: number;
+}
+
+/** The segment that is written on, open for writing. */
+export interface Tail {
+  readonly number: number;
+  readonly file: DiskFile;
+  readonly sizeBytes: number;
+  /** Where the next record goes; everything before is durable. */
+  readonly position: number;
+  /** Nothing has to be said by a SYNC at `position`. */
+  readonly isSaid: boolean;
+}
+
+export interface Recovery {
+  readonly assembly: Assembly;
+  readonly segments: readonly SegmentFound[];
+  readonly tail: Tail;
+  readonly report: OpenReport;
+}
+
+export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number): Recovery {
+  const numbers = segmentsOn(disk);
+  refuseForeign(disk, identity, numbers);
+  for (const name of disk.list()) if (name.endsWith(".tmp")) disk.remove(name);
+  const last = numbers.at(-1);
+  if (last !== undefined) syncBeforeTrusting(disk, segmentName(last));
+  const found = survey(disk, { clusterTag: clusterTagOf(identity.cluster), segmentBytes });
+  refuseUnknown(disk, found);
+  const { assembly, segments } = found;
+  const torn = saveTorn(disk, found);
+  const tail = makeTail(disk, identity, found, segmentBytes);
+  const report: OpenReport = {
+    segments: Math.max(1, segments.length),
+    entries: assembly.lastIndex,
+    torn,
+    damage: assembly.damage.map(({ segment, from, to, fault, index }) => {
+      return { file: segmentName(segment), offset: from, bytes: to - from, fault, index };
+    }),
+    greatestIndex: assembly.greatestIndex,
+  };
+  return { assembly, segments, tail, report };
+}
+
+/** What the page cache holds may never have reached the disk: ask for it before believing it. */
+function syncBeforeTrusting(disk: Disk, name: string): void {
+  const file = disk.open(name, "write");
+  file.syncBlocking();
+  file.close();
+}
+
+function refuseForeign(disk: Disk, identity: LogIdentity, numbers: readonly number[]): void {
+  for (const number of numbers) {
+    const header = readHeader(disk, number);
+    if (header === null) continue;
+    const where = `the log ${disk.name} (segment ${segmentName(number)})`;
+    if (header.formatVersion > logFormatVersion) {
+      throw new LogRefusedError(
+        `${where} has format version ${header.formatVersion}, but this chatd knows only up to version ` +
+          `${logFormatVersion}: start the chatd that wrote it, or a newer one`,
+      );
+    }
+    if (header.cluster.toHex() !== identity.cluster.toHex()) {
+      throw new LogRefusedError(
+        `${where} belongs to cluster ${header.cluster.toHex()}, but this replica is of cluster ` +
+          `${identity.cluster.toHex()}: use the data directory that was made for it`,
+      );
+    }
+    if (header.replica !== identity.replica) {
+      throw new LogRefusedError(
+        `${where} belongs to replica ${header.replica}, but this replica is ${identity.replica}: ` +
+          `use the data directory that was made for it`,
+      );
+    }
+  }
+}
+
+function refuseUnknown(disk: Disk, found: Survey): void {
+  const [first] = found.unknown;
+  if (first === undefined) return;
+  throw new LogRefusedError(`in the log ${disk.name} ${first}: start the chatd that wrote it, or a newer one`);
+}
+
+/** Copies what a crash left behind the last good record into a file of its own. */
+function saveTorn(disk: Disk, { segments, tail }: Survey): OpenReport["torn"] {
+  const last = segments.at(-1);
+  if (last === undefined || tail === null || tail.torn === null) return null;
+  const { from, to } = tail.torn;
+  const names = disk.list();
+  const stem = last.name.replace(/\.wal$/, "");
+  let keptIn = `${stem}.torn`;
+  for (let count = 2; names.includes(keptIn); count++) keptIn = `${stem}-${count}.torn`;
+  replaceFile(disk, keptIn, readSegment(disk, last.name).subarray(from, to)).close();
+  return { file: last.name, offset: from, bytes: to - from, keptIn };
+}
+
+/** After a clean stop the last segment is gone on with; else its sound part is written into a fresh file first. */
+function makeTail(disk: Disk, identity: LogIdentity, found: Survey, segmentBytes: number): Tail {
+  const { segments, tail } = found;
+  const last = segments.at(-1);
+  if (last === undefined || tail === null) {
+    const header = headerFor(identity, 1, segmentBytes, 0, found.assembly, false);
+    const file = replaceFile(disk, segmentName(1), encodeSegmentHeader(header), segmentBytes);
+    return { number: 1, file, sizeBytes: segmentBytes, position: segmentHeaderBytes, isSaid: true };
+  }
+  const { number, name } = last;
+  const { sizeBytes } = last.range;
+  if (tail.clean) {
+    return { number, file: disk.open(name, "write"), sizeBytes, position: last.end, isSaid: true };
+  }
+  const { content, isSaid } = rewritten(disk, identity, found, last);
+  const file = replaceFile(disk, name, content, Math.max(sizeBytes, content.length));
+  last.end = content.length;
+  return { number, file, sizeBytes, position: content.length, isSaid };
+}
+
+function rewritten(
+  disk: Disk,
+  identity: LogIdentity,
+  { segments, tail, assembly }: Survey,
+  last: SegmentFound,
+): { content: Uint8Array; isSaid: boolean } {
+  assert(tail !== null, "there is a segment to be rewritten");
+  const { number } = last;
+  const { sizeBytes } = last.range;
+  if (tail.torn?.fault === "header") {
+    const header = headerFor(identity, number, sizeBytes, segments.at(-2)?.end ?? 0, assembly, assembly.hasGap);
+    return { content: encodeSegmentHeader(header), isSaid: true };
+  }
+  let end = last.end;
+  const bytes = new Uint8Array(end + fillerBytes + syncReserveBytes);
+  bytes.set(readSegment(disk, last.name).subarray(0, end));
+  const missing = assembly.damage.find((damage) => damage.segment === number && damage.fault === "missing");
+  if (missing !== undefined) {
+    bytes.fill(0xff, end, end + fillerBytes);
+    end += fillerBytes;
+    missing.to = end;
+  }
+  const sync = encodeSync(clusterTagOf(identity.cluster), number, end, assembly.commit);
+  const fits = end + sync.length <= sizeBytes;
+  if (fits) bytes.set(sync, end);
+  return { content: bytes.subarray(0, fits ? end + sync.length : end), isSaid: fits };
+}
+
+/** The header of a segment that goes on from where the log is. */
+export function headerFor(
+  identity: LogIdentity,
+  number: number,
+  sizeBytes: number,
+  previousEnd: number,
+  log: { readonly index: Assembly["index"] },
+  afterGap: boolean,
+): SegmentHeader {
+  const previousIndex = log.index.lastIndex;
+  return {
+    ...identity,
+    formatVersion: logFormatVersion,
+    sizeBytes,
+    number,
+    previousIndex,
+    previousView: log.index.view(previousIndex),
+    previousChain: log.index.chain(previousIndex),
+    previousEnd,
+    afterGap,
+  };
+}
+
+/** A SYNC that stands at `offset` of `segment`: everything before it is durable. */
+export function encodeSync(clusterTag: number, segment: number, offset: number, commit: number): Uint8Array {
+  const payload = encodeEntry({ type: "sync", segment, offset, commit });
+  return encodeRecord({ kind: recordKind.sync, clusterTag, index: 0, view: 0, payload }, 0n).bytes;
+}

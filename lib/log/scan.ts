@@ -1,0 +1,109 @@
+/**
+ * Walks the records of one segment's bytes and goes on behind bytes that are no record. Knows no index and no lineage:
+ * that is `assembly.ts`. Pure.
+ */
+import { decodeEntry } from "../protocol/codec.ts";
+import { ProtocolError } from "../protocol/protocol-error.ts";
+import {
+  decodeRecord,
+  recordBytes,
+  recordHeaderBytes,
+  recordKind,
+  type LogRecord,
+  type RecordFault,
+} from "../protocol/record.ts";
+import { limits } from "../base/limits.ts";
+
+/** Why bytes are not a record of this log. `missing`: the file ends; `lost`: zeros where records stood or follow. */
+export type BadFault = Exclude<RecordFault, "end" | "short"> | "cluster" | "lost" | "missing";
+
+export interface ScanVisitor {
+  record(record: LogRecord, offset: number): void;
+  /** Bytes from…to are no records. Never shorter than a record's header, unless the file ends. */
+  bad(from: number, to: number, fault: BadFault): void;
+}
+
+export interface ScanRange {
+  readonly from: number;
+  /** Where the records must end, if that is known; else they end where only zeros follow. */
+  readonly knownEnd: number | null;
+  /** What the file's size should be. */
+  readonly sizeBytes: number;
+  readonly clusterTag: number;
+}
+
+/** Returns where the last record (or bad range) ends. */
+export function scan(bytes: Uint8Array, range: ScanRange, visitor: ScanVisitor): number {
+  const { knownEnd, clusterTag } = range;
+  const wantedEnd = knownEnd ?? range.sizeBytes;
+  const within = bytes.subarray(0, Math.min(bytes.length, wantedEnd));
+  const isShort = bytes.length < wantedEnd;
+  let contentEnd = -1;
+  let offset = range.from;
+  while (offset !== knownEnd) {
+    const record = decodeRecord(within, offset);
+    if (typeof record !== "string" && record.clusterTag === clusterTag) {
+      visitor.record(record, offset);
+      offset += record.bytes.length;
+      continue;
+    }
+    if (contentEnd < 0) contentEnd = lastNonZero(within, range.from);
+    // Only zeros follow. No record begins with eight of them: nothing was ever written here.
+    if (contentEnd <= offset && knownEnd === null && (!isShort || within.length - offset >= 8)) return offset;
+    const next = contentEnd <= offset ? -1 : findRecord(within, offset + recordHeaderBytes, clusterTag);
+    const end = next === -1 ? (knownEnd ?? Math.max(contentEnd, offset)) : next;
+    const fault = typeof record === "string" ? record : "cluster";
+    visitor.bad(offset, end, next === -1 && isShort ? "missing" : plain(fault));
+    if (next === -1) return end;
+    offset = next;
+  }
+  return offset;
+}
+
+const plain = (fault: RecordFault | "cluster"): BadFault =>
+  fault === "end" ? "lost" : fault === "short" ? "length" : fault;
+
+/** The end, rounded up to 8, of what is not zero from `from` on; `from` itself if all is zero. */
+export function lastNonZero(bytes: Uint8Array, from: number): number {
+  let at = bytes.length;
+  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  while (at > from && at % 8 !== 0) if (bytes[--at] !== 0) return Math.ceil((at + 1) / 8) * 8;
+  while (at - 8 >= from) {
+    if (data.getUint32(at - 4, true) !== 0 || data.getUint32(at - 8, true) !== 0) return at;
+    at -= 8;
+  }
+  return from;
+}
+
+/** The next place from `from` on where a sound record of this cluster begins, or -1. */
+function findRecord(bytes: Uint8Array, from: number, clusterTag: number): number {
+  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = from; at + recordHeaderBytes <= bytes.length; at += 8) {
+    if (data.getUint32(at + 12, true) !== clusterTag) continue;
+    const length = data.getUint32(at, true);
+    if (length > limits.recordPayloadBytesMax || at + recordBytes(length) > bytes.length) continue;
+    if (typeof decodeRecord(bytes, at) !== "string") return at;
+  }
+  return -1;
+}
+
+export interface Sync {
+  readonly segment: number;
+  readonly offset: number;
+  readonly commit: number;
+}
+
+/**
+ * What a SYNC record says, if it stands where it says it does: everything before it is durable. One that stands
+ * elsewhere (bytes that someone sent as a message, for example) says nothing.
+ */
+export function readSync(record: LogRecord, segment: number, offset: number): Sync | null {
+  if (record.kind !== recordKind.sync) return null;
+  try {
+    const entry = decodeEntry(record.kind, record.payload);
+    return entry.type === "sync" && entry.segment === segment && entry.offset === offset ? entry : null;
+  } catch (error) {
+    if (error instanceof ProtocolError) return null;
+    throw error;
+  }
+}

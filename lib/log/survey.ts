@@ -1,0 +1,220 @@
+/**
+ * Reads a whole log without changing it and says what state it is in: the one place where torn and corrupt are told
+ * apart. Used by opening (`recover.ts`) and by `inspect-log` (`reader.ts`). The decision table is in `README.md`.
+ */
+import { assert } from "../base/assert.ts";
+import { formatView } from "../protocol/ids.ts";
+import type { LogRecord } from "../protocol/record.ts";
+import { Assembly } from "./assembly.ts";
+import type { Disk } from "./disk.ts";
+import { LogIndex } from "./log-index.ts";
+import { readSync, scan, type BadFault, type ScanRange } from "./scan.ts";
+import {
+  clusterTagOf,
+  decodeSegmentHeader,
+  logFormatVersion,
+  readWhole,
+  segmentBytesMax,
+  segmentHeaderBytes,
+  segmentName,
+  segmentNumber,
+  type SegmentHeader,
+} from "./segment.ts";
+
+/** One segment as it was found. */
+export interface SegmentFound {
+  readonly number: number;
+  readonly name: string;
+  /** Null if it is absent or not sound. */
+  readonly header: SegmentHeader | null;
+  readonly range: ScanRange;
+  /** Where its records end; what stands behind is not part of the log. */
+  end: number;
+}
+
+/** The state of the last segment's end. */
+export interface TailFound {
+  /** The first bytes of a write that did not finish; null if there are none. */
+  readonly torn: { readonly from: number; readonly to: number; readonly fault: BadFault | "header" } | null;
+  /** It ends with a SYNC that says that everything before is durable. */
+  readonly clean: boolean;
+  /** The file is shorter than it was made. */
+  readonly short: boolean;
+}
+
+export interface Survey {
+  readonly segments: readonly SegmentFound[];
+  readonly assembly: Assembly;
+  /** Null if there is no segment. */
+  readonly tail: TailFound | null;
+  /** Segments and records of a format that this build does not know, in words. */
+  readonly unknown: readonly string[];
+}
+
+export interface SurveyOptions {
+  /** Of a record whose segment has no sound header; else taken from the sound headers. */
+  readonly clusterTag?: number;
+  /** For segments whose header does not tell. */
+  readonly segmentBytes?: number;
+  /** Look at these segments only, as if there were no others. Default: all, and the first is number 1. */
+  readonly only?: readonly number[];
+}
+
+/** Throws `DiskError` if a file cannot be read. */
+export function survey(disk: Disk, options: SurveyOptions = {}): Survey {
+  const present = options.only ?? segmentsOn(disk);
+  const headers = new Map(present.map((number) => [number, readHeader(disk, number)]));
+  const surveyor = new Surveyor(disk, headers, options);
+  const last = present.at(-1) ?? 0;
+  const first = options.only === undefined ? 1 : (present[0] ?? 1);
+  for (let number = first; number <= last; number++) surveyor.look(number, number === last);
+  const { segments, assembly, tail, unknown } = surveyor;
+  return { segments, assembly, tail, unknown };
+}
+
+/** The numbers of the segments in a directory, ascending. */
+export function segmentsOn(disk: Disk): number[] {
+  return disk
+    .list()
+    .map(segmentNumber)
+    .filter((number) => number !== null);
+}
+
+/** Null if it is not sound, or not that of this segment. Headers of other formats are returned. */
+export function readHeader(disk: Disk, number: number): SegmentHeader | null {
+  const file = disk.open(segmentName(number), "read");
+  try {
+    const header = decodeSegmentHeader(readWhole(file, segmentHeaderBytes));
+    if (header === null || header.formatVersion > logFormatVersion) return header;
+    const { sizeBytes } = header;
+    return header.number === number && sizeBytes <= segmentBytesMax && sizeBytes > segmentHeaderBytes ? header : null;
+  } finally {
+    file.close();
+  }
+}
+
+/** All bytes of a segment. */
+export function readSegment(disk: Disk, name: string): Uint8Array {
+  const file = disk.open(name, "read");
+  try {
+    return readWhole(file);
+  } finally {
+    file.close();
+  }
+}
+
+class Surveyor {
+  readonly segments: SegmentFound[] = [];
+  readonly unknown: string[] = [];
+  readonly assembly: Assembly;
+  tail: TailFound | null = null;
+  readonly #clusterTag: number;
+
+  constructor(
+    readonly disk: Disk,
+    readonly headers: ReadonlyMap<number, SegmentHeader | null>,
+    readonly options: SurveyOptions,
+  ) {
+    const sound = [...headers.values()].find((header) => header !== null);
+    this.#clusterTag = sound === undefined ? (options.clusterTag ?? 0) : clusterTagOf(sound.cluster);
+    const begin = options.only === undefined ? undefined : sound;
+    this.assembly = new Assembly(
+      begin === undefined ? new LogIndex() : new LogIndex(begin.previousIndex, begin.previousView, begin.previousChain),
+    );
+  }
+
+  look(number: number, isLast: boolean): void {
+    const { assembly } = this;
+    const header = this.headers.get(number) ?? null;
+    const knownEnd = isLast ? null : (this.headers.get(number + 1)?.previousEnd ?? null);
+    const name = segmentName(number);
+    const bytes = this.headers.has(number) ? readSegment(this.disk, name) : null;
+    const sizeBytes = header?.sizeBytes ?? Math.max(bytes?.length ?? 0, this.options.segmentBytes ?? 0);
+    const range = { from: segmentHeaderBytes, knownEnd, sizeBytes, clusterTag: this.#clusterTag };
+    const found: SegmentFound = { number, name, header, range, end: knownEnd ?? segmentHeaderBytes };
+    this.segments.push(found);
+    if (bytes === null) {
+      assembly.hurt(number, 0, found.end, "absent");
+    } else if (header !== null && header.formatVersion > logFormatVersion) {
+      this.unknown.push(
+        `segment ${name} has format version ${header.formatVersion}, this build knows up to ${logFormatVersion}`,
+      );
+    } else if (isLast) {
+      this.#lookAtLast(found, bytes);
+    } else {
+      this.#begin(found);
+      found.end = scan(bytes, range, {
+        record: (record, offset) => this.#take(found, record, offset),
+        bad: (from, to, fault) => assembly.hurt(number, from, to, fault),
+      });
+    }
+  }
+
+  #begin(found: SegmentFound): void {
+    const { assembly } = this;
+    if (found.header === null) assembly.hurt(found.number, 0, segmentHeaderBytes, "header");
+    else if (!assembly.begin(found.header)) assembly.hurt(found.number, 0, segmentHeaderBytes, "chain");
+  }
+
+  /**
+   * Below the place where the last valid SYNC stands everything was durable: bad bytes there are damage. From there on
+   * the first bad bytes are the end of what a crash left, and what follows them is not part of the log. A file that was
+   * made shorter is damage anywhere, for no crash shortens a file.
+   */
+  #lookAtLast(found: SegmentFound, bytes: Uint8Array): void {
+    const { assembly } = this;
+    const { number, range, header } = found;
+    const bad: { from: number; to: number; fault: BadFault }[] = [];
+    let records = 0;
+    let durableTo = 0;
+    let lastSyncEnd = 0;
+    const takeAtOnce = header !== null;
+    if (takeAtOnce) this.#begin(found);
+    const end = scan(bytes, range, {
+      record: (record, offset) => {
+        records++;
+        if (readSync(record, number, offset) !== null) {
+          durableTo = offset;
+          lastSyncEnd = offset + record.bytes.length;
+        }
+        if (takeAtOnce && bad.length === 0) this.#take(found, record, offset);
+      },
+      bad: (from, to, fault) => bad.push({ from, to, fault }),
+    });
+    const short = bytes.length < range.sizeBytes;
+    if (header === null && records === 0) {
+      this.tail = { torn: { from: 0, to: Math.max(end, segmentHeaderBytes), fault: "header" }, clean: false, short };
+      return;
+    }
+    const missing = bad.some(({ fault }) => fault === "missing");
+    const torn = missing ? undefined : bad.find(({ from }) => from >= durableTo);
+    found.end = torn?.from ?? end;
+    if (!takeAtOnce) this.#begin(found);
+    const from = takeAtOnce ? (bad[0]?.from ?? end) : range.from;
+    const rest = { ...range, from };
+    if (!takeAtOnce || bad.length > 0) {
+      scan(bytes, rest, {
+        record: (record, offset) => {
+          if (offset < found.end) this.#take(found, record, offset);
+        },
+        bad: (badFrom, to, fault) => {
+          if (torn === undefined || badFrom < torn.from) assembly.hurt(number, badFrom, to, fault);
+        },
+      });
+    }
+    const clean = torn === undefined && !short && lastSyncEnd === found.end;
+    this.tail = { torn: torn === undefined ? null : { ...torn, to: end }, clean, short };
+  }
+
+  #take(found: SegmentFound, record: LogRecord, offset: number): void {
+    const taken = this.assembly.take(record, found.number, offset);
+    if (taken === "stray") this.assembly.hurt(found.number, offset, offset + record.bytes.length, "chain");
+    if (taken === "unknown") {
+      this.unknown.push(
+        `segment ${found.name} holds at offset ${offset} a record of kind ${record.kind}, version ${record.version}, ` +
+          `index ${record.index}, view ${formatView(record.view)}, which this build does not know`,
+      );
+    }
+    assert(offset % 8 === 0, "records are aligned to 8 bytes");
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * The write-ahead log of one replica: what the core and the driver use. Puts together opening (`recover.ts`), group
+ * commit (`writer.ts`), reading back and repair. Everything through the `Disk` port; no clock, no randomness.
+ */
+import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import { recordBytes, recordHeaderBytes, recordKind } from "../protocol/record.ts";
+import type { Superseded } from "./assembly.ts";
+import type { Disk, DiskError } from "./disk.ts";
+import type { LogIndex } from "./log-index.ts";
+import { recover, type OpenReport, type Recovery } from "./recover.ts";
+import { repairSegments } from "./repair.ts";
+import {
+  clusterTagOf,
+  segmentBytesMax,
+  segmentHeaderBytes,
+  segmentOf,
+  syncReserveBytes,
+  type LogIdentity,
+} from "./segment.ts";
+import { SegmentReader } from "./segment-reader.ts";
+import { LogWriter, type Queued } from "./writer.ts";
+
+export interface WalHandlers {
+  /** Every append up to this sequence is on disk. Never called within `append`. */
+  persisted(sequence: number): void;
+  /** The disk failed; called once. Nothing is written or acknowledged any more: the process must end (exit 74). */
+  failed(error: DiskError): void;
+}
+
+export interface WalOptions {
+  /** Size of new segments, header included. Default: 16 MiB. */
+  readonly segmentBytes?: number;
+}
+
+/**
+ * Opens the log, or begins one in an empty directory. The caller holds the lock on the directory. Blocks; reads all
+ * segments. Throws `DiskError`, and `LogRefusedError` if the log is not this replica's or of a newer format.
+ */
+export function openLog(disk: Disk, identity: LogIdentity, handlers: WalHandlers, options: WalOptions = {}): Wal {
+  const segmentBytes = options.segmentBytes ?? limits.segmentBytes;
+  assert(segmentBytes % 8 === 0 && segmentBytes <= segmentBytesMax, "segments are aligned and not too large");
+  assert(segmentBytes >= segmentHeaderBytes + 4 * syncReserveBytes, "a segment holds a record");
+  return new Wal(disk, identity, handlers, segmentBytes, recover(disk, identity, segmentBytes));
+}
+
+export class Wal implements LogReader {
+  /** What opening found, for messages. */
+  readonly report: OpenReport;
+  readonly #disk: Disk;
+  readonly #identity: LogIdentity;
+  readonly #recovery: Recovery;
+  readonly #index: LogIndex;
+  readonly #superseded: Superseded[];
+  readonly #writer: LogWriter;
+  readonly #reader: SegmentReader;
+  readonly #clusterTag: number;
+  /** Entries of the logical log that are not yet in a file. */
+  readonly #unwritten = new Map<number, Queued>();
+  #recovered: RecoveredLog | null = null;
+  #hasAppended = false;
+  #damaged: boolean;
+  #sequence = 0;
+
+  constructor(disk: Disk, identity: LogIdentity, handlers: WalHandlers, segmentBytes: number, recovery: Recovery) {
+    const { assembly, tail, report } = recovery;
+    const { index } = assembly;
+    this.#disk = disk;
+    this.#identity = identity;
+    this.#recovery = recovery;
+    this.report = report;
+    this.#index = index;
+    this.#superseded = assembly.superseded;
+    this.#damaged = assembly.damage.length > 0;
+    this.#reader = new SegmentReader(disk);
+    this.#clusterTag = clusterTagOf(identity.cluster);
+    let inGap = assembly.hasGap;
+    const last = index.lastIndex;
+    const lastWritten = { index: last, view: index.view(last), chain: index.chain(last) };
+    const hooks = {
+      written: (record: Queued, position: number): void => {
+        if (record.index > 0) inGap = false;
+        this.#written(record, position);
+      },
+      persisted: (sequence: number): void => handlers.persisted(sequence),
+      failed: (error: DiskError): void => handlers.failed(error),
+    };
+    const { commit } = assembly;
+    this.#writer = new LogWriter(disk, identity, segmentBytes, hooks, tail, commit, lastWritten, () => inGap);
+  }
+
+  /** What was found at opening. To be asked for before anything is appended: it is not kept. */
+  get recovered(): RecoveredLog {
+    assert(!this.#hasAppended, "what was recovered is asked for before anything is appended");
+    const { promised, commit } = this.#recovery.assembly;
+    this.#recovered ??= {
+      promised,
+      commit,
+      damaged: this.#damaged,
+      views: this.#index.views(),
+      chains: this.#index.chains(),
+    };
+    return this.#recovered;
+  }
+
+  get lastIndex(): number {
+    return this.#index.lastIndex;
+  }
+
+  /** Corrupt below what was durable, until {@link repaired} has done its work. */
+  get damaged(): boolean {
+    return this.#damaged;
+  }
+
+  /**
+   * Appends whole records: entries that follow on, or that supersede what stands at their index and after, and local
+   * ones. `commit`: the commit index as of this append, kept as a hint. Sequences ascend; each is answered by a
+   * `persisted` that covers it, an append without records too.
+   */
+  append(sequence: number, records: readonly Uint8Array[], commit: number): void {
+    assert(sequence > this.#sequence, "appends are numbered upwards");
+    this.#sequence = sequence;
+    this.#hasAppended = true;
+    this.#recovered = null;
+    const queued = records.map((bytes, at) => this.#take(bytes, sequence, at === records.length - 1, commit));
+    if (queued.length === 0) queued.push(nothing(sequence, commit));
+    this.#writer.enqueue(queued);
+  }
+
+  /** See {@link LogReader}. Nothing beyond the last entry. Throws `DiskError` if what was written is not sound any more. */
+  read(fromIndex: number, maxBytes: number): Uint8Array[] {
+    assert(fromIndex > this.#index.baseIndex, "entries are counted from 1");
+    const records: Uint8Array[] = [];
+    let bytes = 0;
+    let index = fromIndex;
+    while (index <= this.#index.lastIndex && (records.length === 0 || bytes + this.#index.length(index) <= maxBytes)) {
+      const waiting = this.#unwritten.get(index);
+      const found = waiting?.bytes != null ? [waiting.bytes] : this.#readRun(index, maxBytes - bytes);
+      for (const record of found) {
+        records.push(record);
+        bytes += record.length;
+        index++;
+      }
+    }
+    return records;
+  }
+
+  /**
+   * The OP records that are on disk but not in the logical log: forks, and what stands behind damage and was not
+   * fetched again. In the order in which they were written; one that was written twice may come twice.
+   */
+  orphans(): Uint8Array[] {
+    const orphans: Uint8Array[] = [];
+    for (const { index, position, length, chain } of this.#superseded) {
+      if (this.#index.has(index) && this.#index.chain(index) === chain) continue;
+      const [bytes] = this.#reader.read([position], [length]);
+      if (bytes !== undefined && bytes[8] === recordKind.op) orphans.push(bytes);
+    }
+    return orphans;
+  }
+
+  /**
+   * The log is whole again: what was missing was fetched from a peer and appended. Writes each damaged segment anew
+   * with what is sound in it, and keeps the damaged one as `*.corrupt`; opening is clean from then on. Runs between
+   * two batches; a crash on the way leaves a log that is still damaged, or repaired.
+   */
+  repaired(done: () => void = () => {}): void {
+    this.#writer.betweenBatches(() => {
+      if (this.#damaged) {
+        const { assembly, segments } = this.#recovery;
+        if (assembly.damage.some(({ segment }) => segment === this.#writer.segment)) this.#writer.rollOver();
+        for (const number of repairSegments(this.#disk, this.#identity, segments, assembly.damage)) {
+          this.#reader.forget(number);
+        }
+        this.#damaged = false;
+      }
+      done();
+    });
+  }
+
+  /** Makes everything durable, says so on disk, and closes. What is appended from the call on is dropped and never acknowledged. */
+  close(done: (error: DiskError | null) => void): void {
+    this.#writer.close((error) => {
+      this.#reader.close();
+      done(error);
+    });
+  }
+
+  #take(bytes: Uint8Array, sequence: number, last: boolean, commit: number): Queued {
+    const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    assert(bytes.length >= recordHeaderBytes, "what is appended is a record");
+    assert(bytes.length === recordBytes(data.getUint32(0, true)), "what is appended is a whole record");
+    assert(data.getUint32(12, true) === this.#clusterTag, "what is appended is of this cluster");
+    const index = Number(data.getBigUint64(16, true));
+    const view = Number(data.getBigUint64(24, true));
+    const chain = data.getBigUint64(32, true);
+    const record: Queued = { sequence, last, commit, bytes, index, view, chain, superseded: false };
+    if (index === 0) return record;
+    assert(index <= this.#index.lastIndex + 1, "an entry follows on or supersedes");
+    assert(view >= this.#index.view(index - 1), "views never decrease along a log");
+    this.#supersede(index);
+    this.#index.push(0, bytes.length, view, chain);
+    this.#unwritten.set(index, record);
+    return record;
+  }
+
+  #supersede(first: number): void {
+    const index = this.#index;
+    for (let at = first; at <= index.lastIndex; at++) {
+      const waiting = this.#unwritten.get(at);
+      if (waiting === undefined) {
+        const position = index.position(at);
+        this.#superseded.push({ index: at, position, length: index.length(at), chain: index.chain(at) });
+      } else {
+        waiting.superseded = true;
+        this.#unwritten.delete(at);
+      }
+    }
+    index.cut(first - 1);
+  }
+
+  #written(record: Queued, position: number): void {
+    const { index, bytes, chain } = record;
+    if (index === 0 || bytes === null) return;
+    if (record.superseded) {
+      this.#superseded.push({ index, position, length: bytes.length, chain });
+    } else {
+      this.#index.setPosition(index, position);
+      this.#unwritten.delete(index);
+    }
+  }
+
+  /** Entries from `first` on that stand one behind the other in one segment, read at once; at least one. */
+  #readRun(first: number, maxBytes: number): Uint8Array[] {
+    const index = this.#index;
+    const positions = [index.position(first)];
+    const lengths = [index.length(first)];
+    const start = positions[0] ?? 0;
+    const segment = segmentOf(start);
+    let bytes = lengths[0] ?? 0;
+    for (let at = first + 1; at <= index.lastIndex && !this.#unwritten.has(at); at++) {
+      const position = index.position(at);
+      const length = index.length(at);
+      const previous = positions.at(-1) ?? 0;
+      // What lies between (a fork) is read too, but not much of it.
+      const isNear = position > previous && position + length - start <= maxBytes + syncReserveBytes;
+      if (segmentOf(position) !== segment || !isNear || bytes + length > maxBytes) break;
+      positions.push(position);
+      lengths.push(length);
+      bytes += length;
+    }
+    return this.#reader.read(positions, lengths);
+  }
+}
+
+const nothing = (sequence: number, commit: number): Queued => {
+  return { sequence, last: true, commit, bytes: null, index: 0, view: 0, chain: 0n, superseded: false };
+};

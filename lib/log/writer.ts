@@ -1,0 +1,304 @@
+/**
+ * Group commit: one vectored write per batch, one fdatasync in flight, whatever is appended meanwhile goes into the next
+ * batch. Rolls over to the next segment. Any failure is the end: nothing is written or acknowledged after it.
+ */
+import { assert } from "../base/assert.ts";
+import { DiskError, type Disk, type DiskFile } from "./disk.ts";
+import { encodeSync, type Tail } from "./recover.ts";
+import {
+  clusterTagOf,
+  encodeSegmentHeader,
+  logFormatVersion,
+  positionOf,
+  segmentHeaderBytes,
+  syncReserveBytes,
+  type LogIdentity,
+} from "./segment.ts";
+import { SpareSegment } from "./spare-segment.ts";
+
+/** The kernel takes no more buffers in one write. */
+const buffersMax = 1024;
+
+/** A record on its way to the disk; an append without records is one without bytes. */
+export interface Queued {
+  readonly sequence: number;
+  /** No more of this append follows. */
+  readonly last: boolean;
+  readonly commit: number;
+  readonly bytes: Uint8Array | null;
+  /** 0 for local records. */
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+  /** Its place in the logical log was taken by another before it was written. */
+  superseded: boolean;
+}
+
+export interface WriterHooks {
+  /** It stands in the file at this position (not yet durable). */
+  written(record: Queued, position: number): void;
+  /** Every append up to this sequence is durable. */
+  persisted(sequence: number): void;
+  failed(error: DiskError): void;
+}
+
+/** The last entry written, for the header of the next segment. */
+export interface LastWritten {
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+}
+
+interface Batch {
+  readonly end: number;
+  readonly sequence: number | null;
+  readonly commit: number;
+}
+
+export class LogWriter {
+  #file: DiskFile;
+  #number: number;
+  #sizeBytes: number;
+  /** Where the next record goes. */
+  #position: number;
+  /** Nothing before here needs another sync. */
+  #syncedTo: number;
+  /** The end and the commit of the last SYNC written; what it says needs not be said again. */
+  #saidTo: number;
+  #saidCommit: number;
+  /** The commit told with the last durable append. */
+  #durableCommit: number;
+  #queue: Queued[] = [];
+  #syncing = false;
+  #failed = false;
+  #closing: ((error: DiskError | null) => void) | null = null;
+  #closed = false;
+  #spare: SpareSegment | null = null;
+  #betweenBatches: (() => void)[] = [];
+  readonly #clusterTag: number;
+
+  constructor(
+    readonly disk: Disk,
+    readonly identity: LogIdentity,
+    readonly segmentBytes: number,
+    readonly hooks: WriterHooks,
+    tail: Tail,
+    commit: number,
+    private lastWritten: LastWritten,
+    /** Between damage and the first entry that follows on again. */
+    readonly inGap: () => boolean,
+  ) {
+    this.#file = tail.file;
+    this.#number = tail.number;
+    this.#sizeBytes = tail.sizeBytes;
+    this.#position = tail.position;
+    this.#syncedTo = tail.position;
+    this.#saidTo = tail.isSaid ? tail.position : 0;
+    this.#saidCommit = commit;
+    this.#durableCommit = commit;
+    this.#clusterTag = clusterTagOf(identity.cluster);
+  }
+
+  /** The segment that is written on. */
+  get segment(): number {
+    return this.#number;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  get hasFailed(): boolean {
+    return this.#failed;
+  }
+
+  enqueue(records: readonly Queued[]): void {
+    if (this.#failed || this.#closing !== null) return;
+    for (const record of records) this.#queue.push(record);
+    this.#pump();
+  }
+
+  /** Runs this when no sync is in flight, before anything more is written. */
+  betweenBatches(action: () => void): void {
+    this.#betweenBatches.push(action);
+    this.#pump();
+  }
+
+  /** Goes on in the next segment at once. Only between batches. Throws `DiskError`. */
+  rollOver(): void {
+    assert(!this.#syncing, "a segment is durable before the next one begins");
+    if (this.#syncedTo < this.#position) this.#file.syncBlocking();
+    this.#spare ??= this.#newSpare();
+    const header = encodeSegmentHeader({
+      ...this.identity,
+      formatVersion: logFormatVersion,
+      sizeBytes: this.segmentBytes,
+      number: this.#number + 1,
+      previousIndex: this.lastWritten.index,
+      previousView: this.lastWritten.view,
+      previousChain: this.lastWritten.chain,
+      previousEnd: this.#position,
+      afterGap: this.inGap(),
+    });
+    const file = this.#spare.take(this.#number + 1, header);
+    this.#spare = null;
+    this.#file.close();
+    this.#file = file;
+    this.#number++;
+    this.#sizeBytes = this.segmentBytes;
+    this.#position = segmentHeaderBytes;
+    this.#syncedTo = segmentHeaderBytes;
+    this.#saidTo = 0;
+  }
+
+  /** Writes and syncs what is queued, then a last SYNC, then closes the files. */
+  close(done: (error: DiskError | null) => void): void {
+    assert(this.#closing === null, "a log is closed once");
+    this.#closing = done;
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (this.#syncing || this.#failed || this.#closed) return;
+    try {
+      while (this.#betweenBatches.length > 0) this.#betweenBatches.shift()?.();
+      if (this.#queue.length > 0) this.#startBatch();
+      else if (this.#closing !== null) this.#finish();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  #startBatch(): void {
+    const first = this.#queue[0];
+    assert(first !== undefined, "there is something to write");
+    if (!this.#fits(this.#position, first)) {
+      this.rollOver();
+      assert(this.#fits(this.#position, first), "a segment holds at least one record");
+    }
+    const buffers: Uint8Array[] = [];
+    let end = this.#position;
+    const sync = this.#newSync();
+    if (sync !== null) {
+      buffers.push(sync);
+      end += sync.length;
+      this.#saidTo = end;
+      this.#saidCommit = this.#durableCommit;
+    }
+    let count = 0;
+    let sequence: number | null = null;
+    let commit = this.#durableCommit;
+    for (const item of this.#queue) {
+      if (count > 0 && !this.#fits(end, item)) break;
+      count++;
+      if (item.last) {
+        sequence = item.sequence;
+        commit = item.commit;
+      }
+      if (item.bytes === null) continue;
+      buffers.push(item.bytes);
+      this.hooks.written(item, positionOf(this.#number, end));
+      if (item.index > 0) this.lastWritten = item;
+      end += item.bytes.length;
+    }
+    this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
+    this.#write(buffers, end);
+    this.#syncing = true;
+    this.#file.sync((error) => this.#synced(error, { end, sequence, commit }));
+    if (this.#spare === null && this.#position > this.#sizeBytes / 4) this.#spare = this.#newSpare();
+  }
+
+  #fits(position: number, item: Queued): boolean {
+    return position + syncReserveBytes + (item.bytes?.length ?? 0) + syncReserveBytes <= this.#sizeBytes;
+  }
+
+  /** Null if it would say nothing new. */
+  #newSync(): Uint8Array | null {
+    const isNews = this.#saidTo !== this.#position || this.#saidCommit !== this.#durableCommit;
+    return isNews ? encodeSync(this.#clusterTag, this.#number, this.#position, this.#durableCommit) : null;
+  }
+
+  #write(buffers: readonly Uint8Array[], end: number): void {
+    const length = end - this.#position;
+    if (length > 0) {
+      const written = this.#file.write(coalesce(buffers), this.#position);
+      if (written !== length) {
+        throw new DiskError(
+          `wrote only ${written} of ${length} bytes to ${this.#file.name} in ${this.disk.name}: is the disk full?`,
+        );
+      }
+    }
+    this.#position = end;
+  }
+
+  #synced(error: DiskError | null, batch: Batch): void {
+    this.#syncing = false;
+    if (this.#failed) return;
+    if (error !== null) {
+      this.#fail(error);
+      return;
+    }
+    this.#syncedTo = batch.end;
+    this.#durableCommit = batch.commit;
+    this.#pump();
+    if (batch.sequence !== null && !this.#failed) this.hooks.persisted(batch.sequence);
+    this.#sayWhenIdle();
+  }
+
+  /** So that a log at rest ends with a SYNC that says everything before is durable. It need not be durable itself. */
+  #sayWhenIdle(): void {
+    if (this.#syncing || this.#failed || this.#closed || this.#queue.length > 0) return;
+    try {
+      this.#say();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  #say(): void {
+    const sync = this.#newSync();
+    if (sync === null || this.#position + sync.length > this.#sizeBytes) return;
+    this.#write([sync], this.#position + sync.length);
+    this.#saidTo = this.#position;
+    this.#saidCommit = this.#durableCommit;
+  }
+
+  #finish(): void {
+    this.#say();
+    this.#syncing = true;
+    this.#file.sync((error) => {
+      this.#syncing = false;
+      if (this.#failed) return;
+      if (error !== null) {
+        this.#fail(error);
+        return;
+      }
+      this.#closed = true;
+      this.#file.close();
+      this.#spare?.drop();
+      this.#closing?.(null);
+    });
+  }
+
+  #newSpare(): SpareSegment {
+    return new SpareSegment(this.disk, this.segmentBytes, (error) => this.#fail(error));
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#failed) return;
+    if (!(thrown instanceof DiskError)) throw thrown;
+    this.#failed = true;
+    this.#queue = [];
+    this.hooks.failed(thrown);
+    this.#closing?.(thrown);
+  }
+}
+
+/** At most as many buffers as one write takes, the same bytes. */
+function coalesce(buffers: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (buffers.length <= buffersMax) return buffers;
+  const perGroup = Math.ceil(buffers.length / buffersMax);
+  const groups: Uint8Array[] = [];
+  for (let at = 0; at < buffers.length; at += perGroup) groups.push(Buffer.concat(buffers.slice(at, at + perGroup)));
+  return groups;
+}
