@@ -1,0 +1,219 @@
+/** Connections that misbehave: each gets a reason and a clean close, and the replica serves on. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { limits } from "../base/limits.ts";
+import { encodeFrame } from "../protocol/codec.ts";
+import { protocolMagic, type Frame, type FrameOf } from "../protocol/messages.ts";
+import { RawClient, TestCluster, until } from "./cluster.fixture.ts";
+
+let one: TestCluster;
+let port = 0;
+beforeAll(async () => {
+  one = new TestCluster(1);
+  await one.startAll();
+  port = one.port(1);
+});
+afterAll(() => one.close());
+
+/** What the replica says, after which it has closed in good order. */
+async function reason(client: RawClient): Promise<FrameOf<"error">> {
+  const error = await client.next("error");
+  await until(() => client.closed !== null, "the close");
+  expect(client.ended).toBeTrue();
+  return error;
+}
+
+async function expectServing(): Promise<void> {
+  const client = await RawClient.opened(port);
+  client.send({ type: "inbox", request: 9 });
+  await client.next("refused");
+  client.terminate();
+}
+
+const hello: Frame = { type: "hello", magic: protocolMagic, version: 1, software: "raw" };
+const op = { request: 2, seq: 1, oldest: 1 };
+
+describe("a stranger", () => {
+  test("of an unknown version is told both versions", async () => {
+    const client = await RawClient.connect(port);
+    client.send({ ...hello, version: 99 } as Frame);
+    expect(await reason(client)).toMatchObject({
+      code: "version",
+      message: "you speak protocol version 99; this replica speaks version 1",
+      versionOldest: limits.protocolVersionOldest,
+      versionNewest: limits.protocolVersion,
+    });
+  });
+
+  test.each([
+    ["that speaks before hello", encodeFrame({ type: "status", request: 1 }), "unexpected"],
+    ["of another protocol", new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"), "frame"],
+    ["with another magic", encodeFrame({ ...hello, magic: "telnet" } as Frame), "protocol"],
+    ["with an empty frame", new Uint8Array(4), "frame"],
+  ] as const)("%s is told so", async (_what, bytes, code) => {
+    const client = await RawClient.connect(port);
+    client.raw(bytes);
+    expect((await reason(client)).code).toBe(code);
+    await expectServing();
+  });
+
+  test("that goes away in the middle of a frame is no trouble", async () => {
+    const client = await RawClient.connect(port);
+    client.raw(encodeFrame(hello).subarray(0, 7));
+    client.connection.close();
+    await until(() => client.closed !== null);
+    await expectServing();
+  });
+});
+
+describe("a client", () => {
+  test.each([
+    ["a frame that is too long", [0, 1, 0, 1], "frame"],
+    ["a frame far too long", [255, 255, 255, 255], "frame"],
+    ["what is not CBOR", [0, 0, 0, 2, 0xff, 0xff], "frame"],
+    ["a frame of an unknown kind", [0, 0, 0, 4, 0x81, 0x19, 0x03, 0xe7], "frame"],
+    ["a frame of the wrong shape", [0, 0, 0, 4, 0x82, 0x18, 0x35, 0x60], "frame"],
+  ])("that sends %s is told so", async (_what, bytes, code) => {
+    const client = await RawClient.greeted(port);
+    client.bytes(...bytes);
+    expect((await reason(client)).code).toBe(code as FrameOf<"error">["code"]);
+    await expectServing();
+  });
+
+  test.each<[string, Frame]>([
+    ["a second hello", hello],
+    ["an op before a session", { type: "logout", ...op }],
+    ["a replica's message", { type: "ask", nonce: 1, epoch: 0, lastActView: 0 }],
+    ["a reply", { type: "inboxCount", request: 1, count: 1 }],
+    [
+      "a replica's hello after its own",
+      {
+        type: "peerHello",
+        magic: protocolMagic,
+        version: 1,
+        cluster: new Uint8Array(16),
+        pid: 2,
+        uuid: crypto.randomUUID(),
+        incarnation: 1,
+        address: "a:1",
+        policy: "available",
+      },
+    ],
+  ])("that sends %s is told so", async (_what, frame) => {
+    const client = await RawClient.greeted(port);
+    client.send(frame);
+    expect((await reason(client)).code).toBe("unexpected");
+    await expectServing();
+  });
+
+  test("that opens a second session on one connection is told so", async () => {
+    const client = await RawClient.opened(port);
+    client.open({});
+    expect((await reason(client)).code).toBe("unexpected");
+  });
+
+  test("gets pongs, and goodbye ends it", async () => {
+    const client = await RawClient.greeted(port);
+    client.send({ type: "ping", nonce: 41 });
+    expect(await client.next("pong")).toMatchObject({ nonce: 41 });
+    client.send({ type: "goodbye", reason: "done" });
+    await until(() => client.closed !== null);
+    expect(client.ended).toBeTrue();
+  });
+
+  test("that asks for everything and reads nothing does not hold the replica up", async () => {
+    const session = crypto.randomUUID();
+    const filler = await RawClient.opened(port, session);
+    const password = "correct horse";
+    const ops = (seq: number) => ({ request: seq, seq, oldest: seq });
+    filler.send(
+      { type: "createAccount", ...ops(1), user: "glutton", password },
+      { type: "createAccount", ...ops(2), user: "friend", password },
+      { type: "login", ...ops(3), user: "friend", password },
+    );
+    await filler.next("loggedIn");
+    for (let seq = 4; seq < 204; seq++) {
+      filler.send({ type: "send", ...ops(seq), to: "glutton", text: "x".repeat(4000) });
+      if (seq % 50 === 0) await until(() => filler.frames.filter(({ type }) => type === "sent").length >= seq - 10);
+    }
+    await until(() => filler.frames.filter(({ type }) => type === "sent").length === 200);
+    filler.connection.pause();
+    for (let request = 1000; request < 3000; request++) {
+      filler.send({ type: "messages", request, with: null, before: null, limit: 200, unread: false });
+    }
+    // 2,000 answers of 800 kB: they are made as they are read, so nobody is thrown out and nothing piles up.
+    await expectServing();
+    filler.connection.resume();
+    filler.frames.length = 0;
+    await until(() => filler.frames.length > 20, "answers");
+    expect(filler.closed).toBeNull();
+    filler.terminate();
+    await expectServing();
+  });
+});
+
+describe("an op", () => {
+  test("outside the window or without a number is refused, and the connection stays", async () => {
+    const client = await RawClient.opened(port);
+    client.send(
+      { type: "logout", request: 1, seq: 0, oldest: 0 },
+      { type: "logout", request: 2, seq: 3, oldest: 4 },
+      { type: "logout", request: 3, seq: 65, oldest: 1 },
+      { type: "logout", request: 4, seq: 64, oldest: 1 },
+    );
+    const codes = [];
+    for (let at = 0; at < 4; at++) {
+      const { request, code } = await client.next("refused");
+      codes.push([request, code]);
+    }
+    expect(codes).toEqual([
+      [1, "bad-command"],
+      [2, "bad-command"],
+      [3, "too-many"],
+      [4, "not-logged-in"],
+    ]);
+    client.terminate();
+  });
+});
+
+describe("a session", () => {
+  const token = new Uint8Array(16).fill(9);
+
+  test("is not opened with another token, whether it is resumed or registered again", async () => {
+    const session = crypto.randomUUID();
+    (await RawClient.opened(port, session)).terminate();
+    for (const create of [false, true]) {
+      const thief = await RawClient.greeted(port);
+      thief.open({ session, token, create });
+      expect(await thief.next("refused")).toMatchObject({ code: "unauthorized" });
+      thief.terminate();
+    }
+  });
+
+  test("that nobody knows is not made by resuming it, and may then be registered on the same connection", async () => {
+    const client = await RawClient.greeted(port);
+    const session = crypto.randomUUID();
+    client.open({ session, create: false });
+    expect(await client.next("refused")).toMatchObject({ code: "unauthorized" });
+    client.open({ session, create: true });
+    await client.next("sessionOpened");
+    client.terminate();
+  });
+
+  test("of a replica's own kind is nobody's to open", async () => {
+    const client = await RawClient.greeted(port);
+    client.open({ session: "00000000-0000-0000-0100-0000000003e9" });
+    expect(await client.next("refused")).toMatchObject({ code: "unauthorized" });
+    client.terminate();
+  });
+
+  test("moves to its newest connection; the older one is told and closed", async () => {
+    const session = crypto.randomUUID();
+    const older = await RawClient.opened(port, session);
+    const newer = await RawClient.opened(port, session);
+    expect((await older.next("goodbye")).reason).toContain("another connection");
+    await until(() => older.closed !== null);
+    newer.send({ type: "logout", ...op });
+    expect(await newer.next("refused")).toMatchObject({ code: "not-logged-in" });
+    newer.terminate();
+  });
+});

@@ -1,0 +1,344 @@
+/**
+ * Who counts as present, over minutes of simulated time: sessions attach and detach through the log, move between
+ * replicas, and get what arrived meanwhile. Real replicas and chat; the network, the clock and the log are simulated.
+ */
+import { Database } from "bun:sqlite";
+import { describe, expect, test } from "bun:test";
+import type { Connection } from "../base/transport.ts";
+import { openChat } from "../chat/chat.ts";
+import { decodeFrame, encodeFrame } from "../protocol/codec.ts";
+import { FrameReader } from "../protocol/frame-reader.ts";
+import { protocolMagic, type Configured, type Frame, type FrameOf, type FrameType } from "../protocol/messages.ts";
+import type { StateMachine } from "../protocol/state-machine.ts";
+import { ByteNetwork } from "../sim/byte-network.ts";
+import { sha256 } from "./cluster.fixture.ts";
+import { clusterIdOf } from "./identity.ts";
+import { ReplicaNode, type NodeLog } from "./node.ts";
+
+/** A log that is durable after a millisecond and gone with the process. */
+class MemoryLog implements NodeLog {
+  readonly recovered = {
+    promised: 0,
+    views: new Float64Array(0),
+    chains: new BigUint64Array(0),
+    commit: 0,
+    damaged: false,
+  };
+  readonly #entries: Uint8Array[] = [];
+
+  constructor(
+    private readonly network: ByteNetwork,
+    private readonly persisted: (sequence: number) => void,
+  ) {}
+
+  append(sequence: number, records: readonly Uint8Array[]): void {
+    for (const bytes of records) {
+      const index = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(16, true));
+      if (index > 0) this.#entries.splice(index - 1, Infinity, bytes);
+    }
+    this.network.setTimer(1, () => this.persisted(sequence));
+  }
+
+  read(fromIndex: number): Uint8Array[] {
+    return this.#entries.slice(fromIndex - 1, fromIndex + 63);
+  }
+
+  orphans(): Uint8Array[] {
+    return [];
+  }
+
+  repaired(): void {}
+
+  close(done: (error: Error | null) => void): void {
+    done(null);
+  }
+}
+
+class World {
+  readonly network = new ByteNetwork();
+  readonly states = new Map<number, StateMachine>();
+  readonly nodes = new Map<number, ReplicaNode>();
+  readonly #config: Configured[];
+  /** Replicas whose process is gone: nothing they would do happens. */
+  readonly #dead = new Set<number>();
+
+  constructor(size: number) {
+    this.#config = Array.from({ length: size }, (_, at) => ({
+      pid: at + 1,
+      address: `10.0.0.${at + 1}:1`,
+      uuid: null,
+    }));
+  }
+
+  static async of(size: number): Promise<World> {
+    const world = new World(size);
+    for (let pid = 1; pid <= size; pid++) await world.#start(pid);
+    await world.until(() => [...world.nodes.values()].every(({ standing }) => standing.ready));
+    return world;
+  }
+
+  async #start(pid: number): Promise<void> {
+    const { network } = this;
+    const state = openChat(new Database(":memory:"));
+    this.states.set(pid, state);
+    const alive =
+      <T extends unknown[]>(work: (...values: T) => void) =>
+      (...values: T): void => {
+        if (!this.#dead.has(pid)) work(...values);
+      };
+    const node = await ReplicaNode.start(
+      {
+        self: { pid, uuid: `00000000-0000-4000-8000-00000000000${pid}`, incarnation: 10 + pid },
+        peers: this.#config,
+        listen: { host: `10.0.0.${pid}`, port: 1 },
+        cluster: clusterIdOf(this.#config, sha256),
+        policy: "available",
+        heartbeatMs: 100,
+        timeoutMs: 1000,
+        recoveryWaitMs: 10_000,
+        software: "test",
+        seed: pid,
+      },
+      {
+        transport: network.transport,
+        clock: {
+          monotonicMs: () => network.nowMs,
+          wallMs: () => network.wallMs(),
+          setTimer: (delayMs, callback) => network.setTimer(delayMs, alive(callback)),
+        },
+        schedule: (callback) => void network.setTimer(0, alive(callback)),
+        sha256,
+        openLog: (persisted) => new MemoryLog(network, alive(persisted)),
+        stateMachine: state,
+        log: () => {},
+        ready: () => {},
+        fatal: (message) => {
+          throw new Error(message);
+        },
+      },
+    );
+    this.nodes.set(pid, node);
+  }
+
+  /** The process is gone at once, and its connections with it. */
+  kill(pid: number): void {
+    this.#dead.add(pid);
+    this.nodes.get(pid)?.listener?.stop();
+    for (const pair of this.network.connections) {
+      if (pair.client.remote === `10.0.0.${pid}:1`) pair.cut("the process is gone");
+    }
+  }
+
+  /** Lets simulated time pass, and real time for what runs on threads, until it holds. */
+  async until(condition: () => boolean, withinMs = 20_000): Promise<void> {
+    const endMs = this.network.nowMs + withinMs;
+    while (!(await this.network.run(5, condition))) {
+      if (this.network.nowMs > endMs) throw new Error("waited in vain");
+      await Bun.sleep(1);
+    }
+  }
+
+  attached(pid: number): string[] {
+    return (
+      this.states
+        .get(pid)
+        ?.attachments()
+        .map(({ session }) => session) ?? []
+    );
+  }
+
+  async client(pid: number, session: string = crypto.randomUUID(), seen: Partial<FrameOf<"openSession">> = {}) {
+    const client = new SimulatedClient(this, session);
+    await client.connect(pid);
+    client.send({ type: "hello", magic: protocolMagic, version: 1, software: "test" });
+    const places = { lastView: 0, lastIndex: 0, lastMessageIndex: 0 };
+    const token = new Uint8Array(16).fill(1);
+    client.send({ type: "openSession", request: 1, session, token, create: true, ...places, ...seen });
+    client.opened = await client.next("sessionOpened");
+    return client;
+  }
+}
+
+class SimulatedClient {
+  readonly frames: Frame[] = [];
+  closed: string | null = null;
+  opened: FrameOf<"sessionOpened"> | null = null;
+  #connection: Connection | null = null;
+  #seq = 0;
+
+  constructor(
+    private readonly world: World,
+    readonly session: string,
+  ) {}
+
+  async connect(pid: number): Promise<void> {
+    const reader = new FrameReader(() => 8 * 1024 * 1024);
+    void this.world.network.transport.connect(`10.0.0.${pid}`, 1, 1000, (connection) => {
+      this.#connection = connection;
+      return {
+        data: (chunk) => reader.push(chunk, (payload) => void this.frames.push(decodeFrame(payload))),
+        closed: (reason) => void (this.closed = reason),
+      };
+    });
+    await this.world.until(() => this.#connection !== null);
+  }
+
+  send(...frames: Frame[]): void {
+    for (const frame of frames) this.#connection?.send(encodeFrame(frame));
+  }
+
+  /** Sends an op under the next number. */
+  op(
+    fields:
+      { type: "createAccount" | "login"; user: string; password: string } | { type: "send"; to: string; text: string },
+  ) {
+    const seq = ++this.#seq;
+    this.send({ request: seq, seq, oldest: seq, ...fields } as Frame);
+  }
+
+  async signIn(user: string): Promise<void> {
+    const password = "correct horse";
+    this.op({ type: "createAccount", user, password });
+    this.op({ type: "login", user, password });
+    await this.next("loggedIn");
+  }
+
+  async next<T extends FrameType>(type: T, withinMs = 20_000): Promise<FrameOf<T>> {
+    let at = -1;
+    await this.world.until(() => (at = this.frames.findIndex((frame) => frame.type === type)) >= 0, withinMs);
+    return this.frames.splice(at, 1)[0] as FrameOf<T>;
+  }
+
+  get texts(): string[] {
+    return this.frames.flatMap((frame) => (frame.type === "message" ? [frame.message.text] : []));
+  }
+
+  /** The connection is lost without a word. */
+  lose(): void {
+    this.#connection?.terminate();
+  }
+}
+
+describe("a session", () => {
+  test("is detached at once by a goodbye", async () => {
+    const world = await World.of(2);
+    const client = await world.client(2);
+    expect(world.attached(1)).toEqual([client.session]);
+    client.send({ type: "goodbye", reason: "done" });
+    await world.until(() => world.attached(1).length === 0, 200);
+  });
+
+  test("stays attached for ten seconds after its connection was lost", async () => {
+    const world = await World.of(2);
+    const client = await world.client(2);
+    client.lose();
+    await world.network.run(8500);
+    expect(world.attached(1)).toEqual([client.session]);
+    await world.until(() => world.attached(1).length === 0, 3000);
+  });
+
+  test("stays attached when it is resumed, here or on another replica", async () => {
+    const world = await World.of(2);
+    const here = await world.client(2);
+    const there = await world.client(2);
+    here.lose();
+    there.lose();
+    await world.network.run(4000);
+    await world.client(2, here.session, { create: false });
+    await world.client(1, there.session, { create: false });
+    await world.network.run(15_000);
+    expect(world.attached(1).toSorted()).toEqual([here.session, there.session].toSorted());
+    expect(world.attached(2).toSorted()).toEqual(world.attached(1).toSorted());
+  });
+
+  test("of a replica that is gone is detached by the primary, and no other", async () => {
+    const world = await World.of(3);
+    const survivors = [await world.client(1), await world.client(2)];
+    const orphan = await world.client(3);
+    await world.until(() => world.attached(1).length === 3);
+    world.kill(3);
+    await world.network.run(8000);
+    expect(world.attached(1)).toContain(orphan.session);
+    await world.until(() => !world.attached(1).includes(orphan.session), 10_000);
+    expect(world.attached(1).toSorted()).toEqual(survivors.map(({ session }) => session).toSorted());
+  });
+
+  test("leaves its old connection when it is opened on another replica", async () => {
+    const world = await World.of(2);
+    const client = await world.client(1);
+    await world.client(2, client.session, { create: false });
+    expect(await client.next("goodbye", 500)).toMatchObject({ reason: expect.stringContaining("another connection") });
+    await world.until(() => client.closed !== null, 100);
+    await world.network.run(15_000);
+    expect(world.attached(1)).toEqual([client.session]);
+  });
+
+  test("gets what arrived while it was between replicas, in order, before what comes live", async () => {
+    const world = await World.of(2);
+    const alice = await world.client(1);
+    const bob = await world.client(2);
+    await alice.signIn("alice");
+    await bob.signIn("bob");
+    alice.op({ type: "send", to: "bob", text: "before" });
+    await world.until(() => bob.texts.length === 1);
+    const seen = await bob.next("message");
+    bob.lose();
+    const wanted = Array.from({ length: 450 }, (_, at) => `while away ${at}`);
+    for (const text of wanted) {
+      alice.op({ type: "send", to: "bob", text });
+      if (text.endsWith("0")) await world.until(() => alice.frames.at(-1)?.type === "sent");
+    }
+    const again = await world.client(1, bob.session, { create: false, lastMessageIndex: seen.message.index });
+    expect(again.opened).toMatchObject({ user: "bob", inbox: 0 });
+    alice.op({ type: "send", to: "bob", text: "live" });
+    await world.until(() => again.texts.at(-1) === "live");
+    expect(again.texts).toEqual([...wanted, "live"]);
+  });
+
+  test("that has seen more than its new replica is opened once that is sure to be another lineage", async () => {
+    const world = await World.of(2);
+    const client = await world.client(1);
+    world.kill(2);
+    // The replica serves alone, and its log does not reach so far: the client comes from another lineage.
+    await world.until(() => world.nodes.get(1)?.standing.copies === 1);
+    const far = await world.client(1, client.session, { create: false, lastIndex: 1_000_000, lastView: 257 });
+    expect(far.opened?.index).toBeLessThan(1000);
+  });
+});
+
+describe("a connection", () => {
+  test("without a hello is closed after five seconds", async () => {
+    const world = await World.of(1);
+    const client = new SimulatedClient(world, "");
+    await client.connect(1);
+    await world.network.run(4000);
+    expect(client.closed).toBeNull();
+    expect(await client.next("error", 3000)).toMatchObject({ code: "idle", message: "no hello within 5 s" });
+    await world.until(() => client.closed !== null, 100);
+  });
+
+  test("that is silent for thirty seconds is closed; one that pings is not", async () => {
+    const world = await World.of(1);
+    const silent = await world.client(1);
+    const lively = await world.client(1);
+    for (let at = 0; at < 8; at++) {
+      lively.send({ type: "ping", nonce: at });
+      await world.network.run(5000);
+    }
+    expect(await silent.next("error", 100)).toMatchObject({ code: "idle" });
+    expect(lively.closed).toBeNull();
+    // Nobody is there: the session is detached as after any loss.
+    await world.until(() => world.attached(1).length === 1, 12_000);
+    expect(world.attached(1)).toEqual([lively.session]);
+  });
+
+  test("hears of every change of the view", async () => {
+    const world = await World.of(2);
+    const client = await world.client(1);
+    client.frames.length = 0;
+    world.kill(2);
+    await world.until(() =>
+      client.frames.some((frame) => frame.type === "placement" && frame.copies === 1 && frame.ready),
+    );
+  });
+});
