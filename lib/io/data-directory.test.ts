@@ -1,0 +1,149 @@
+/** The data directory: made, opened again, refused with a message that names what is wrong and what to do. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DataDirectoryError, openDataDirectory, readIdentity } from "./data-directory.ts";
+import { isHeld, loadFlock, lockByFlock, lockBySqlite } from "./lock.ts";
+
+const cluster = new Uint8Array(16).fill(7);
+const owner = { cluster, pid: 1 };
+let base: string;
+let path: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "chatd-directory-"));
+  path = join(base, "deep", "data");
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+/** Makes a directory with a log, as a replica that has served leaves it. */
+function establish(): string {
+  const directory = openDataDirectory(path, owner);
+  writeFileSync(join(directory.logPath, "00000001.wal"), "");
+  directory.established();
+  directory.close();
+  return directory.replica;
+}
+
+function refusal(open: () => unknown): string {
+  try {
+    open();
+  } catch (error) {
+    expect(error).toBeInstanceOf(DataDirectoryError);
+    return (error as Error).message;
+  }
+  throw new Error("it was not refused");
+}
+
+describe("a data directory", () => {
+  test("is made for this user alone and keeps its uuid", () => {
+    const directory = openDataDirectory(path, owner);
+    expect(directory.isNew).toBe(true);
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+    expect(statSync(directory.logPath).isDirectory()).toBe(true);
+    writeFileSync(join(directory.logPath, "00000001.wal"), "");
+    directory.established();
+    directory.close();
+    const again = openDataDirectory(path, owner);
+    expect(again.isNew).toBe(false);
+    expect(again.replica).toBe(directory.replica);
+    expect(readIdentity(path)).toEqual({ cluster, pid: 1, replica: directory.replica });
+    again.close();
+  });
+
+  test("that a crash kept from being established is gone on with under the same uuid", () => {
+    const directory = openDataDirectory(path, owner);
+    directory.close();
+    const again = openDataDirectory(path, owner);
+    expect(again.isNew).toBe(true);
+    expect(again.replica).toBe(directory.replica);
+    again.close();
+  });
+
+  test("is locked, and the refusal names directory and holder", () => {
+    const directory = openDataDirectory(path, owner);
+    const message = refusal(() => openDataDirectory(path, owner));
+    expect(message).toContain(path);
+    expect(message).toContain(`process ${process.pid}`);
+    directory.close();
+    openDataDirectory(path, owner).close();
+  });
+
+  test("of another replica, cluster or a newer format is refused with both sides named", () => {
+    establish();
+    expect(refusal(() => openDataDirectory(path, { cluster, pid: 2 }))).toMatch(/replica 1\b.*replica 2\b/);
+    const other = new Uint8Array(16).fill(8);
+    expect(refusal(() => openDataDirectory(path, { cluster: other, pid: 1 }))).toMatch(/07070707.*08080808/);
+    const file = join(path, "identity.json");
+    const identity: unknown = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...Object(identity), format: 2 }));
+    expect(refusal(() => openDataDirectory(path, owner))).toMatch(/format 2.*format 1/);
+    writeFileSync(file, "{");
+    expect(refusal(() => openDataDirectory(path, owner))).toContain("cannot be read");
+  });
+
+  test("that holds something else is left alone", () => {
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, "thesis.txt"), "x");
+    expect(refusal(() => openDataDirectory(path, owner))).toContain("thesis.txt");
+    expect(readdirSync(path)).toEqual(["thesis.txt"]);
+    const file = join(base, "file");
+    writeFileSync(file, "");
+    expect(refusal(() => openDataDirectory(file, owner))).toContain("is a file");
+  });
+
+  test("that has lost its log or its identity is refused", () => {
+    establish();
+    rmSync(join(path, "log", "00000001.wal"));
+    expect(refusal(() => openDataDirectory(path, owner))).toContain("has lost its log");
+    writeFileSync(join(path, "log", "00000001.wal"), "");
+    rmSync(join(path, "identity.json"));
+    expect(refusal(() => openDataDirectory(path, owner))).toContain("identity.json");
+  });
+
+  test.skipIf(process.getuid?.() === 0)("that cannot be written is refused", () => {
+    mkdirSync(path, { recursive: true });
+    chmodSync(path, 0o500);
+    expect(refusal(() => openDataDirectory(path, owner))).toContain("make it readable and writable");
+  });
+});
+
+describe("the lock", () => {
+  test("is there on this machine by flock, and excludes a second holder until it is released", () => {
+    const flock = loadFlock();
+    if (flock === null) throw new Error("no flock");
+    const file = join(base, "lock");
+    const lock = lockByFlock(file, flock);
+    expect(lockByFlock(file, flock)).toEqual({ heldBy: process.pid });
+    if (!isHeld(lock)) lock.release();
+    expect(isHeld(lockByFlock(file, flock))).toBe(false);
+  });
+
+  test("by SQLite excludes a second holder until it is released", () => {
+    const file = join(base, "lock.sqlite");
+    const lock = lockBySqlite(file);
+    expect(lockBySqlite(file)).toEqual({ heldBy: null });
+    if (!isHeld(lock)) lock.release();
+    const again = lockBySqlite(file);
+    expect(isHeld(again)).toBe(false);
+    if (!isHeld(again)) again.release();
+  });
+
+  test("ends with its process, however that ends", async () => {
+    const file = join(base, "data");
+    const script = `
+      import { openDataDirectory } from ${JSON.stringify(join(import.meta.dir, "data-directory.ts"))};
+      openDataDirectory(${JSON.stringify(file)}, { cluster: new Uint8Array(16).fill(7), pid: 1 });
+      process.stdout.write("locked");
+      setInterval(() => {}, 1000);
+    `;
+    const holder = Bun.spawn({ cmd: [process.execPath, "-e", script], stdout: "pipe", stderr: "inherit" });
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    expect(refusal(() => openDataDirectory(file, owner))).toContain(`process ${holder.pid}`);
+    holder.kill("SIGKILL");
+    await holder.exited;
+    openDataDirectory(file, owner).close();
+  });
+});

@@ -1,0 +1,248 @@
+/**
+ * The data directory of one replica: makes or opens it, locks it, and holds the file that says whose it is. What is in
+ * the log and in the state is not looked at here.
+ */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { isHeld, lockFile, type Lock } from "./lock.ts";
+
+/** The data directory cannot be used; nothing in it was changed. `serve` exits with 73. The message is for people. */
+export class DataDirectoryError extends Error {
+  override readonly name = "DataDirectoryError";
+}
+
+/** Whose directory it is. */
+export interface DirectoryIdentity {
+  /** 16 bytes. */
+  readonly cluster: Uint8Array;
+  readonly pid: number;
+  /** Drawn when the directory was made: a wiped disk is another replica. */
+  readonly replica: string;
+}
+
+export interface DataDirectory extends DirectoryIdentity {
+  readonly path: string;
+  /** Directory of the write-ahead log; exists. */
+  readonly logPath: string;
+  /** File of the SQLite state; may not exist. */
+  readonly statePath: string;
+  /** It was made by this process or by one that did not come to {@link DataDirectory.established}. */
+  readonly isNew: boolean;
+  /**
+   * To be called once the log has been opened and before anything is acknowledged: from then on a directory without a
+   * log is a lost log, and is refused.
+   */
+  established(): void;
+  /** Gives the lock back. */
+  close(): void;
+}
+
+const formatVersion = 1;
+const identityName = "identity.json";
+/** The identity of a directory that is being made: the same content under another name. */
+const unestablishedName = "identity.json.new";
+const lockName = "lock";
+/** May stand in a directory that a crash kept from becoming one. */
+const leftovers = new Set([lockName, `${lockName}.sqlite`, unestablishedName, `${unestablishedName}.tmp`, "log"]);
+
+/**
+ * Opens the directory for this replica, or makes it (mode 0700). Throws {@link DataDirectoryError}: locked, not empty
+ * but no chatd directory, of another replica or cluster, of a newer format, its log lost, or not accessible.
+ */
+export function openDataDirectory(
+  path: string,
+  owner: { readonly cluster: Uint8Array; readonly pid: number },
+): DataDirectory {
+  const directory = resolve(path);
+  try {
+    makeDirectory(directory);
+    refuseStrangeContent(directory);
+    const lock = acquire(directory);
+    try {
+      return openLocked(directory, owner, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  } catch (error) {
+    if (error instanceof DataDirectoryError) throw error;
+    throw new DataDirectoryError(
+      `cannot use the data directory ${directory}: ${error instanceof Error ? error.message : String(error)}; ` +
+        `make it readable and writable for this user, or name another with --data`,
+      { cause: error },
+    );
+  }
+}
+
+/** Whose directory it is, without locking it; null if it is none (yet). Throws {@link DataDirectoryError}. */
+export function readIdentity(path: string): DirectoryIdentity | null {
+  const directory = resolve(path);
+  for (const name of [identityName, unestablishedName]) {
+    const file = join(directory, name);
+    if (existsSync(file)) return parseIdentity(file, readFileSync(file, "utf8"));
+  }
+  return null;
+}
+
+function openLocked(
+  directory: string,
+  owner: { readonly cluster: Uint8Array; readonly pid: number },
+  lock: Lock,
+): DataDirectory {
+  const logPath = join(directory, "log");
+  const isNew = !existsSync(join(directory, identityName));
+  const identity = readIdentity(directory) ?? makeIdentity(directory, owner);
+  refuseOther(directory, identity, owner);
+  if (isNew) mkdirSync(logPath, { recursive: true, mode: 0o700 });
+  else refuseLostLog(directory, logPath);
+  syncDirectory(directory);
+  let established = !isNew;
+  return {
+    ...identity,
+    path: directory,
+    logPath,
+    statePath: join(directory, "state.sqlite"),
+    isNew,
+    established: () => {
+      if (established) return;
+      renameSync(join(directory, unestablishedName), join(directory, identityName));
+      syncDirectory(directory);
+      established = true;
+    },
+    close: () => lock.release(),
+  };
+}
+
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) {
+    if (!statSync(directory).isDirectory()) {
+      throw new DataDirectoryError(`the data directory ${directory} is a file: name a directory with --data`);
+    }
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    return;
+  }
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  syncDirectory(dirname(directory));
+}
+
+function refuseStrangeContent(directory: string): void {
+  const names = readdirSync(directory);
+  if (names.includes(identityName)) return;
+  const strange = names.find((name) => !leftovers.has(name));
+  const hasLog = names.includes("log") && !names.includes(unestablishedName);
+  if (strange === undefined && !hasLog) return;
+  throw new DataDirectoryError(
+    `${directory} is not empty (it holds ${strange ?? "log"}) and has no ${identityName}, so it is not a data ` +
+      `directory of chatd: name an empty or new directory with --data`,
+  );
+}
+
+function acquire(directory: string): Lock {
+  const lock = lockFile(join(directory, lockName));
+  if (!isHeld(lock)) return lock;
+  const by = lock.heldBy === null ? "another chatd" : `another chatd (process ${lock.heldBy})`;
+  throw new DataDirectoryError(
+    `the data directory ${directory} is in use by ${by}: stop it first, or name another directory with --data`,
+  );
+}
+
+function refuseOther(
+  directory: string,
+  identity: DirectoryIdentity,
+  owner: { readonly cluster: Uint8Array; readonly pid: number },
+): void {
+  if (identity.pid !== owner.pid) {
+    throw new DataDirectoryError(
+      `the data directory ${directory} is that of replica ${identity.pid}, but this is replica ${owner.pid}: ` +
+        `start with --pid ${identity.pid}, or name another directory with --data`,
+    );
+  }
+  const [theirs, ours] = [identity.cluster.toHex(), owner.cluster.toHex()];
+  if (theirs !== ours) {
+    throw new DataDirectoryError(
+      `the data directory ${directory} is of cluster ${theirs}, but this replica is of cluster ${ours}: ` +
+        `start with the --peers that founded it, or name another directory with --data`,
+    );
+  }
+}
+
+/** With its log a replica has lost what it acknowledged and promised: it may not go on under its old uuid. */
+function refuseLostLog(directory: string, logPath: string): void {
+  if (existsSync(logPath) && readdirSync(logPath).some((name) => name.endsWith(".wal"))) return;
+  throw new DataDirectoryError(
+    `the data directory ${directory} has lost its log (no segment in ${logPath}): put the log back, or move the ` +
+      `directory away so that the replica joins again as a new one`,
+  );
+}
+
+function makeIdentity(
+  directory: string,
+  owner: { readonly cluster: Uint8Array; readonly pid: number },
+): DirectoryIdentity {
+  const identity = { cluster: owner.cluster, pid: owner.pid, replica: crypto.randomUUID() };
+  const text = { format: formatVersion, cluster: owner.cluster.toHex(), pid: owner.pid, replica: identity.replica };
+  const path = join(directory, unestablishedName);
+  const descriptor = openSync(`${path}.tmp`, "w", 0o600);
+  writeSync(descriptor, `${JSON.stringify(text)}\n`);
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+  renameSync(`${path}.tmp`, path);
+  syncDirectory(directory);
+  return identity;
+}
+
+function parseIdentity(file: string, text: string): DirectoryIdentity {
+  const { format, cluster, pid, replica } = parseObject(text);
+  if (typeof format === "number" && format > formatVersion) {
+    throw new DataDirectoryError(
+      `${file} has format ${format}, but this chatd knows only up to format ${formatVersion}: ` +
+        `start the chatd that made it, or a newer one`,
+    );
+  }
+  const isSound =
+    format === formatVersion &&
+    typeof cluster === "string" &&
+    /^[0-9a-f]{32}$/.test(cluster) &&
+    typeof pid === "number" &&
+    Number.isInteger(pid) &&
+    typeof replica === "string" &&
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(replica);
+  if (!isSound) {
+    throw new DataDirectoryError(
+      `${file} cannot be read as what chatd wrote there: put it back from a copy, or move the directory away so that ` +
+        `the replica joins again as a new one`,
+    );
+  }
+  return { cluster: Uint8Array.fromHex(cluster), pid, replica };
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * An exclusive lock on a file, held by this process until it ends, however it ends: `flock` of the system's C library,
+ * or, where none can be loaded, an exclusive transaction of SQLite. If neither works nothing is locked and it throws.
+ */
+import { Database } from "bun:sqlite";
+import { dlopen } from "bun:ffi";
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+
+export interface Lock {
+  release(): void;
+}
+
+/** Someone else has it. */
+export interface LockHeld {
+  /** The holder's process id, if it could be read. */
+  readonly heldBy: number | null;
+}
+
+type Flock = (descriptor: number, operation: number) => number;
+
+const exclusiveNonBlocking = 2 | 4;
+const libraries: Readonly<Record<string, readonly string[]>> = {
+  linux: ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`],
+  darwin: ["libSystem.B.dylib"],
+};
+
+/** Locks the file, which is made if need be and holds the process id. Throws what the file system throws. */
+export function lockFile(path: string): Lock | LockHeld {
+  const flock = loadFlock();
+  return flock === null ? lockBySqlite(`${path}.sqlite`) : lockByFlock(path, flock);
+}
+
+export const isHeld = (lock: Lock | LockHeld): lock is LockHeld => "heldBy" in lock;
+
+export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
+  const descriptor = openSync(path, "a+", 0o600);
+  if (flock(descriptor, exclusiveNonBlocking) !== 0) {
+    closeSync(descriptor);
+    return { heldBy: readPid(path) };
+  }
+  ftruncateSync(descriptor, 0);
+  writeSync(descriptor, `${process.pid}\n`);
+  return { release: () => closeSync(descriptor) };
+}
+
+export function lockBySqlite(path: string): Lock | LockHeld {
+  const database = new Database(path, { create: true, readwrite: true });
+  try {
+    database.run("PRAGMA locking_mode = EXCLUSIVE");
+    database.run("BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    if (error instanceof Error && "code" in error && error.code === "SQLITE_BUSY") return { heldBy: null };
+    throw error;
+  }
+  return { release: () => database.close() };
+}
+
+/** Null where no C library of a known name has it. */
+export function loadFlock(): Flock | null {
+  for (const name of libraries[process.platform] ?? []) {
+    try {
+      return dlopen(name, { flock: { args: ["i32", "i32"], returns: "i32" } }).symbols.flock;
+    } catch {
+      // Not this one: try the next name.
+    }
+  }
+  return null;
+}
+
+function readPid(path: string): number | null {
+  try {
+    const pid = Number(readFileSync(path, "utf8"));
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : null;
+  } catch {
+    return null;
+  }
+}
