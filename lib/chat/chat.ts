@@ -39,14 +39,22 @@ export interface Chat extends StateMachine {
   digest(): string;
 }
 
+export interface ChatOptions {
+  /**
+   * SQLite copies its write-ahead log into the database after about so many pages of 4 KiB (4000 when left out), within
+   * `apply`; 0: somebody else does, on another thread and connection.
+   */
+  readonly checkpointPages?: number;
+}
+
 /**
  * Opens the state in a database, new or not; it becomes the owner of the handle and closes it.
  * Throws `StateFormatError` when the database is of a newer chatd or not one of chatd, `StateStorageError` when it
  * cannot be read.
  */
-export function openChat(database: Database): Chat {
+export function openChat(database: Database, options: ChatOptions = {}): Chat {
   return guarded("open", () => {
-    prepareDatabase(database);
+    prepareDatabase(database, options.checkpointPages ?? 4000);
     return new SqliteChat(database);
   });
 }

@@ -11,8 +11,8 @@ import type { Account } from "./accounts.ts";
 import type { Session } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
 
-/** Reading may scan the tail: about 0.1 ms for this many. */
-const tailMax = 1024;
+/** Reading may scan the tail: about 0.2 ms for this many. */
+const tailMax = 2048;
 
 export interface NewMessage {
   readonly number: number;

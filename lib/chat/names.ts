@@ -52,7 +52,7 @@ export const normaliseName = (name: string): string => name.normalize("NFC");
 
 /** The form in which two names are equal when they differ in nothing but case and composition. */
 export function foldName(name: string): string {
-  return foldCharacters(name).join("").normalize("NFC");
+  return foldCharacters(name).join("");
 }
 
 /** The characters of a name, each folded on its own: what patterns are matched against. */
@@ -60,10 +60,10 @@ export function foldCharacters(name: string): string[] {
   return Array.from(normaliseName(name), foldCharacter);
 }
 
-/** By way of upper case, so that ß is ss and both forms of sigma are one. */
+/** By way of upper case, so that ß, ẞ and ss are one, and both forms of sigma. */
 export const foldCharacter = (character: string): string => {
   let folded = "";
-  for (const upper of character.toUpperCase()) folded += upper.toLowerCase();
+  for (const upper of character.toLowerCase().toUpperCase().normalize("NFC")) folded += upper.toLowerCase();
   return folded;
 };
 

@@ -160,7 +160,6 @@ const indexes = [
   "CREATE INDEX sessions_by_account ON sessions (account) WHERE account IS NOT NULL",
   "CREATE INDEX conversations_by_high ON conversations (high)",
   "CREATE INDEX mailbox_inbox ON mailbox (owner, message) WHERE inbox = 1",
-  "CREATE INDEX mailbox_unread ON mailbox (owner, message) WHERE read = 0 AND inbox = 0",
 ];
 
 /** Parents before their children. */
@@ -170,9 +169,16 @@ export const tableNames = Object.keys(tables) as readonly (keyof typeof tables)[
  * Sets the connection up and makes the tables in a new database.
  * Throws {@link StateFormatError} when the database is of a newer build or not a state of chatd.
  */
-export function prepareDatabase(database: Database): void {
-  const pragmas = ["synchronous = NORMAL", "cache_size = -65536", "secure_delete = ON", "wal_autocheckpoint = 4000"];
-  for (const pragma of ["journal_mode = WAL", ...pragmas, "foreign_keys = ON"]) database.run(`PRAGMA ${pragma}`);
+export function prepareDatabase(database: Database, checkpointPages: number): void {
+  const settings = [
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "cache_size = -65536",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    `wal_autocheckpoint = ${checkpointPages}`,
+  ];
+  for (const setting of settings) database.run(`PRAGMA ${setting}`);
   const version = readPragma(database, "user_version");
   const application = readPragma(database, "application_id");
   if (version === 0 && application === 0 && !hasTables(database)) {

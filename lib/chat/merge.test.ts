@@ -1,0 +1,114 @@
+/** What becomes of ops that were accepted on the other side of a partition. */
+import { describe, expect, test } from "bun:test";
+import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
+
+const fresh = () => new Lineage(inMemory());
+const create = (user: string, hash = passwordHash) => ({ type: "createAccount", user, passwordHash: hash }) as const;
+
+describe("two accounts under one name", () => {
+  test("the first in the lineage keeps it; the other gets a suffix, its password, its old name to sign in, a notice", async () => {
+    const lineage = fresh();
+    const alice = lineage.client(1).signUp("alice");
+    const other = lineage.client(2);
+    const otherHash = await Bun.password.hash("the other one", { algorithm: "argon2id", memoryCost: 8, timeCost: 1 });
+    expect(other.merge(create("Alice", otherHash))).toMatchObject({
+      type: "created",
+      user: "Alice~2",
+    });
+    const login = (password: string, user = "alice") => other.do({ type: "login", user, password });
+    lineage.pushes();
+    expect(await login("the other one")).toMatchObject({ type: "loggedIn", user: "Alice~2" });
+    const [notice, ...rest] = lineage.pushes(other.session);
+    expect(notice).toMatchObject({ type: "notice", text: expect.stringContaining("This one is called Alice~2 now") });
+    expect(rest).toEqual([]);
+    expect(await alice.send("alice~2", "hello, namesake")).toMatchObject({ type: "sent" });
+    expect(other.page().messages).toMatchObject([{ from: "alice", to: "Alice~2" }]);
+    await other.do({ type: "logout" });
+    expect(await login("the other one", "ALICE~2")).toMatchObject({ type: "loggedIn", user: "Alice~2" });
+    // Told once.
+    expect(lineage.pushes(other.session).filter(({ type }) => type === "notice")).toEqual([]);
+    await other.do({ type: "logout" });
+    expect(await login("password")).toMatchObject({ type: "loggedIn", user: "alice" });
+    await other.do({ type: "logout" });
+    expect(await login("neither of them")).toMatchObject({ code: "wrong-password" });
+  });
+
+  test("a third gets the next number, and keeps within the length of a name", () => {
+    const lineage = fresh();
+    const { session } = lineage.client(1);
+    const name = "a".repeat(32);
+    expect(lineage.commit({ session, seq: 1 }, create(name))).toMatchObject({ user: name });
+    expect(lineage.merge(session, 2, create(name))).toMatchObject({ user: `${"a".repeat(30)}~2` });
+    expect(lineage.merge(session, 3, create(name))).toMatchObject({ user: `${"a".repeat(30)}~3` });
+    expect(lineage.merge(session, 4, create("free"))).toMatchObject({ user: "free" });
+  });
+
+  test("once the first is deleted the other still signs in by either name, unless somebody claims it", async () => {
+    const lineage = fresh();
+    const [alice, other] = [lineage.client(1).signUp("alice"), lineage.client(2)];
+    other.merge(create("alice"));
+    lineage.commit({ session: alice.session, seq: 5 }, { type: "deleteAccount", account: alice.account });
+    expect(await other.do({ type: "login", user: "alice", password: "password" })).toMatchObject({ user: "alice~2" });
+    expect(await lineage.client(3).signUp("alice").send("alice~2", "hi")).toMatchObject({ type: "sent" });
+    lineage.commit({ session: other.session, seq: 9 }, { type: "deleteAccount", account: other.account });
+    expect(await lineage.client(4).do({ type: "login", user: "alice~2", password: "password" })).toMatchObject({
+      code: "no-such-user",
+    });
+  });
+
+  test("a session that logged in on the other side is told when it logs in here", () => {
+    const lineage = fresh();
+    lineage.client(1).signUp("alice");
+    const { session } = lineage.client(2);
+    lineage.merge(session, 1, create("alice"));
+    expect(lineage.merge(session, 2, { type: "login", account: { session, seq: 1 } })).toMatchObject({
+      user: "alice~2",
+    });
+    expect(lineage.pushes(session)).toMatchObject([{ type: "notice" }]);
+  });
+});
+
+describe("a message to an account deleted on the other side", () => {
+  function deleted() {
+    const lineage = fresh();
+    const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];
+    const send = { type: "send", from: alice.account, to: bob.account, text: "x".repeat(100) } as const;
+    lineage.commit({ session: bob.session, seq: 9 }, { type: "deleteAccount", account: bob.account });
+    lineage.pushes();
+    return { lineage, alice, send };
+  }
+
+  test("is refused with a notice to the sender, which knows the message by its beginning", () => {
+    const { lineage, alice, send } = deleted();
+    expect(lineage.merge(alice.session, 5, send)).toMatchObject({ code: "no-such-user" });
+    const [push] = lineage.pushes(alice.session);
+    expect(push).toMatchObject({ type: "notice", text: expect.stringContaining(`began: ${"x".repeat(60)}…`) });
+    // In the lineage itself the refusal is all there is.
+    lineage.commit({ session: alice.session, seq: 6 }, send);
+    expect(lineage.pushes(alice.session)).toEqual([]);
+  });
+
+  test("the notice waits for a login, or for the session to resume", () => {
+    const { lineage, alice, send } = deleted();
+    alice.detach();
+    lineage.merge(alice.session, 5, send);
+    alice.attach();
+    const record = lineage.state.session(alice.session) ?? expect.unreachable();
+    expect(lineage.state.missed(record, 0, 10)).toMatchObject([{ type: "notice" }]);
+    lineage.pushes();
+    const phone = lineage.client(3).signIn(alice.account);
+    expect(lineage.pushes(phone.session)).toMatchObject([{ type: "notice" }]);
+    alice.detach();
+    alice.attach();
+    expect(lineage.state.missed(lineage.state.session(alice.session) ?? record, 0, 10)).toEqual([]);
+  });
+});
+
+test("what users see of a merged message is when it was first accepted", () => {
+  const lineage = fresh();
+  const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];
+  const send = { type: "send", from: alice.account, to: bob.account, text: "old" } as const;
+  expect(lineage.merge(alice.session, 5, send)).toMatchObject({ type: "sent", at: 1 });
+  expect(bob.page().messages).toMatchObject([{ at: 1, index: lineage.index, id: { session: uuidOf(1), seq: 5 } }]);
+  expect(lineage.pushes(bob.session)).toMatchObject([{ message: { at: 1 } }]);
+});
