@@ -56,6 +56,6 @@ export class Journal {
     const at = new Date().toISOString();
     if (this.#json) return JSON.stringify({ at, level, pid: this.#pid, message });
     const clean = message.replace(/[\p{Cc}\p{Cf}]+/gu, " ");
-    return `${at.slice(11, 23)} replica ${this.#pid} ${level === "info" ? "" : `${level}: `}${clean}`;
+    return `${at.slice(11, 23)} replica ${this.#pid}: ${level === "info" ? "" : `${level}: `}${clean}`;
   }
 }

@@ -80,6 +80,8 @@ describe("the flags together", () => {
 
   test("are refused where they contradict each other", () => {
     expect(refusal(() => checkFlags(flags({ pid: 4 }), {}))).toBe("--pid 4 is not among --peers (1, 2, 3)");
+    const { pid: _, ...nameless } = flags();
+    expect(refusal(() => checkFlags(nameless, {}))).toContain("--pid N is required");
     expect(refusal(() => checkFlags(flags({ listen: "here" }), {}))).toContain("the port is missing");
     expect(refusal(() => checkFlags(flags({ timeoutMs: 150 }), {}))).toContain("less than two heartbeats");
     expect(refusal(() => checkFlags(flags({ data: "" }), {}))).toContain("--data is empty");

@@ -12,7 +12,7 @@ export const defaultPeers = "1=127.0.0.1:1538,2=127.0.0.1:2538,3=127.0.0.1:3538"
 
 /** As the parser of the command line hands them over. */
 export interface ServeFlags {
-  readonly pid: number;
+  readonly pid?: number;
   readonly peers: string;
   readonly listen?: string;
   readonly data?: string;
@@ -25,7 +25,8 @@ export interface ServeFlags {
   readonly logFormat: "text" | "json";
 }
 
-export interface ServeSettings extends Omit<ServeFlags, "peers" | "listen" | "data"> {
+export interface ServeSettings extends Omit<ServeFlags, "pid" | "peers" | "listen" | "data"> {
+  readonly pid: number;
   readonly peers: readonly Configured[];
   readonly listen: Address;
   /** An absolute path. */
@@ -42,9 +43,13 @@ export function checkFlags(
   environment: Readonly<Record<string, string | undefined>>,
 ): ServeSettings {
   const peers = parsePeers(flags.peers);
-  const own = peers.find(({ pid }) => pid === flags.pid);
+  const { pid } = flags;
+  if (pid === undefined) {
+    throw usage("--pid N is required: it says which of --peers this replica is; see chatd serve --help");
+  }
+  const own = peers.find((peer) => peer.pid === pid);
   if (own === undefined) {
-    throw usage(`--pid ${flags.pid} is not among --peers (${peers.map(({ pid }) => pid).join(", ")})`);
+    throw usage(`--pid ${pid} is not among --peers (${peers.map((peer) => peer.pid).join(", ")})`);
   }
   const listen = parseAddress(flags.listen ?? own.address);
   if (listen === null)
@@ -55,8 +60,8 @@ export function checkFlags(
     );
   }
   if (flags.data === "") throw usage("--data is empty; it names a directory");
-  const data = flags.data === undefined ? defaultData(flags.pid, environment) : resolve(flags.data);
-  return { ...flags, peers, listen, data, warnsOfPlain: flags.insecure !== true && !isLoopback(listen.host) };
+  const data = flags.data === undefined ? defaultData(pid, environment) : resolve(flags.data);
+  return { ...flags, pid, peers, listen, data, warnsOfPlain: flags.insecure !== true && !isLoopback(listen.host) };
 }
 
 /** `PID=HOST:PORT`, separated by commas; addresses come back in one spelling. Throws `CommandFailure` (64). */

@@ -99,7 +99,7 @@ export class TestCluster {
         const failed = (error: Error): void => void this.fatal.push(error.message);
         return openLog(openDisk(directory), { cluster, replica: uuid }, { persisted, failed });
       },
-      stateMachine: openChat(new Database(join(directory, "state.sqlite"))),
+      openState: () => openChat(new Database(join(directory, "state.sqlite"))),
       log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),
       ready: () => void this.ready.push(pid),
       fatal: (message) => void this.fatal.push(`${pid}: ${message}`),

@@ -47,7 +47,8 @@ export interface NodePorts {
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   /** Opens the write-ahead log; `persisted` is never called within. Throws what the disk says. */
   readonly openLog: (persisted: (sequence: number) => void) => NodeLog;
-  readonly stateMachine: StateMachine;
+  /** Opens the state; after the log. */
+  readonly openState: () => StateMachine;
   readonly log: (level: LogLevel, message: string) => void;
   /** For the first time a member of a formed view. */
   readonly ready: (standing: Standing, listener: Listener) => void;
@@ -68,6 +69,7 @@ const goodbyesMs = 500;
 export class ReplicaNode {
   readonly #ports: NodePorts;
   readonly #log: NodeLog;
+  readonly #state: StateMachine;
   readonly #driver: ReplicaDriver;
   readonly #peers: Peers;
   readonly #clients: Clients;
@@ -109,7 +111,8 @@ export class ReplicaNode {
     this.#startedMs = clock.monotonicMs();
     this.#remindedMs = this.#startedMs;
     this.#log = ports.openLog((sequence) => this.#driver.dispatch({ type: "persisted", sequence }));
-    const state = new WatchedState(ports.stateMachine);
+    const state = new WatchedState(ports.openState());
+    this.#state = state;
     const log = (level: LogLevel, message: string): void => ports.log(level, message);
     const { heartbeatMs, recoveryWaitMs, seed } = options;
     this.#driver = new ReplicaDriver(
@@ -174,7 +177,7 @@ export class ReplicaNode {
     this.#tick();
     this.#sweep();
     this.#configure(this.standing);
-    this.#remind(this.standing);
+    if (this.standing.waitingFor !== this.#waitingFor) this.#remind(this.standing);
   }
 
   /**
@@ -203,7 +206,7 @@ export class ReplicaNode {
         resolve();
       }),
     );
-    this.#ports.stateMachine.close();
+    this.#state.close();
   }
 
   async #until(withinMs: number, condition: () => boolean): Promise<void> {

@@ -109,7 +109,7 @@ class World {
         schedule: (callback) => void network.setTimer(0, alive(callback)),
         sha256,
         openLog: (persisted) => new MemoryLog(network, alive(persisted)),
-        stateMachine: state,
+        openState: () => state,
         log: () => {},
         ready: () => {},
         fatal: (message) => {

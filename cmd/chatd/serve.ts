@@ -1,0 +1,257 @@
+/**
+ * `chatd serve`: puts one replica on the real network, disk and clock, and decides how the process ends. What a replica
+ * is and does is `lib/server`'s.
+ */
+import { Database } from "bun:sqlite";
+import { readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { formatAddress } from "../../lib/base/address.ts";
+import type { Listener } from "../../lib/base/transport.ts";
+import { openChat, StateFormatError, StateStorageError } from "../../lib/chat/chat.ts";
+import { nextTurn, systemClock } from "../../lib/io/clock.ts";
+import { DataDirectoryError, openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
+import { openDisk } from "../../lib/io/disk.ts";
+import { ListenError, tcpTransport } from "../../lib/io/tcp.ts";
+import { DiskError } from "../../lib/log/disk.ts";
+import { LogRefusedError } from "../../lib/log/errors.ts";
+import { openLog, type Wal } from "../../lib/log/wal.ts";
+import { formatView } from "../../lib/protocol/ids.ts";
+import type { Standing } from "../../lib/replication/events.ts";
+import { clusterIdOf } from "../../lib/server/identity.ts";
+import { ReplicaNode, type NodePorts } from "../../lib/server/node.ts";
+import { CommandFailure, exitStatus } from "./failure.ts";
+import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
+import { Journal } from "./journal.ts";
+import { checkFlags, defaultPeers, type ServeFlags, type ServeSettings } from "./serve-flags.ts";
+import { wholeNumber } from "./usage.ts";
+import { software } from "./version.ts";
+
+/** A second signal this long after the first one is impatience, not the same signal by another way. */
+const impatientMs = 5000;
+
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("Run one replica.")
+    .addOption(
+      new Option("--pid <N>", "which of the peers this is; required").env("CHATD_PID").argParser(wholeNumber(1, 255)),
+    )
+    .addOption(
+      new Option("--peers <LIST>", "every replica's address: PID=HOST:PORT,…; one port serves clients and replicas")
+        .env("CHATD_PEERS")
+        .default(defaultPeers),
+    )
+    .option("--listen <HOST:PORT>", "where to bind, if not at its own entry in --peers")
+    .addOption(
+      new Option("--data <DIR>", "log, state and lock (default: $XDG_STATE_HOME/chatd/<pid>)").env("CHATD_DATA"),
+    )
+    .addOption(
+      new Option("--policy <POLICY>", "who may go on when replicas are missing: any survivor, or a majority only")
+        .choices(["available", "quorum"])
+        .default("available"),
+    )
+    .option("--heartbeat-ms <MS>", "how often replicas tell each other that they live", wholeNumber(10, 60_000), 100)
+    .option("--timeout-ms <MS>", "silence after which a replica is suspected", wholeNumber(50, 600_000), 1000)
+    .option(
+      "--recovery-wait-ms <MS>",
+      "after a total stop: how long to wait for the missing before going on without them",
+      wholeNumber(0, 86_400_000),
+      10_000,
+    )
+    .option("--insecure", "connections beyond loopback are in the clear, and that is known: do not warn")
+    .addOption(
+      new Option("--log-level <LEVEL>", "what to say on stderr")
+        .choices(["error", "warn", "info", "debug"])
+        .default("info"),
+    )
+    .addOption(new Option("--log-format <FORMAT>", "how to say it").choices(["text", "json"]).default("text"))
+    .addHelpText("after", examples)
+    .action((flags: ServeFlags) => serve(checkFlags(flags, process.env)));
+}
+
+const examples = `
+When it is a member of a formed view it prints one line on stdout, and everything else on stderr:
+  ready pid=1 view=3.1 role=primary listen=127.0.0.1:1538
+
+Examples:
+  chatd serve --pid 1                           three replicas on one machine: start with --pid 1, 2 and 3
+  chatd serve --pid 1 --peers 1=10.0.0.1:1538,2=10.0.0.2:1538,3=10.0.0.3:1538
+  chatd serve --pid 1 --peers 1=127.0.0.1:1538  a cluster of one
+
+SIGTERM, SIGINT and SIGHUP end it in good order: in-flight messages are answered, the others take over at once.
+
+Exit status: 0 stopped, 1 failed (a port in use), 64 usage, 73 cannot use the data directory, 74 disk error.
+`;
+
+async function serve(settings: ServeSettings): Promise<void> {
+  const journal = new Journal(settings.pid, settings.logLevel, settings.logFormat);
+  const end = new Ending(journal);
+  end.watchErrors();
+  try {
+    const cluster = clusterIdOf(settings.peers, sha256);
+    const directory = openDataDirectory(settings.data, { cluster, pid: settings.pid });
+    const node = await start(settings, cluster, directory, journal, end);
+    end.stopOnSignals(async () => {
+      await node.stop();
+      directory.close();
+    });
+  } catch (error) {
+    throw explain(error, settings);
+  }
+}
+
+async function start(
+  settings: ServeSettings,
+  cluster: Uint8Array,
+  directory: DataDirectory,
+  journal: Journal,
+  end: Ending,
+): Promise<ReplicaNode> {
+  const { pid, peers, listen, policy, heartbeatMs, timeoutMs, recoveryWaitMs } = settings;
+  if (settings.warnsOfPlain) {
+    const where = formatAddress(listen.host, listen.port);
+    journal.write("warn", `connections to ${where} are not encrypted: for trusted networks only (--insecure says so)`);
+  }
+  const incarnationFile = join(directory.path, "incarnation");
+  const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
+  const ports: NodePorts = {
+    transport: tcpTransport(),
+    clock: systemClock,
+    schedule: nextTurn,
+    sha256,
+    openLog: (persisted) => {
+      const failed = (error: DiskError): void => end.fail(error);
+      const identity = { cluster, replica: directory.replica };
+      const log = openLog(openDisk(directory.logPath), identity, { persisted, failed });
+      directory.established();
+      saveIncarnation(incarnationFile, incarnation);
+      describeLog(log, journal);
+      return log;
+    },
+    openState: () => openState(directory.statePath),
+    log: (level, message) => journal.write(level, message),
+    ready: (standing, listener) => printReady(pid, standing, listener),
+    fatal: (message) => end.fail(new CommandFailure(message, exitStatus.failed)),
+  };
+  const self = { pid, uuid: directory.replica, incarnation };
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  const timing = { heartbeatMs, timeoutMs, recoveryWaitMs };
+  return ReplicaNode.start({ self, peers, listen, cluster, policy, ...timing, software, seed }, ports);
+}
+
+const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256").update(bytes).digest();
+
+function openState(path: string) {
+  return openChat(new Database(path, { create: true, readwrite: true, strict: true }));
+}
+
+/** What opening the log has found, as far as anybody wants to know. */
+function describeLog({ report }: Wal, journal: Journal): void {
+  journal.write("debug", `the log has ${report.entries} entries in ${report.segments} segments`);
+  if (report.torn !== null) {
+    const { file, offset, bytes, keptIn } = report.torn;
+    journal.write(
+      "warn",
+      `the last write did not finish: ${bytes} bytes of ${file} at ${offset} were kept in ${keptIn}`,
+    );
+  }
+  for (const { file, offset, index, fault } of report.damage) {
+    journal.write(
+      "error",
+      `${file} is damaged at ${offset} (${fault}), from index ${index} on: to be repaired from a peer`,
+    );
+  }
+}
+
+function printReady(pid: number, { view, role }: Standing, { host, port }: Listener): void {
+  try {
+    writeSync(1, `ready pid=${pid} view=${formatView(view)} role=${role} listen=${formatAddress(host, port)}\n`);
+  } catch {
+    // Nobody reads it: that is no reason not to serve.
+  }
+}
+
+/** How the process ends: in good order on signals, at once with a reason when it must not go on. */
+class Ending {
+  readonly #journal: Journal;
+  #failing = false;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** Errors that reach nobody else: a broken invariant, a disk that fails in the middle of something. */
+  watchErrors(): void {
+    process.on("uncaughtException", (error) => this.fail(error));
+    process.on("unhandledRejection", (error) => this.fail(error));
+  }
+
+  /** Says why and ends the process. Nothing is flushed or acknowledged any more. */
+  fail(error: unknown): void {
+    if (this.#failing) return;
+    this.#failing = true;
+    const message = error instanceof Error ? error.message : String(error);
+    this.#journal.lastWords(`${message}; this replica stops`);
+    if (error instanceof Error && error.stack !== undefined) this.#journal.lastWords(error.stack, "debug");
+    process.exit(statusOf(error));
+  }
+
+  /** Signals may come twice, to the group and through a parent. */
+  stopOnSignals(stop: () => Promise<void>): void {
+    let firstMs: number | null = null;
+    const told = (signal: string): void => {
+      const nowMs = systemClock.monotonicMs();
+      if (firstMs !== null) {
+        if (nowMs - firstMs > impatientMs) process.exit(exitStatus.failed);
+        return;
+      }
+      firstMs = nowMs;
+      this.#journal.write("info", `${signal}: stopping`);
+      stop().then(
+        () => process.exit(exitStatus.done),
+        (error: unknown) => this.fail(error),
+      );
+    };
+    process.on("SIGTERM", () => told("SIGTERM"));
+    process.on("SIGINT", () => told("SIGINT"));
+    // Under nohup it stays ignored.
+    if (!isIgnored(1)) process.on("SIGHUP", () => told("SIGHUP"));
+  }
+}
+
+/** Whether a signal was being ignored when this process started (proc(5), SigIgn). */
+function isIgnored(signal: number): boolean {
+  try {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+    return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
+  } catch {
+    return false;
+  }
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof CommandFailure) return error.status;
+  if (error instanceof DataDirectoryError || error instanceof LogRefusedError || error instanceof StateFormatError) {
+    return exitStatus.dataDirectory;
+  }
+  if (error instanceof DiskError || error instanceof StateStorageError) return exitStatus.disk;
+  return exitStatus.failed;
+}
+
+/** What went wrong before it ran, in one line with what to do. */
+function explain(error: unknown, { data, pid }: ServeSettings): unknown {
+  const status = statusOf(error);
+  if (!(error instanceof Error) || error instanceof CommandFailure) return error;
+  if (error instanceof ListenError)
+    return new CommandFailure(`${error.message}${remedies[error.code]}`, status, { cause: error });
+  if (status === exitStatus.failed) return error;
+  const where = error.message.includes(data) ? "" : `${data} (replica ${pid}): `;
+  return new CommandFailure(`${where}${error.message}`, status, { cause: error });
+}
+
+const remedies: Readonly<Record<ListenError["code"], string>> = {
+  "in-use": ": end what uses it, or give this replica another address (--peers, --listen)",
+  "not-here": ": correct its entry in --peers, or say where to bind with --listen",
+  denied: ": choose a port above 1023 (--peers, --listen)",
+  other: "",
+};
