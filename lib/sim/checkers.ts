@@ -19,7 +19,8 @@ interface EntryInfo {
   readonly previous: bigint;
   readonly op: string | null;
   readonly viewEntry: ViewEntry | null;
-  /** Disks on which it has ever been durable, as bits. */
+  /** Disks to which it has ever been appended, and on which it has ever been durable, as bits. */
+  appenders: number;
   holders: number;
   committed: boolean;
 }
@@ -91,6 +92,7 @@ export class Oracle implements ShadowObserver {
     } else if (info.previous !== previous || info.index !== record.index) {
       this.fail("log", `${name(log)} appends ${place(record)} after an entry that it does not follow`);
     }
+    info.appenders |= 1 << log.disk;
     if (record.view < previousView)
       this.fail("log", `${name(log)} appends ${place(record)} after view ${previousView}`);
     if ((this.commitSeen.get(log) ?? 0) >= record.index) this.commitSeen.set(log, record.index - 1);
@@ -221,8 +223,7 @@ export class Oracle implements ShadowObserver {
   /** Ops acknowledged that a state does not hold, without those whose every disk was wiped. */
   missing(has: (session: string, seq: number) => boolean): Acknowledged[] {
     const missing: Acknowledged[] = [];
-    let alive = 0;
-    for (const log of this.logs) if (!log.wiped) alive |= 1 << log.disk;
+    const alive = this.disksAlive();
     for (const op of this.acknowledged.values()) {
       const at = op.op.lastIndexOf("/");
       if (has(op.op.slice(0, at), Number(op.op.slice(at + 1)))) continue;
@@ -242,6 +243,12 @@ export class Oracle implements ShadowObserver {
     return this.logs.filter((log) => log.holds(index, chain));
   }
 
+  private disksAlive(): number {
+    let alive = 0;
+    for (const log of this.logs) if (!log.wiped) alive |= 1 << log.disk;
+    return alive;
+  }
+
   private register(log: ShadowLog, record: LogRecord, previous: bigint): EntryInfo {
     const at = record.view * 0x100_0000 + record.index;
     const other = this.byPlace.get(at);
@@ -256,6 +263,7 @@ export class Oracle implements ShadowObserver {
       previous,
       op: payload.type === "op" ? opKey(payload.session, payload.seq) : null,
       viewEntry: payload.type === "view" ? payload : null,
+      appenders: 0,
       holders: 0,
       committed: false,
     };

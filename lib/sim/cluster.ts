@@ -170,8 +170,8 @@ export class Cluster {
   }
 
   /**
-   * A disk may be lost without breaking a promise only while the disks known to the cluster stay a majority (`quorum`),
-   * or any (`available`; an acknowledgement that stood for the lost disks alone is excused).
+   * A disk may be lost without breaking a promise only while the disks known to the cluster stay a majority. In
+   * `available` an acknowledgement that stood for the lost disks alone is excused.
    */
   private mayBeWiped(node: SimulatedNode): boolean {
     const { nodes } = this;
@@ -179,8 +179,7 @@ export class Cluster {
     if (config === null || nodes.length === 1 || this.oracle.disks > 25) return false;
     const lost = nodes.filter((each) => each === node || !config.some(({ uuid }) => uuid === each.uuid));
     if (this.profile.policy === "quorum") return 2 * lost.length < nodes.length;
-    // One survivor with the whole log is enough, and what nobody else held is excused.
-    return lost.length < nodes.length;
+    return lost.length <= Math.max(1, (nodes.length - 1) / 2);
   }
 
   private addClient(number: number): void {

@@ -58,7 +58,8 @@ interface Link {
 }
 
 const dialRetryMs = 100;
-const dialTimeoutMs = 1_000;
+/** Well below any suspicion timeout: else a peer that comes back just after it was dialled looks dead for too long. */
+const dialTimeoutMs = 100;
 const heldMax = 200;
 
 export class Network {
