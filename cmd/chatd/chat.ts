@@ -2,7 +2,6 @@
  * `chatd chat`: its flags, and the choice between JSON, the prompts and plain lines. Puts the client library on the real
  * network; what is shown and read is `lib/tui`'s.
  */
-import { writeSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseAddress } from "../../lib/base/address.ts";
 import { createClient } from "../../lib/client/client.ts";
@@ -12,12 +11,17 @@ import { tcpTransport } from "../../lib/io/tcp.ts";
 import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts";
 import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
 import { runJson } from "../../lib/tui/json.ts";
+import { complain } from "./failure.ts";
+import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
 
 const defaultServers = ["127.0.0.1:1538", "127.0.0.1:2538", "127.0.0.1:3538"];
 const giveUpMsDefault = 30_000;
 /** How long a signal leaves for the goodbye and for output that nobody reads. */
 const signalGraceMs = 1000;
+const milliseconds = wholeNumber(0, 2 ** 31 - 1);
+/** As many as a timer of milliseconds can hold. */
+const seconds = wholeNumber(0, 2_000_000);
 const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 interface ChatFlags {
@@ -44,10 +48,10 @@ export function chatCommand(): Command {
     .option(
       "--give-up-ms <MS>",
       "with --json: how long to wait for answers after the input's end",
-      whole,
+      milliseconds,
       giveUpMsDefault,
     )
-    .option("--idle-logout <SECONDS>", "log out after so long without a key; 0 = never", whole, 0)
+    .option("--idle-logout <SECONDS>", "log out after so long without a key; 0 = never", seconds, 0)
     .addHelpText("after", examples)
     .action(async (flags: ChatFlags) => {
       const client = createClient(
@@ -88,12 +92,6 @@ function parseServers(text: string): readonly string[] {
   return servers;
 }
 
-function whole(text: string): number {
-  const value = Number(text);
-  if (!/^\d{1,12}$/.test(text)) throw new InvalidArgumentError("It must be a whole number, 0 or more.");
-  return value;
-}
-
 /** Ends the process itself: what is left of stdin may never come. */
 async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {
   const stop = new AbortController();
@@ -115,15 +113,6 @@ async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {
   const options = { clock: systemClock, giveUpMs, complain, signal: stop.signal };
   const result = await runJson(client, stdinChunks(), output, options);
   process.exit(status ?? result);
-}
-
-/** Written at once: the process may end next. */
-function complain(line: string): void {
-  try {
-    writeSync(2, `chatd: ${line}\n`);
-  } catch {
-    // There is nobody to tell.
-  }
 }
 
 function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
