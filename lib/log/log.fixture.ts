@@ -1,0 +1,212 @@
+/**
+ * For tests of the log: records made from a seed, and a log under load over a simulated disk beside a model of what it
+ * must hold. The model is told what was appended and what was acknowledged, and trusts nothing the log says.
+ */
+import { encodeEntry } from "../protocol/codec.ts";
+import { makeView } from "../protocol/ids.ts";
+import { encodeRecord, recordKind } from "../protocol/record.ts";
+import { SimulatedDisk } from "../sim/disk.ts";
+import { Random } from "../sim/random.ts";
+import type { DiskError } from "./disk.ts";
+import { clusterTagOf, type LogIdentity } from "./segment.ts";
+import { openLog, type Wal } from "./wal.ts";
+
+export const identity: LogIdentity = {
+  cluster: Uint8Array.from({ length: 16 }, (_, at) => at + 1),
+  replica: "0b5e1f00-1111-4222-8333-444455556666",
+};
+export const clusterTag = clusterTagOf(identity.cluster);
+
+export interface Entry {
+  readonly index: number;
+  readonly view: number;
+  readonly chain: bigint;
+  readonly bytes: Uint8Array;
+}
+
+/** An OP record with this payload after `previous` (null: the first one). The log never looks into payloads. */
+export function makeEntry(previous: Entry | null, view: number, payload: Uint8Array): Entry {
+  const index = (previous?.index ?? 0) + 1;
+  const fields = { kind: recordKind.op, clusterTag, index, view, payload };
+  const { chain, bytes } = encodeRecord(fields, previous?.chain ?? 0n);
+  return { index, view, chain, bytes };
+}
+
+export function makePromise(view: number): Uint8Array {
+  const payload = encodeEntry({ type: "promise", view });
+  return encodeRecord({ kind: recordKind.promise, clusterTag, index: 0, view, payload }, 0n).bytes;
+}
+
+/** A log that did not keep what it acknowledged, or made something up. */
+export class LogBroken extends Error {
+  override readonly name = "LogBroken";
+}
+
+/** One record as it was asked for, in order. */
+interface Asked {
+  readonly sequence: number;
+  readonly entry: Entry | null;
+  readonly promise: number;
+}
+
+/** What stands in a log: entries and the greatest promise. */
+export class LogModel {
+  entries: Entry[] = [];
+  promised = 0;
+
+  put(asked: Asked): void {
+    if (asked.entry !== null) {
+      this.entries.length = asked.entry.index - 1;
+      this.entries.push(asked.entry);
+    }
+    this.promised = Math.max(this.promised, asked.promise);
+  }
+
+  isSameAs(chains: BigUint64Array): boolean {
+    return chains.length === this.entries.length && this.entries.every(({ chain }, at) => chains[at] === chain);
+  }
+
+  copy(): LogModel {
+    const copy = new LogModel();
+    copy.entries = [...this.entries];
+    copy.promised = this.promised;
+    return copy;
+  }
+}
+
+/** A replica's log on one simulated disk, through crashes and restarts. */
+export class LogUnderLoad {
+  disk: SimulatedDisk;
+  wal: Wal | null = null;
+  /** As appended. */
+  current = new LogModel();
+  /** As acknowledged. */
+  durable = new LogModel();
+  failure: DiskError | null = null;
+  persistedSequence = 0;
+  readonly random: Random;
+  #asked: Asked[] = [];
+  #waiting: (() => void)[] = [];
+  #sequence = 0;
+  #view = makeView(1, 1);
+
+  constructor(
+    seed: number,
+    readonly segmentBytes: number,
+  ) {
+    this.random = new Random(seed);
+    this.disk = new SimulatedDisk("disk", seed, (action) => this.#waiting.push(action));
+  }
+
+  /** Opens, and checks what was recovered against what had been asked for and acknowledged. */
+  open(): Wal {
+    this.failure = null;
+    this.#sequence = 0;
+    this.persistedSequence = 0;
+    const handlers = {
+      persisted: (sequence: number): void => this.#persisted(sequence),
+      failed: (error: DiskError): void => {
+        if (this.failure !== null) throw new LogBroken("a failure is told once");
+        this.failure = error;
+      },
+    };
+    const wal = openLog(this.disk, identity, handlers, { segmentBytes: this.segmentBytes });
+    this.#checkRecovered(wal);
+    this.wal = wal;
+    return wal;
+  }
+
+  /** Appends something: entries, now and then ones that supersede, a promise, or nothing. */
+  appendSomething(): void {
+    const { random } = this;
+    const records: Uint8Array[] = [];
+    const sequence = ++this.#sequence;
+    if (random.chance(0.15)) {
+      this.#view += 256;
+      this.#ask({ sequence, entry: null, promise: this.#view }, records, makePromise(this.#view));
+    }
+    const { entries } = this.current;
+    let last = entries.length;
+    if (last > 0 && random.chance(0.1)) {
+      last -= random.below(Math.min(last, 12) + 1);
+      this.#view += 256;
+    }
+    for (let count = random.below(5); count > 0; count--) {
+      const payload = random.bytes(random.below(random.chance(0.1) ? 900 : 120));
+      const entry = makeEntry(entries[last - 1] ?? null, this.#view, payload);
+      this.#ask({ sequence, entry, promise: 0 }, records, entry.bytes);
+      last = entry.index;
+    }
+    this.wal?.append(sequence, records, random.below(last + 1));
+  }
+
+  /** Lets some of the syncs under way end; all of them by default. */
+  settle(count = Infinity): void {
+    for (let left = count; left > 0; left--) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      next();
+    }
+  }
+
+  /** Reads a random stretch back and compares. */
+  readSomething(): void {
+    const { entries } = this.current;
+    if (entries.length === 0 || this.wal === null) return;
+    const from = 1 + this.random.below(entries.length);
+    const maxBytes = this.random.below(3000);
+    const records = this.wal.read(from, maxBytes);
+    if (records.length === 0) throw new LogBroken("at least one record is read");
+    const bytes = records.reduce((sum, record) => sum + record.length, 0);
+    if (records.length > 1 && bytes > maxBytes) throw new LogBroken("no more is read than was asked for");
+    records.forEach((record, at) => {
+      const expected = entries[from - 1 + at];
+      if (expected === undefined || !Buffer.from(record).equals(expected.bytes)) {
+        throw new LogBroken(`entry ${from + at} reads back as another`);
+      }
+    });
+  }
+
+  /** The machine (or only the process) ends; what was under way is forgotten. */
+  end(how: "crash" | "restart"): void {
+    this.disk = how === "crash" ? this.disk.crash() : this.disk.restart();
+    this.#waiting = [];
+    this.wal = null;
+  }
+
+  #ask(asked: Asked, records: Uint8Array[], bytes: Uint8Array): void {
+    this.#asked.push(asked);
+    this.current.put(asked);
+    records.push(bytes);
+  }
+
+  #persisted(sequence: number): void {
+    if (sequence <= this.persistedSequence || sequence > this.#sequence) throw new LogBroken("sequences ascend");
+    if (this.failure !== null) throw new LogBroken("nothing is acknowledged after a failure");
+    this.persistedSequence = sequence;
+    while ((this.#asked[0]?.sequence ?? Infinity) <= sequence) this.durable.put(this.#asked.shift() as Asked);
+  }
+
+  /** It must be what was acknowledged, or that and some more of what was asked for, in order. */
+  #checkRecovered(wal: Wal): void {
+    const { chains, views, promised, commit, damaged } = wal.recovered;
+    if (damaged) throw new LogBroken(`no crash damages a log: ${JSON.stringify(wal.report.damage)}`);
+    const acknowledged = this.durable.promised;
+    let matched: LogModel | null = this.durable.isSameAs(chains) ? this.durable.copy() : null;
+    for (const asked of this.#asked) {
+      this.durable.put(asked);
+      if (this.durable.isSameAs(chains)) matched = this.durable.copy();
+    }
+    if (matched === null) throw new LogBroken(`${chains.length} entries recovered, which were never the log`);
+    if (promised < acknowledged) throw new LogBroken(`promise ${acknowledged} was acknowledged and is ${promised}`);
+    if (promised > this.durable.promised) throw new LogBroken(`promise ${promised} was never made`);
+    if (commit > chains.length) throw new LogBroken("the commit lies beyond the log");
+    matched.entries.forEach(({ view }, at) => {
+      if (views[at] !== view) throw new LogBroken(`entry ${at + 1} has another view`);
+    });
+    matched.promised = promised;
+    this.durable = matched;
+    this.current = matched.copy();
+    this.#asked = [];
+  }
+}
