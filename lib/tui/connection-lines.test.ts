@@ -59,12 +59,12 @@ test("a long absence is said when it begins and when it is over, the reason once
   client.happen({ do: "lose" });
   client.happen({ do: "offline", reason: "127.0.0.1:1538 refused the connection" });
   client.happen({ do: "offline", reason: "127.0.0.1:2538 refused the connection" });
-  expect(standing.at(-1)).toBe("o not connected: what you send goes out when a replica answers");
+  expect(standing.at(-1)).toBe("o not connected: lines wait to be sent");
   client.happen({ do: "find", replica: 1, afterMs: 5200, copies: 3 });
   await until(said, 4);
   expect(said.slice(1)).toEqual([
     "replica 1 lost - looking for another",
-    "127.0.0.1:1538 refused the connection: trying again and again",
+    "no replica can be reached, trying on\n127.0.0.1:1538 refused the connection",
     "now on replica 1 after 5.2 s",
   ]);
   expect(standing.at(-1)).toBeNull();

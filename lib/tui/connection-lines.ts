@@ -55,7 +55,8 @@ export class ConnectionLines {
       case "offline":
         this.#gone();
         this.#patienceOver();
-        if (!this.#offlineSaid) this.#surface.say({ tone: "warning", text: `${now.reason}: trying again and again` });
+        if (!this.#offlineSaid)
+          this.#surface.say({ tone: "warning", text: `no replica can be reached, trying on\n${now.reason}` });
         this.#offlineSaid = true;
         return;
       case "connected":
@@ -104,7 +105,7 @@ export class ConnectionLines {
       this.#surface.say({ tone: "warning", text: `replica ${this.#lost} lost ${symbols.dot} looking for another` });
       this.#lost = null;
     }
-    const what = this.#last === null ? "looking for a replica" : "what you send goes out when a replica answers";
+    const what = this.#last === null ? "looking for a replica" : "lines wait to be sent";
     this.#surface.standing({ tone: "warning", text: `${symbols.away} not connected: ${what}` });
   }
 

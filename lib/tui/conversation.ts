@@ -36,6 +36,7 @@ export class Conversation {
   /** Messages whose fate is not known yet. */
   readonly #unsettled = new Set<(fate: Fate) => void>();
   #user: string | null = null;
+  #lastUser: string | null = null;
   #partner: string | null = null;
   #draft: Draft = emptyDraft;
   #answerHintSaid = false;
@@ -83,6 +84,9 @@ export class Conversation {
 
   async #converse(signedIn: SignedIn): Promise<void> {
     this.begun = true;
+    // An unfinished line waits for whoever began it, and for nobody else.
+    if (this.#lastUser !== signedIn.user) this.#draft = emptyDraft;
+    this.#lastUser = signedIn.user;
     this.#user = signedIn.user;
     this.#greet(signedIn);
     void this.#questions.learnNames();

@@ -144,7 +144,7 @@ test("the draft survives Escape, Ctrl-C, and messages go out later in order when
   await pty.prompt("bob → carol ›");
   pty.happen({ do: "lose" });
   pty.happen({ do: "offline", reason: "no replica answers" });
-  await pty.see("not connected: what you send goes out");
+  await pty.see("not connected: lines wait to be sent");
   await pty.see("replica 1 lost");
   for (const text of ["one", "two", "three", "four"]) pty.type(`${text}\r`);
   await pty.see("→ carol: one · sending…");
@@ -247,7 +247,7 @@ test("an account is deleted only after asking and with its password", async () =
   await pty.see("Welcome, new user!");
 });
 
-test("being logged out leads back to signing in, with the draft kept for after", async () => {
+test("being logged out leads back to signing in, with the draft kept for the same user", async () => {
   await using pty = new Pty();
   await pty.signIn();
   pty.type("unfinished");
@@ -259,6 +259,9 @@ test("being logged out leads back to signing in, with the draft kept for after",
   await pty.prompt("Password:");
   pty.type("bob-password\r");
   await pty.prompt("bob › unfinished");
+  pty.happen({ do: "log-out", reason: "again" });
+  await pty.prompt("User name:");
+  await pty.signIn("mia");
 });
 
 test("after some idle seconds a warning, then the logout", async () => {

@@ -63,7 +63,8 @@ export function copiesLine(before: Connected, now: Connected, replicas: number):
   const disks = onDisks(now.copies, replicas);
   const fewer = now.copies < before.copies;
   const why = fewer ? "a replica is away" : "a replica is back";
-  return { tone: fewer ? "warning" : "good", text: `${why}: messages are kept ${disks.text} now` };
+  const kept = now.copies === 1 && fewer ? "on 1 disk only now: degraded" : `${disks.text} now`;
+  return { tone: fewer ? "warning" : "good", text: `${why}: messages are kept ${kept}` };
 }
 
 export function provisionalLine(): Line {
