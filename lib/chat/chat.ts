@@ -31,7 +31,7 @@ import type { Session } from "./sessions.ts";
 import { Statements } from "./statements.ts";
 import { Stores } from "./stores.ts";
 
-export { StateFormatError, StateStorageError, stateVersion } from "./schema.ts";
+export { StateFormatError, StateStorageError } from "./schema.ts";
 
 /** The state machine, and what tests and the simulator ask of it besides. */
 export interface Chat extends StateMachine {

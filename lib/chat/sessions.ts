@@ -166,10 +166,6 @@ export class Sessions {
     return this.#byUuid.get(uuid) ?? null;
   }
 
-  uuidOf(number: number): string | null {
-    return this.#byNumber.get(number)?.uuid ?? null;
-  }
-
   /** All attachments, in the order of registration. */
   attachments(): Attachment[] {
     const found: Attachment[] = [];

@@ -1,0 +1,177 @@
+/**
+ * The chat in a few maps, as the model that the tables are tested against: the same commands, the obvious data
+ * structures, no batches, no tail, no erasure in steps.
+ */
+import { formatOpId } from "../protocol/ids.ts";
+import type { OpId } from "../protocol/messages.ts";
+
+export interface Expected {
+  readonly type: string;
+  readonly code?: string;
+  readonly user?: string;
+  readonly count?: number;
+  readonly inbox?: number;
+  readonly texts?: readonly string[];
+}
+
+interface ModelAccount {
+  readonly id: OpId;
+  readonly name: string;
+}
+
+interface ModelSession {
+  account: ModelAccount | null;
+  attached: boolean;
+  readonly applied: Map<number, { readonly content: string; readonly expected: Expected }>;
+}
+
+interface ModelMessage {
+  readonly id: OpId;
+  readonly text: string;
+  readonly owners: Map<ModelAccount, { inbox: boolean; read: boolean }>;
+  readonly sender: ModelAccount;
+}
+
+const refused = (code: string): Expected => ({ type: "refused", code });
+
+export class Model {
+  readonly sessions = new Map<string, ModelSession>();
+  readonly accounts = new Map<string, ModelAccount>();
+  readonly messages: ModelMessage[] = [];
+
+  register(session: string): void {
+    this.sessions.set(session, { account: null, attached: true, applied: new Map() });
+  }
+
+  attached(session: string, attached: boolean): void {
+    this.#session(session).attached = attached;
+  }
+
+  /** What the op must come to; `content` stands for its digest. */
+  apply({ session, seq }: OpId, content: string, effect: (own: ModelSession) => Expected): Expected {
+    const own = this.#session(session);
+    const known = own.applied.get(seq);
+    if (known !== undefined) {
+      const newer = [...own.applied.keys()].some((other) => other > seq && other % 64 === seq % 64);
+      if (newer) return refused("unknown");
+      return known.content === content ? known.expected : refused("bad-command");
+    }
+    const expected = effect(own);
+    own.applied.set(seq, { content, expected });
+    return expected;
+  }
+
+  create(id: OpId, user: string, merged: boolean): Expected {
+    let name = user;
+    if (this.#holder(user) !== undefined) {
+      if (!merged) return refused("name-taken");
+      for (let n = 2; this.#holder(name) !== undefined; n++) name = `${user}~${n}`;
+    }
+    this.accounts.set(formatOpId(id), { id, name });
+    return { type: "created", user: name };
+  }
+
+  login(own: ModelSession, id: OpId): Expected {
+    if (own.account !== null) return refused("already-logged-in");
+    const account = this.accounts.get(formatOpId(id));
+    if (account === undefined) return refused("no-such-user");
+    own.account = account;
+    return { type: "loggedIn", user: account.name, inbox: this.inbox(account).length };
+  }
+
+  logout(own: ModelSession): Expected {
+    if (own.account === null) return refused("not-logged-in");
+    own.account = null;
+    return { type: "done" };
+  }
+
+  deleteAccount(id: OpId): Expected {
+    const account = this.accounts.get(formatOpId(id));
+    if (account === undefined) return refused("no-such-user");
+    this.accounts.delete(formatOpId(id));
+    for (const session of this.sessions.values()) if (session.account === account) session.account = null;
+    for (const message of this.messages) message.owners.delete(account);
+    return { type: "done" };
+  }
+
+  send(id: OpId, from: OpId, to: OpId, text: string): Expected {
+    const [sender, recipient] = [this.accounts.get(formatOpId(from)), this.accounts.get(formatOpId(to))];
+    if (sender === undefined || recipient === undefined) return refused("no-such-user");
+    if (sender === recipient) return refused("to-self");
+    const owners = new Map([
+      [sender, { inbox: false, read: true }],
+      [recipient, { inbox: !this.isPresent(recipient), read: false }],
+    ]);
+    this.messages.push({ id, text, owners, sender });
+    return { type: "sent" };
+  }
+
+  open(owner: OpId, ids: readonly OpId[]): Expected {
+    const account = this.accounts.get(formatOpId(owner));
+    if (account === undefined) return refused("no-such-user");
+    const texts: string[] = [];
+    for (const id of ids) {
+      const message = this.#find(id);
+      const state = message?.owners.get(account);
+      if (message === undefined || state?.inbox !== true) continue;
+      state.inbox = false;
+      texts.push(message.text);
+    }
+    return { type: "opened", texts };
+  }
+
+  mark(owner: OpId, ids: readonly OpId[], read: boolean): Expected {
+    return this.#each(owner, ids, (account, message) => {
+      const state = message.owners.get(account);
+      if (state !== undefined && message.sender !== account) state.read = read;
+    });
+  }
+
+  deleteMessages(owner: OpId, ids: readonly OpId[]): Expected {
+    return this.#each(owner, ids, (account, message) => message.owners.delete(account));
+  }
+
+  isPresent(account: ModelAccount): boolean {
+    return [...this.sessions.values()].some((session) => session.account === account && session.attached);
+  }
+
+  inbox(account: ModelAccount): string[] {
+    return this.messages.filter(({ owners }) => owners.get(account)?.inbox === true).map(({ text }) => text);
+  }
+
+  /** Newest first, a mark behind what is read. */
+  page(account: ModelAccount): string[] {
+    const seen = this.messages.flatMap(({ owners, text }) => {
+      const state = owners.get(account);
+      return state === undefined || state.inbox ? [] : [state.read ? `${text} read` : text];
+    });
+    return seen.reverse();
+  }
+
+  #each(owner: OpId, ids: readonly OpId[], change: (account: ModelAccount, message: ModelMessage) => void): Expected {
+    const account = this.accounts.get(formatOpId(owner));
+    if (account === undefined) return refused("no-such-user");
+    const messages = new Set<ModelMessage>();
+    for (const id of ids) {
+      const message = this.#find(id);
+      if (message === undefined || !message.owners.has(account)) return refused("no-such-message");
+      messages.add(message);
+    }
+    for (const message of messages) change(account, message);
+    return { type: "done", count: messages.size };
+  }
+
+  #find(id: OpId): ModelMessage | undefined {
+    return this.messages.find((message) => formatOpId(message.id) === formatOpId(id));
+  }
+
+  #holder(name: string): ModelAccount | undefined {
+    return [...this.accounts.values()].find((account) => account.name.toLowerCase() === name.toLowerCase());
+  }
+
+  #session(session: string): ModelSession {
+    const own = this.sessions.get(session);
+    if (own === undefined) throw new Error(`the model knows session ${session}`);
+    return own;
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Random histories against the model: ops out of sequence, repeated, under ids used before, merged; every result is
+ * compared, then everything that can be asked. A second state that got the same log in one batch must be equal, and so
+ * must one opened from the tables alone.
+ */
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Command } from "../protocol/commands.ts";
+import type { OpId } from "../protocol/messages.ts";
+import type { OpResult } from "../protocol/state-machine.ts";
+import { openChat } from "./chat.ts";
+import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
+import { Model, type Expected } from "./model.fixture.ts";
+
+const kinds = [
+  ...["create", "create", "login", "login", "logout", "deleteAccount", "attach", "detach"],
+  ...["send", "send", "send", "send", "open", "open", "mark", "deleteMessages", "again", "again", "reuse"],
+] as const;
+
+const action = fc.record({
+  kind: fc.constantFrom(...kinds),
+  session: fc.nat(3),
+  /** Chooses names, accounts, messages and earlier ops. */
+  one: fc.nat(30),
+  other: fc.nat(30),
+  merged: fc.boolean(),
+  /** How far ahead in the session's numbers; 0 fills the lowest gap. */
+  ahead: fc.constantFrom(0, 0, 0, 1, 3, 64),
+});
+
+interface Done {
+  readonly id: OpId;
+  readonly command: Command;
+  readonly content: string;
+  readonly effect: Parameters<Model["apply"]>[2];
+}
+
+/** Runs both sides, step by step. */
+class Run {
+  readonly #database = new Database(":memory:");
+  readonly lineage = new Lineage(openChat(this.#database));
+  readonly model = new Model();
+  readonly #done: Done[] = [];
+  readonly #accounts: OpId[] = [{ session: uuidOf(0), seq: 77 }];
+  readonly #messages: OpId[] = [{ session: uuidOf(1), seq: 7_777_777 }];
+  #attachments = 1;
+
+  constructor() {
+    for (let n = 0; n < 4; n++) this.model.register(this.lineage.client(n).session);
+  }
+
+  step(each: typeof action extends fc.Arbitrary<infer T> ? T : never): void {
+    const { model } = this;
+    const session = uuidOf(each.session);
+    const earlier = this.#done[each.one % Math.max(1, this.#done.length)];
+    if (each.kind === "again" || each.kind === "reuse") {
+      if (earlier === undefined) return;
+      const content = each.kind === "again" ? earlier.content : `${earlier.content} differently`;
+      return this.#perform({ ...earlier, content }, each.merged);
+    }
+    if (each.kind === "attach" || each.kind === "detach") {
+      const attachment = { session, pid: 1, incarnation: 6, number: ++this.#attachments };
+      this.lineage.system({ type: "attach", ...attachment });
+      if (each.kind === "detach") this.lineage.system({ type: "detach", ...attachment });
+      return model.attached(session, each.kind === "attach");
+    }
+    const id = { session, seq: this.#sequence(session, each.ahead) };
+    const account = pick(this.#accounts, each.one);
+    const ids = [pick(this.#messages, each.one), pick(this.#messages, each.other)];
+    const text = `${id.session}/${id.seq}`;
+    const { merged } = each;
+    const perform = (command: Command, effect: Done["effect"]) =>
+      this.#perform({ id, command, content: JSON.stringify(command), effect }, merged);
+    switch (each.kind) {
+      case "create": {
+        const user = ["alice", "Bob", "carol"][each.one % 3] ?? "";
+        this.#accounts.push(id);
+        return perform({ type: "createAccount", user, passwordHash }, () => model.create(id, user, merged));
+      }
+      case "login":
+        return perform({ type: "login", account }, (own) => model.login(own, account));
+      case "logout":
+        return perform({ type: "logout" }, (own) => model.logout(own));
+      case "deleteAccount":
+        return perform({ type: "deleteAccount", account }, () => model.deleteAccount(account));
+      case "send": {
+        const to = pick(this.#accounts, each.other);
+        this.#messages.push(id);
+        return perform({ type: "send", from: account, to, text }, () => model.send(id, account, to, text));
+      }
+      case "open":
+        return perform({ type: "open", account, ids }, () => model.open(account, ids));
+      case "mark":
+        return perform({ type: "mark", account, ids, read: merged }, () => model.mark(account, ids, merged));
+      case "deleteMessages":
+        return perform({ type: "deleteMessages", account, ids }, () => model.deleteMessages(account, ids));
+    }
+  }
+
+  #perform(done: Done, merged: boolean): void {
+    const { id, command, content, effect } = done;
+    const digest = new Uint8Array(8);
+    new DataView(digest.buffer).setBigUint64(0, Bun.hash.xxHash64(content));
+    const before = this.model.sessions.get(id.session)?.applied.has(id.seq) ?? false;
+    expect(this.lineage.state.hasApplied(id.session, id.seq)).toBe(before);
+    this.lineage.pushes();
+    const result = this.lineage.commit({ ...id, digest, ...(merged ? { origAt: 1 } : {}) }, command);
+    const expected = this.model.apply(id, content, effect);
+    compare(result, expected, before);
+    const { type } = command;
+    const pushed = this.lineage.pushes().filter((push) => push.type === "message").length;
+    const sent = type === "send" && expected.type === "sent" && !before;
+    const to = sent ? this.model.accounts.get(`${command.to.session}/${command.to.seq}`) : undefined;
+    expect(pushed).toBe(to !== undefined && this.model.isPresent(to) ? 1 : 0);
+    this.#done.push(done);
+  }
+
+  /** All that can be asked. */
+  check(): void {
+    const { model, lineage } = this;
+    const { state } = lineage;
+    const listed = state.query({ type: "accounts", request: 1, pattern: null, after: null, limit: 200 }, null);
+    const accounts = [...model.accounts.values()];
+    const names = accounts.map((each) => ({ user: each.name, online: model.isPresent(each) }));
+    names.sort((one, other) => (one.user.toLowerCase() < other.user.toLowerCase() ? -1 : 1));
+    expect(listed).toMatchObject({ accounts: names, more: false });
+    for (const account of accounts) {
+      const record = {
+        session: uuidOf(0),
+        tokenHash: new Uint8Array(32),
+        account: account.id,
+        user: account.name,
+        attachment: null,
+      };
+      expect(state.waiting(record).inbox).toBe(model.inbox(account).length);
+      const page = { type: "messages", request: 1, with: null, before: null, limit: 200, unread: false } as const;
+      const reply = state.query(page, record);
+      const texts = reply.type === "messageList" ? reply.messages.map((m) => (m.read ? `${m.text} read` : m.text)) : [];
+      expect(texts).toEqual(model.page(account));
+    }
+    const whole = inMemory();
+    whole.apply(lineage.entries);
+    expect(whole.digest()).toBe(state.digest());
+    whole.close();
+    const reopened = openChat(Database.deserialize(this.#database.serialize()));
+    for (const [session, { applied }] of model.sessions) {
+      for (const seq of applied.keys()) {
+        expect(reopened.hasApplied(session, seq)).toBe(true);
+        expect(reopened.hasApplied(session, seq + 1)).toBe(applied.has(seq + 1));
+        expect(reopened.result(session, seq)).toEqual(state.result(session, seq));
+      }
+    }
+    expect(reopened.attachments()).toEqual(state.attachments());
+    expect(reopened.digest()).toBe(state.digest());
+    reopened.close();
+    state.close();
+  }
+
+  #sequence(session: string, ahead: number): number {
+    const used = this.model.sessions.get(session)?.applied ?? new Map<number, unknown>();
+    if (ahead > 0) return Math.max(0, ...used.keys()) + ahead;
+    for (let seq = 1; ; seq++) if (!used.has(seq)) return seq;
+  }
+}
+
+const pick = (ids: readonly OpId[], choice: number): OpId => {
+  const id = ids[choice % ids.length];
+  if (id === undefined) throw new Error("there is one to pick");
+  return id;
+};
+
+function compare(result: OpResult | null, expected: Expected, duplicate: boolean): void {
+  if (result === null) throw new Error("an op of a client has a result");
+  const { texts, ...fields } = expected;
+  expect(result).toMatchObject(fields);
+  if (result.type !== "refused") expect(result.duplicate).toBe(duplicate);
+  if (result.type !== "opened" || texts === undefined) return;
+  const opened = result.messages.map(({ text }) => text);
+  // What was deleted since is missing from a retry, and nothing else is.
+  if (!duplicate) expect(opened).toEqual([...texts]);
+  else expect(texts.filter((text) => opened.includes(text))).toEqual(opened);
+}
+
+test("agrees with the model, whatever is repeated, reordered, reused and merged", () => {
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 20, maxLength: 120, size: "max" }), (actions) => {
+      const run = new Run();
+      for (const each of actions) run.step(each);
+      run.check();
+    }),
+    { numRuns: 100 },
+  );
+});
