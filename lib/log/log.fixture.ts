@@ -62,8 +62,9 @@ export class LogModel {
     this.promised = Math.max(this.promised, asked.promise);
   }
 
+  /** Equal (index, chain) means equal prefixes: the last entry speaks for all. */
   isSameAs(chains: BigUint64Array): boolean {
-    return chains.length === this.entries.length && this.entries.every(({ chain }, at) => chains[at] === chain);
+    return chains.length === this.entries.length && chains.at(-1) === this.entries.at(-1)?.chain;
   }
 
   copy(): LogModel {
@@ -201,12 +202,67 @@ export class LogUnderLoad {
     if (promised < acknowledged) throw new LogBroken(`promise ${acknowledged} was acknowledged and is ${promised}`);
     if (promised > this.durable.promised) throw new LogBroken(`promise ${promised} was never made`);
     if (commit > chains.length) throw new LogBroken("the commit lies beyond the log");
-    matched.entries.forEach(({ view }, at) => {
-      if (views[at] !== view) throw new LogBroken(`entry ${at + 1} has another view`);
+    matched.entries.forEach(({ view, chain }, at) => {
+      if (views[at] !== view || chains[at] !== chain) throw new LogBroken(`entry ${at + 1} is another`);
     });
     matched.promised = promised;
     this.durable = matched;
     this.current = matched.copy();
     this.#asked = [];
+  }
+}
+
+/** A log whose appends are acknowledged at once, for tests that set every record themselves. */
+export class PlainLog {
+  readonly entries: Entry[] = [];
+  readonly persisted: number[] = [];
+  readonly failures: DiskError[] = [];
+  readonly #waiting: (() => void)[] = [];
+  readonly disk: SimulatedDisk;
+  wal: Wal;
+  #sequence = 0;
+
+  constructor(
+    readonly segmentBytes = 8192,
+    disk?: SimulatedDisk,
+  ) {
+    this.disk = disk ?? new SimulatedDisk("disk", 1, (action) => this.#waiting.push(action));
+    if (disk !== undefined) disk.schedule = (action) => this.#waiting.push(action);
+    this.wal = openLog(
+      this.disk,
+      identity,
+      {
+        persisted: (sequence) => this.persisted.push(sequence),
+        failed: (error) => this.failures.push(error),
+      },
+      { segmentBytes },
+    );
+  }
+
+  /** Appends an entry after `index` (default: the last one), superseding what stands there; not yet synced. */
+  put(text: string, view = 257, index = this.entries.length): Entry {
+    this.entries.length = index;
+    const entry = makeEntry(this.entries[index - 1] ?? null, view, new TextEncoder().encode(text));
+    this.entries.push(entry);
+    this.append([entry.bytes]);
+    return entry;
+  }
+
+  append(records: readonly Uint8Array[], commit = 0): number {
+    this.wal.append(++this.#sequence, records, commit);
+    return this.#sequence;
+  }
+
+  /** Lets syncs end: one, or all. */
+  settle(count = Infinity): void {
+    for (let left = count; left > 0 && this.#waiting.length > 0; left--) this.#waiting.shift()?.();
+  }
+
+  close(): SimulatedDisk {
+    let error: DiskError | null | undefined;
+    this.wal.close((result) => (error = result));
+    this.settle();
+    if (error !== null) throw new LogBroken(`closing ended with ${String(error)}`);
+    return this.disk.restart();
   }
 }

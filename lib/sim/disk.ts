@@ -98,7 +98,7 @@ export class SimulatedDisk implements Disk {
   constructor(
     readonly name: string,
     readonly seed: number,
-    readonly schedule: Schedule,
+    public schedule: Schedule,
   ) {
     this.#random = new Random(seed);
   }
