@@ -85,7 +85,9 @@ class TcpConnection implements Connection {
     this.#socket = socket;
     this.#queueBytesMax = options.queueBytesMax;
     this.#lingerMs = options.lingerMs;
-    this.remote = formatAddress(socket.remoteAddress, socket.remotePort);
+    // Undefined, whatever the types say, when the other end has hung up before it was accepted.
+    const address: string | undefined = socket.remoteAddress;
+    this.remote = address === undefined ? "a peer that is gone" : formatAddress(address, socket.remotePort);
   }
 
   start(handlers: ConnectionHandlers): void {

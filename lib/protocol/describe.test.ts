@@ -58,6 +58,8 @@ describe("one line of text", () => {
         durableIndex: 0,
         hears: [1, 3],
         stuck: false,
+        hot: false,
+        left: false,
         members: [{ pid: 1, uuid: session, incarnation: 5 }],
         connections: 0,
       }),

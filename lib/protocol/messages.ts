@@ -310,6 +310,10 @@ export const frames = {
     hears: list(pid, limits.replicasMax),
     /** For one timeout the primary has neither committed nor formed. */
     stuck: bool,
+    /** A member, without interruption, of a formed view: it has all that was acknowledged. */
+    hot: bool,
+    /** Its disk hangs: it has left its view and must be counted out until it says otherwise. */
+    left: bool,
     /** Pids and identities of the installed view's members. */
     members: list(member, limits.replicasMax),
     connections: uint(),
@@ -398,7 +402,6 @@ export const frames = {
     lastView: view,
     members: list(member, limits.replicasMax),
   }),
-  leave: define(146, "replica", "My disk hangs: count me out of the view until I come back.", { view }),
 } as const;
 
 export type Frame = ValueOf<typeof frames>;
@@ -424,7 +427,6 @@ export type ReplicaMessage = FrameOf<
   | "forward"
   | "probe"
   | "probeReply"
-  | "leave"
   | "goodbye"
 >;
 export type ClientOp = FrameOf<

@@ -38,8 +38,9 @@ export interface Installed {
   /** The append that carries its VIEW entry. */
   readonly sequence: number;
   readonly actIndex: number;
-  /** Its ACT has committed. */
+  /** Its ACT has committed, and since when. */
   formed: boolean;
+  formedMs: number;
   primaryHeardMs: number;
   primaryStuck: boolean;
   /** When commit last moved, or nothing was outstanding. */
@@ -126,12 +127,14 @@ export class Core {
   sequence = 0;
   persistedSequence = 0;
   /** Appends under way, with the last index that each makes durable. */
-  readonly writes: { readonly sequence: number; lastIndex: number; readonly sinceMs: number }[] = [];
+  readonly writes: { readonly sequence: number; lastIndex: number; sinceMs: number }[] = [];
   readonly #afterPersisted: { readonly sequence: number; readonly action: () => void }[] = [];
   durableIndex: number;
 
-  /** Disks that what is committed now stands on: members of the last view known to have formed. */
+  /** Members of the last view whose ACT was delivered: disks that what is delivered now stands on. */
   copies = 0;
+  /** After a rewind: entries up to here were handed out before. */
+  replayedIndex = 0;
   commit: number;
   /** Handed to the state machine up to here. */
   delivered: number;
@@ -146,6 +149,8 @@ export class Core {
   probe: { readonly pid: number; readonly nonce: number; readonly sentMs: number } | null = null;
   /** Primary: when each replica was last taken in, and how long it must wait before the next time. */
   readonly admissions = new Map<number, { readonly atMs: number; readonly waitMs: number }>();
+  /** The own disk has not answered for a timeout: out of every view until it has. */
+  left = false;
   /** In this incarnation a member, without interruption, of a view that it saw form. */
   hot = false;
   /** Since when it has not been a member of a formed view. */
@@ -248,17 +253,35 @@ export class Core {
     this.durableIndex = Math.min(this.durableIndex, keptIndex);
     for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, keptIndex);
     this.commit = Math.min(this.commit, keptIndex);
+    this.replayedIndex = Math.min(this.replayedIndex, keptIndex);
     if (this.delivered <= keptIndex) return;
     this.say("warn", `the state left the lineage after index ${keptIndex}: building it again from the log`);
-    this.effects.push({ type: "rewind", keptIndex });
+    this.effects.push({ type: "rewind" });
+    this.replayedIndex = keptIndex;
     this.delivered = 0;
     this.lastAt = 0;
+  }
+
+  /** Out of whatever view it is in, for a reason of its own: it goes on like one that was just started. */
+  leaveView(): void {
+    this.installed = null;
+    this.candidacy = null;
+    this.following = null;
+    this.fetch = null;
+    this.coolDown();
+  }
+
+  /** It may have missed something: it proves nothing any more until it has seen another view form. */
+  coolDown(): void {
+    if (this.hot) this.unformedSinceMs = this.nowMs;
+    this.hot = false;
   }
 
   /** Promises a view: in memory at once, `action` when the PROMISE is on disk. */
   promise(view: number, action: () => void): void {
     assert(view > this.promised, "promises only grow");
     this.promised = view;
+    this.promisedMs = this.nowMs;
     this.saw(view);
     this.promisedSequence = this.persist([this.localRecord(encodeEntry({ type: "promise", view }), view)], action);
   }
@@ -299,7 +322,8 @@ export class Core {
         this.delivered++;
       }
     }
-    this.effects.push({ type: "committed", entries });
+    const replayed = entries.findIndex(({ index }) => index > this.replayedIndex);
+    this.effects.push({ type: "committed", entries, replayed: replayed < 0 ? entries.length : replayed });
     if (this.delivered < this.commit) this.effects.push({ type: "continue" });
   }
 
@@ -307,6 +331,7 @@ export class Core {
     const record = decodeRecord(bytes, 0);
     assert(typeof record !== "string" && record.index === this.delivered + 1, "the log reads back whole and in order");
     const { index, view, chain } = record;
+    if (record.kind === recordKind.act) this.copies = this.log.attemptOf(view).members.length;
     if (record.kind !== recordKind.op) return { index, view, chain, op: null };
     const op = decodeEntry(record.kind, record.payload);
     assert(op.type === "op", "an OP record holds an op");

@@ -15,7 +15,7 @@ interface Peer {
   heartbeat: Heartbeat | null;
   /** Its host answered that nothing listens there, after the connection broke. */
   refused: boolean;
-  /** The incarnation that said goodbye or asked to be left out. */
+  /** The incarnation that said goodbye. */
   departed: number;
 }
 
@@ -95,6 +95,7 @@ export class Detector {
     const peer = this.#peer(pid);
     if (peer.refused) return true;
     if (peer.member !== null && peer.departed === peer.member.incarnation) return true;
+    if (peer.heartbeat?.left === true) return true;
     return this.#nowMs - peer.heardMs > this.#timeoutMs || this.#nowMs - peer.mutualMs > 2 * this.#timeoutMs;
   }
 

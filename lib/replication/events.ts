@@ -68,15 +68,15 @@ export type Effect =
       readonly records: readonly Uint8Array[];
       readonly commit: number;
     }
-  /** Entries became committed, in order, each exactly once unless `rewind` came between. Apply them. */
-  | { readonly type: "committed"; readonly entries: readonly CommittedEntry[] }
+  /**
+   * Entries became committed, in order, each exactly once unless `rewind` came between. Apply them. The first
+   * `replayed` of them were handed out before a rewind: what comes of them has been told already.
+   */
+  | { readonly type: "committed"; readonly entries: readonly CommittedEntry[]; readonly replayed: number }
   /** Step again with `continue` as soon as other work has had its turn. */
   | { readonly type: "continue" }
-  /**
-   * The applied state left the lineage after `keptIndex`: throw it away. `committed` follows again from index 1; what
-   * is up to `keptIndex` was handed out before.
-   */
-  | { readonly type: "rewind"; readonly keptIndex: number }
+  /** The applied state left the lineage: throw it away. `committed` follows again from index 1. */
+  | { readonly type: "rewind" }
   /** The damaged part of the log has been fetched again from a peer and is on disk. */
   | { readonly type: "repaired" }
   | { readonly type: "standing"; readonly standing: Standing }

@@ -53,13 +53,11 @@ function compareToOwn(core: Core, heard: Standing): number {
 
 function follow(core: Core, via: number, heard: Standing): void {
   abandon(core, `view ${formatView(heard.installed)} has formed`, 0);
-  if (core.hot || core.installed !== null) core.unformedSinceMs = core.nowMs;
-  core.installed = null;
-  core.hot = false;
+  if (core.installed !== null) core.unformedSinceMs = core.nowMs;
+  core.leaveView();
   core.reasonSinceMs = null;
   core.following = { view: heard.installed, epoch: heard.epoch, members: heard.members, heardMs: core.nowMs };
   if (heard.installed > core.promised) core.promise(heard.installed, () => {});
-  core.copies = heard.members.length;
   core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via}`);
   learnFrom(core, via);
   resendPending(core);

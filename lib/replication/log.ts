@@ -7,6 +7,7 @@
 import { assert } from "../base/assert.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
+import { viewPid } from "../protocol/ids.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Attempt, Position, ViewStart } from "../protocol/messages.ts";
 import { chainHolds, decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
@@ -207,6 +208,19 @@ export class ReplicatedLog {
     return attempts.reverse();
   }
 
+  /** The VIEW entry of a view of this log. */
+  attemptOf(view: number): Attempt {
+    return this.#attempt(this.#views.findLastIndex((each) => each.view === view));
+  }
+
+  /** Whether `uuid` was in the first view of this log, or led one of its views under `pid`. */
+  knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
+    const first = this.#views[0];
+    if (first === undefined) return false;
+    const isFounder = this.#attempt(0).members.some((member) => member.uuid === uuid);
+    return isFounder || this.#views.some(({ view }) => viewPid(view) === pid);
+  }
+
   /** The last VIEW entry whose ACT is in the log. */
   lastFormed(): Attempt | null {
     const first = this.attempts()[0];
@@ -221,7 +235,8 @@ export class ReplicatedLog {
   }
 
   #attempt(i: number): Attempt {
-    const view = this.#views[i] as ViewInLog;
+    const view = this.#views[i];
+    assert(view !== undefined, "the view is in the log");
     if (view.entry === null) {
       const bytes = this.read(view.firstIndex, 1)[0] as Uint8Array;
       const record = decodeRecord(bytes, 0);

@@ -102,6 +102,7 @@ export class Replica {
         return;
       case "stop":
         core.stopping = true;
+        core.coolDown();
         for (const pid of core.peerPids()) core.send(pid, { type: "goodbye", reason: "stopping" });
         return;
     }
@@ -118,8 +119,9 @@ export class Replica {
       core.unformedSinceMs = nowMs;
       for (const pid of core.peerPids()) core.detector.suspects(pid);
     } else if (gapMs > core.options.timeoutMs / 2) {
-      this.#afterPause(gapMs);
+      this.#afterPause();
     }
+    this.#watchDisk();
     tickFetching(core);
     tickLearning(core);
     tickWriting(core);
@@ -132,8 +134,8 @@ export class Replica {
     }
   }
 
-  /** This process stood still: what it has not heard says nothing, and after a timeout others may have gone on. */
-  #afterPause(gapMs: number): void {
+  /** This process stood still: what it has not heard says nothing, and others may have gone on without it. */
+  #afterPause(): void {
     const core = this.#core;
     if (core.installed !== null) {
       core.installed.primaryHeardMs = core.nowMs;
@@ -141,16 +143,34 @@ export class Replica {
       for (const progress of core.installed.progress.values()) progress.progressMs = core.nowMs;
     }
     if (core.following !== null) core.following.heardMs = core.nowMs;
-    if (gapMs > core.options.timeoutMs && core.hot) {
-      core.hot = false;
+    for (const write of core.writes) write.sinceMs = core.nowMs;
+    core.coolDown();
+  }
+
+  /**
+   * A disk that has not answered for a timeout: this replica leaves its view and says so, that the others can go on. It
+   * neither acks nor promises (both wait for the disk) nor leads until the disk has answered; then it starts anew.
+   */
+  #watchDisk(): void {
+    const core = this.#core;
+    const oldest = core.writes[0];
+    const hangs = oldest !== undefined && core.nowMs - oldest.sinceMs > core.options.timeoutMs;
+    if (hangs === core.left) return;
+    core.left = hangs;
+    if (hangs) {
+      core.leaveView();
+      core.say("error", `the disk has not answered for ${core.options.timeoutMs} ms: leaving the view until it does`);
+    } else {
       core.unformedSinceMs = core.nowMs;
+      core.say("info", "the disk answers again");
     }
+    this.#sendHeartbeat(core.peerPids());
   }
 
   /** Starts a view when there is a reason and it is this replica's turn. */
   #consider(): void {
     const core = this.#core;
-    if (!core.started || core.stopping || core.candidacy !== null || core.damaged) return;
+    if (!core.started || core.stopping || core.candidacy !== null || core.damaged || core.left) return;
     const newcomer = core.isServingPrimary ? admissible(core) : null;
     const reason = reasonToStart(core, newcomer);
     if (reason === null) {
@@ -220,7 +240,6 @@ export class Replica {
       case "probeReply":
         onProbeReply(core, from, message);
         return;
-      case "leave":
       case "goodbye":
         core.detector.departed(from);
         this.#consider();
@@ -265,6 +284,8 @@ export class Replica {
       durableIndex: core.durableIndex,
       hears: core.detector.hears(),
       stuck: isStuck(core),
+      hot: core.hot,
+      left: core.left,
       members: installed === null ? [] : [...installed.entry.members],
       connections: core.connections,
     };
@@ -308,7 +329,7 @@ export class Replica {
     const awaiting = installed?.entry.awaiting ?? [];
     return {
       role: this.#role(),
-      ready: installed?.formed === true,
+      ready: this.#isReady(),
       view,
       primary: viewPid(view),
       provisional: awaiting.length > 0,
@@ -316,10 +337,17 @@ export class Replica {
       members,
       config: core.config,
       awaiting,
-      waitingFor: installed?.formed === true ? "" : this.#waitingFor(),
+      waitingFor: this.#isReady() ? "" : this.#waitingFor(),
       commit: core.commit,
       lastIndex: core.log.lastIndex,
     };
+  }
+
+  /** A member of a formed view, or between two views for no longer than a timeout. */
+  #isReady(): boolean {
+    const { installed, promised, promisedMs, nowMs, options } = this.#core;
+    if (installed?.formed !== true) return false;
+    return installed.view === promised || nowMs - promisedMs <= options.timeoutMs;
   }
 
   #waitingFor(): string {
@@ -344,6 +372,8 @@ export class Replica {
       core.following?.view ?? 0,
       core.fetch?.from ?? 0,
       core.candidacy?.obstacle ?? "",
+      core.copies,
+      this.#isReady(),
       core.installed?.formed === true
         ? ""
         : core

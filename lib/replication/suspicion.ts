@@ -2,8 +2,7 @@
  * When to start a view: who is missed, who leads, whose turn it is. Never whether a view may form.
  */
 import { viewPid } from "../protocol/ids.ts";
-import type { Core } from "./core.ts";
-import { stalled } from "./view-change.ts";
+import type { Core, Installed } from "./core.ts";
 
 /**
  * To hear the primary: heartbeats (or writes) of the installed view from the process that leads it, while promised ==
@@ -51,11 +50,11 @@ export function isAwaitingView(core: Core): boolean {
 export function reasonToStart(core: Core, admissible: number | null): string | null {
   const { installed } = core;
   if (installed !== null && installed.view === core.promised && installed.isPrimary) {
-    const lost = installed.entry.members.find(
-      (member) => core.detector.suspectsMember(member) || stalled(core, member.pid),
-    );
+    const lost = installed.entry.members.find((member) => core.detector.suspectsMember(member));
     if (lost !== undefined) return `replica ${lost.pid} is lost`;
     if (!installed.formed) return isStuck(core) ? "the view does not form" : null;
+    const cold = installed.entry.members.find((member) => isCold(core, installed, member.pid));
+    if (cold !== undefined) return `replica ${cold.pid} was away`;
     return admissible === null ? null : `replica ${admissible} has caught up`;
   }
   if (installed !== null && installed.view === core.promised) {
@@ -77,6 +76,17 @@ function mayStartCold(core: Core): boolean {
   if (others.some((pid) => detector.alive(pid) && detector.fresh(pid) === null)) return false;
   if (core.log.lastFormed() !== null) return true;
   return others.every((pid) => detector.fresh(pid)?.lastActView === 0);
+}
+
+/**
+ * A member that stood still or left and is back: it may have missed what the others acknowledged, so it proves nothing
+ * until it has seen another view form. The primary forms one as soon as it is heard to be well.
+ */
+function isCold(core: Core, installed: Installed, pid: number): boolean {
+  if (core.nowMs - installed.formedMs <= core.options.timeoutMs) return false;
+  if (pid === core.self.pid) return !core.hot;
+  const heartbeat = core.detector.fresh(pid);
+  return heartbeat !== null && (!heartbeat.hot || heartbeat.installed !== installed.view);
 }
 
 /** How long to wait after a reason arose, so that the lowest live pid goes first. */

@@ -104,7 +104,7 @@ export function onAskReply(core: Core, from: Member, message: FrameOf<"askReply"
 }
 
 function startJoining(core: Core, candidacy: Candidacy): void {
-  const view = makeView(viewCount(Math.max(core.maxSeen, core.promised)) + 1, core.self.pid);
+  const view = nextView(core);
   candidacy.stage = "joining";
   candidacy.view = view;
   candidacy.startedMs = core.nowMs;
@@ -118,6 +118,16 @@ function startJoining(core: Core, candidacy: Candidacy): void {
   });
   core.promisedTo = core.self.pid;
   sendJoins(core, candidacy);
+}
+
+/**
+ * Greater than every view heard of. A disk that replaced another under its pid may not know which views its forerunner
+ * started, and a view is never reused: it jumps far ahead, once.
+ */
+function nextView(core: Core): number {
+  const seen = viewCount(Math.max(core.maxSeen, core.promised));
+  const isReplacement = core.maxSeen > 0 && viewPid(core.promised) !== core.self.pid && !core.log.knows(core.self);
+  return makeView(seen + 1 + (isReplacement ? 1_000 + core.random.below(2 ** 20) : 0), core.self.pid);
 }
 
 function sendJoins(core: Core, candidacy: Candidacy): void {
@@ -158,7 +168,7 @@ function consider(core: Core, candidacy: Candidacy): void {
     self: core.self,
     founders: core.options.peers,
     promises,
-    suspected: (pid) => damaged.has(pid) || core.detector.suspects(pid) || stalled(core, pid),
+    suspected: (pid) => damaged.has(pid) || core.detector.suspects(pid),
     waited: core.nowMs - core.unformedSinceMs >= core.options.recoveryWaitMs,
     behindEntriesMax,
   });
@@ -166,25 +176,12 @@ function consider(core: Core, candidacy: Candidacy): void {
     candidacy.obstacle = `waiting for replica${verdict.missing.length === 1 ? "" : "s"} ${verdict.missing.join(", ")} ${verdict.why}`;
     return;
   }
-  const silent = electorate(core).some(
-    (pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid) && !stalled(core, pid),
-  );
+  const silent = electorate(core).some((pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid));
   const patient = core.nowMs - candidacy.startedMs < 2 * core.options.heartbeatMs;
   if (silent && (patient || core.options.policy === "available")) return;
   candidacy.obstacle = "";
   candidacy.members = verdict.formation.members;
   bringBase(core, candidacy, verdict.formation);
-}
-
-/**
- * Heard, but its disk or process hangs: a member that has acked nothing for long, or a primary that says it is stuck.
- * Nothing that it still holds can be acknowledged without those who promise a new view.
- */
-export function stalled(core: Core, pid: number): boolean {
-  const { installed } = core;
-  if (installed?.isPrimary === false && installed.primary.pid === pid) return installed.primaryStuck;
-  const progress = installed?.isPrimary === true ? installed.progress.get(pid) : undefined;
-  return progress !== undefined && core.nowMs - progress.progressMs > 2 * core.options.timeoutMs;
 }
 
 /** The candidate must hold the base itself before anyone is sent to fetch it. */
@@ -258,6 +255,7 @@ function act(core: Core, candidacy: Candidacy): void {
 
 export function onJoin(core: Core, from: Member, message: FrameOf<"join">, laterConfig: boolean): void {
   const { view } = message;
+  if (core.stopping) return;
   core.saw(view);
   if (laterConfig || view < core.promised || viewPid(view) !== from.pid) {
     const reason = laterConfig ? "later-config" : "promised";
@@ -276,7 +274,6 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
     if (core.promised === view) core.send(from.pid, ownPromise(core));
   });
   core.promisedTo = from.pid;
-  core.promisedMs = core.nowMs;
   core.promisedHeardMs = core.nowMs;
 }
 
@@ -347,6 +344,7 @@ function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: ()
     sequence: core.persist(added, durable),
     actIndex: record.index + 1,
     formed: false,
+    formedMs: core.nowMs,
     primaryHeardMs: core.nowMs,
     primaryStuck: false,
     progressMs: core.nowMs,

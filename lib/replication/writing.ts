@@ -207,8 +207,8 @@ export function commitWhatIsEverywhere(core: Core): void {
 /** The ACT has committed, as far as this replica knows: the view serves. */
 function formed(core: Core, installed: Installed): void {
   installed.formed = true;
+  installed.formedMs = core.nowMs;
   core.hot = true;
-  core.copies = installed.entry.members.length;
   core.reasonSinceMs = null;
   core.say("info", `view ${installed.view >> 8}.${installed.primary.pid} formed`);
   core.inFlight.clear();

@@ -49,7 +49,6 @@ export class ReplicaDriver {
   #proposals: OpEntry[] = [];
   #flushing = false;
   #stepping = false;
-  #replayIndex = 0;
   #tickedMs = -Infinity;
   readonly #queue: Event[] = [];
 
@@ -122,11 +121,11 @@ export class ReplicaDriver {
   }
 
   /** What is only replayed was answered and delivered before the rewind. */
-  #apply(entries: readonly CommittedEntry[]): void {
-    const replayed = entries.findIndex(({ index }) => index > this.#replayIndex);
-    const split = replayed < 0 ? entries.length : replayed;
-    if (split > 0) this.#stateMachine.apply(entries.slice(0, split));
-    if (split < entries.length) this.#ports.applied(this.#stateMachine.apply(entries.slice(split)), this.standing);
+  #apply(entries: readonly CommittedEntry[], replayed: number): void {
+    if (replayed > 0) this.#stateMachine.apply(entries.slice(0, replayed));
+    if (replayed < entries.length) {
+      this.#ports.applied(this.#stateMachine.apply(entries.slice(replayed)), this.standing);
+    }
   }
 
   #run(effect: Effect): void {
@@ -139,14 +138,13 @@ export class ReplicaDriver {
         this.#log.append(effect.sequence, effect.records, effect.commit);
         return;
       case "committed":
-        this.#apply(effect.entries);
+        this.#apply(effect.entries, effect.replayed);
         return;
       case "continue":
         ports.schedule(() => this.dispatch({ type: "continue" }));
         return;
       case "rewind":
         this.#stateMachine.reset();
-        this.#replayIndex = effect.keptIndex;
         return;
       case "repaired":
         this.#log.repaired();

@@ -56,8 +56,6 @@ export function describeMessage(message: ReplicaMessage): string {
       return "probe";
     case "probeReply":
       return `probeReply ${formatView(message.installed)}${message.formed ? " formed" : ""}${message.hot ? " hot" : ""}`;
-    case "leave":
-      return "leave";
     case "goodbye":
       return "goodbye";
   }
