@@ -20,6 +20,9 @@ type User = (typeof users)[number];
 const inFlight = 8;
 const loadBeforeKillMs = 1500;
 const loadAfterKillMs = 1500;
+/** Far more than anything here takes: what is not done by then is stuck. */
+const stepTimeoutMs = 20_000;
+const demoTimeoutMs = 120_000;
 
 const say = (line: string): void => console.log(line);
 const step = (line: string): void => say(`\n▸ ${line}`);
@@ -107,10 +110,20 @@ class Demo {
     stop = true;
     await Promise.all(load);
     const gapMs = Math.round(this.#ledger.longestGapMs(killedAtMs - 100));
-    const { primary: next, view, copies } = await this.#client("alice").must({ do: "status" });
+    const { primary: next, view, copies } = await this.#everySurvivorIn();
     const count = this.#ledger.size - before;
     say(`  killed replica ${primary}; replica ${next} leads view ${view}; ${copies} of 3 disks take part`);
     say(`  ${count} messages acknowledged meanwhile; failover: the longest pause between two was ${gapMs} ms`);
+  }
+
+  /** Waits until every replica that runs takes part: only then may any of them be the next to die. */
+  async #everySurvivorIn() {
+    const running = this.#cluster.pids.filter((pid) => this.#cluster.isRunning(pid)).length;
+    for (const deadline = performance.now() + stepTimeoutMs; ; await Bun.sleep(20)) {
+      const status = await this.#client("alice").must({ do: "status" });
+      if (status.copies === running) return status;
+      if (performance.now() > deadline) throw new Error(`only ${status.copies} of ${running} replicas take part`);
+    }
   }
 
   /** Asks each replica alone, the others dead; then compares the logs on their disks. */
@@ -132,6 +145,11 @@ class Demo {
   }
 }
 
+async function expire(): Promise<never> {
+  await Bun.sleep(demoTimeoutMs);
+  throw new Error(`not done after ${demoTimeoutMs / 1000} s`);
+}
+
 async function main(): Promise<number> {
   await ensureBuilt({ progress: say });
   const directory = await mkdtemp(join(tmpdir(), "chatd-demo-"));
@@ -143,12 +161,15 @@ async function main(): Promise<number> {
   const unwatch = endWhenTold(cleanUp);
   try {
     const started = performance.now();
-    const faults = await new Demo(cluster).run();
+    const faults = await Promise.race([new Demo(cluster).run(), expire()]);
     for (const fault of faults.slice(0, 20)) say(`  ✗ ${fault}`);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const verdict = "every message acknowledged is there exactly once, on every replica";
     say(faults.length === 0 ? `\n✓ ${verdict} (${seconds} s)` : `\n✗ ${faults.length} faults`);
     return faults.length === 0 ? 0 : 1;
+  } catch (error) {
+    for (const pid of cluster.pids) console.error(`replica ${pid} said last:\n${await cluster.stderrTail(pid)}`);
+    throw error;
   } finally {
     unwatch();
     await cleanUp();
