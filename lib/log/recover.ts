@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { encodeEntry } from "../protocol/codec.ts";
-import { encodeRecord, recordKind } from "../protocol/record.ts";
+import { encodeRecord, recordHeaderBytes, recordKind } from "../protocol/record.ts";
 import type { Assembly } from "./assembly.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { LogRefusedError } from "./errors.ts";
@@ -21,8 +21,11 @@ import {
 } from "./segment.ts";
 import { readHeader, readSegment, segmentsOn, survey, type SegmentFound, type Survey } from "./survey.ts";
 
-/** Stands in for what a shortened file has lost, so that the damage stays visible: no record begins so. */
-const fillerBytes = 40;
+/**
+ * Zeros that stand in for what a shortened file has lost. With a SYNC behind them they stay visible as damage, and there
+ * is room for a GAP record when it is repaired.
+ */
+const fillerBytes = recordHeaderBytes;
 
 /** What opening found and did, for the log of the process and for messages. */
 export interface OpenReport {
@@ -157,11 +160,13 @@ function makeTail(disk: Disk, identity: LogIdentity, found: Survey, segmentBytes
     return { number, file: disk.open(name, "write"), sizeBytes, position: last.end, isSaid: true };
   }
   const { content, isSaid } = rewritten(disk, identity, found, last);
-  const file = replaceFile(disk, name, content, Math.max(sizeBytes, content.length));
+  // Where there is no room for a SYNC a shortened file stays short, and so visibly damaged; the writer rolls over.
+  const file = replaceFile(disk, name, content, isSaid ? sizeBytes : content.length);
   last.end = content.length;
   return { number, file, sizeBytes, position: content.length, isSaid };
 }
 
+/** The sound part of the last segment, with a SYNC at its end if there is room for it. */
 function rewritten(
   disk: Disk,
   identity: LogIdentity,
@@ -169,25 +174,21 @@ function rewritten(
   last: SegmentFound,
 ): { content: Uint8Array; isSaid: boolean } {
   assert(tail !== null, "there is a segment to be rewritten");
-  const { number } = last;
+  const { number, end } = last;
   const { sizeBytes } = last.range;
   if (tail.torn?.fault === "header") {
     const header = headerFor(identity, number, sizeBytes, segments.at(-2)?.end ?? 0, assembly, assembly.hasGap);
     return { content: encodeSegmentHeader(header), isSaid: true };
   }
-  let end = last.end;
   const bytes = new Uint8Array(end + fillerBytes + syncReserveBytes);
   bytes.set(readSegment(disk, last.name).subarray(0, end));
   const missing = assembly.damage.find((damage) => damage.segment === number && damage.fault === "missing");
-  if (missing !== undefined) {
-    bytes.fill(0xff, end, end + fillerBytes);
-    end += fillerBytes;
-    missing.to = end;
-  }
-  const sync = encodeSync(clusterTagOf(identity.cluster), number, end, assembly.commit);
-  const fits = end + sync.length <= sizeBytes;
-  if (fits) bytes.set(sync, end);
-  return { content: bytes.subarray(0, fits ? end + sync.length : end), isSaid: fits };
+  const syncAt = missing === undefined ? end : end + fillerBytes;
+  const sync = encodeSync(clusterTagOf(identity.cluster), number, syncAt, assembly.commit);
+  if (syncAt + sync.length > sizeBytes) return { content: bytes.subarray(0, end), isSaid: false };
+  if (missing !== undefined) missing.to = syncAt;
+  bytes.set(sync, syncAt);
+  return { content: bytes.subarray(0, syncAt + sync.length), isSaid: true };
 }
 
 /** The header of a segment that goes on from where the log is. */

@@ -10,8 +10,10 @@ export const logFormatVersion = 1;
 export const segmentHeaderBytes = 128;
 /** Positions are kept as one number, segment · 2^26 + offset, which stays exact up to eight digits of segments. */
 export const segmentBytesMax = 64 * 1024 * 1024;
-/** The last bytes of a segment are kept free for the SYNC that says that all before it is durable. */
+/** A SYNC record takes no more. */
 export const syncReserveBytes = recordHeaderBytes + 32;
+/** Kept free at the end of a segment: for the SYNC of a log at rest, and for what opening may have to add. */
+export const endReserveBytes = 3 * syncReserveBytes;
 
 const magic = new TextEncoder().encode("CHATDWAL");
 const namePattern = /^([0-9]{8})\.wal$/;

@@ -13,6 +13,7 @@ import { recover, type OpenReport, type Recovery } from "./recover.ts";
 import { repairSegments } from "./repair.ts";
 import {
   clusterTagOf,
+  endReserveBytes,
   segmentBytesMax,
   segmentHeaderBytes,
   segmentOf,
@@ -41,7 +42,7 @@ export interface WalOptions {
 export function openLog(disk: Disk, identity: LogIdentity, handlers: WalHandlers, options: WalOptions = {}): Wal {
   const segmentBytes = options.segmentBytes ?? limits.segmentBytes;
   assert(segmentBytes % 8 === 0 && segmentBytes <= segmentBytesMax, "segments are aligned and not too large");
-  assert(segmentBytes >= segmentHeaderBytes + 4 * syncReserveBytes, "a segment holds a record");
+  assert(segmentBytes >= segmentHeaderBytes + 2 * endReserveBytes, "a segment holds a record");
   return new Wal(disk, identity, handlers, segmentBytes, recover(disk, identity, segmentBytes));
 }
 

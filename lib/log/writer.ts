@@ -8,6 +8,7 @@ import { encodeSync, type Tail } from "./recover.ts";
 import {
   clusterTagOf,
   encodeSegmentHeader,
+  endReserveBytes,
   logFormatVersion,
   positionOf,
   segmentHeaderBytes,
@@ -209,7 +210,7 @@ export class LogWriter {
   }
 
   #fits(position: number, item: Queued): boolean {
-    return position + syncReserveBytes + (item.bytes?.length ?? 0) + syncReserveBytes <= this.#sizeBytes;
+    return position + syncReserveBytes + (item.bytes?.length ?? 0) + endReserveBytes <= this.#sizeBytes;
   }
 
   /** Null if it would say nothing new. */

@@ -121,14 +121,13 @@ export class SimulatedDisk implements Disk {
     return new SimulatedFile(this, name, inode, mode === "write");
   }
 
-  rename(from: string, to: string): void {
+  rename(oldName: string, newName: string): void {
     this.#count();
-    const inode = this.#names.get(from);
-    if (inode === undefined) throw this.error(`cannot rename ${from}: there is no such file`);
+    if (!this.#names.has(oldName)) throw this.error(`cannot rename ${oldName}: there is no such file`);
     this.#change((names) => {
-      const moved = names.get(from);
-      names.delete(from);
-      if (moved !== undefined) names.set(to, moved);
+      const moved = names.get(oldName);
+      names.delete(oldName);
+      if (moved !== undefined) names.set(newName, moved);
     });
   }
 
