@@ -246,7 +246,8 @@ function explain(error: unknown, { data, pid }: ServeSettings): unknown {
     return new CommandFailure(`${error.message}${remedies[error.code]}`, status, { cause: error });
   if (status === exitStatus.failed) return error;
   const where = error.message.includes(data) ? "" : `${data} (replica ${pid}): `;
-  return new CommandFailure(`${where}${error.message}`, status, { cause: error });
+  const remedy = error instanceof StateStorageError ? "; without state.sqlite* it is built again from the log" : "";
+  return new CommandFailure(`${where}${error.message}${remedy}`, status, { cause: error });
 }
 
 const remedies: Readonly<Record<ListenError["code"], string>> = {
