@@ -35,9 +35,10 @@ function start() {
     lines.push(line);
     if (line.startsWith("running until")) running.resolve();
   });
-  void child.exited.then(async (code) => running.reject(new Error(`exit ${code}: ${await child.stderr.text()}`)));
+  const errors = child.stderr.text();
+  void child.exited.then(async (code) => running.reject(new Error(`exit ${code}: ${await errors}`)));
   running.promise.catch(() => {});
-  return { child, lines, running: running.promise, printed };
+  return { child, lines, errors, running: running.promise, printed };
 }
 
 async function expectNobodyServes(): Promise<void> {
@@ -80,9 +81,9 @@ describe("bun start without a terminal", () => {
   test("says what holds a port", async () => {
     const holder = Bun.listen({ hostname: "127.0.0.1", port: ports[1] ?? 0, socket: { data() {} } });
     try {
-      const { child } = start();
+      const { child, errors } = start();
       expect(await child.exited).toBe(1);
-      expect(await child.stderr.text()).toContain(`${servers[1]} is held by`);
+      expect(await errors).toContain(`${servers[1]} is held by`);
     } finally {
       holder.stop(true);
     }
