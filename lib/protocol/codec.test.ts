@@ -167,8 +167,38 @@ describe("encoding", () => {
     expect(decodeFrame(payloadOf(notice))).toEqual(notice);
   });
 
+  test("also where texts are long and within lists", () => {
+    for (const marks of ["\ufeff", "\ufeff\ufeff"]) {
+      for (const length of [0, 60, 61, 62, 63, 64, 65, 66, 300]) {
+        const text = marks + "x".repeat(length);
+        const notice: Frame = { type: "notice", text };
+        expect(decodeFrame(payloadOf(notice))).toEqual(notice);
+        const fields = { id: { session, seq: 1 }, index: 1, from: "a", to: text.slice(0, 20), text, at: 1 };
+        const messages = [
+          { ...fields, text: "x".repeat(length), read: false, inbox: false },
+          { ...fields, read: true, inbox: true },
+        ];
+        const opened: Frame = {
+          type: "opened",
+          request: 1,
+          index: 1,
+          view: 257,
+          copies: 2,
+          duplicate: false,
+          messages,
+        };
+        expect(decodeFrame(payloadOf(opened))).toEqual(opened);
+      }
+    }
+  });
+
   test("a lone surrogate becomes U+FFFD, so that what is sent is always valid UTF-8", () => {
-    expect(decodeFrame(payloadOf({ type: "notice", text: "a\ud800b" }))).toEqual({ type: "notice", text: "a\ufffdb" });
+    for (const rest of ["", "x".repeat(70)]) {
+      for (const surrogate of ["\ud800", "\udc00", "\udc00\ud800"]) {
+        const text = `a${surrogate}b${rest}${surrogate}`;
+        expect(decodeFrame(payloadOf({ type: "notice", text }))).toEqual({ type: "notice", text: text.toWellFormed() });
+      }
+    }
   });
 
   test("frames do not share memory, however long they are", () => {
@@ -203,6 +233,21 @@ describe("encoding", () => {
     ];
     for (const [frame, message] of wrong) expect(() => encodeFrame(frame)).toThrow(new ProtocolError("frame", message));
     expect(decodeFrame(payloadOf(send))).toEqual(send);
+  });
+
+  test("a list is written as an array whatever it is made of, and may have no holes", () => {
+    class Ids extends Array<{ session: string; seq: number }> {}
+    const mark = (ids: { session: string; seq: number }[]): Frame => ({
+      type: "mark",
+      request: 1,
+      seq: 1,
+      oldest: 1,
+      read: true,
+      ids,
+    });
+    const id = { session, seq: 1 };
+    expect(payloadOf(mark(Ids.of(id, id)))).toEqual(payloadOf(mark([id, id])));
+    expect(() => encodeFrame(mark(new Array(2)))).toThrow(new ProtocolError("frame", "mark.ids[] must be an object"));
   });
 
   test("no uuid but the canonical text is written", () => {

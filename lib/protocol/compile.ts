@@ -1,198 +1,323 @@
 /**
- * Turns schemas into encoders and decoders, once, at load. What a decoder accepts is exactly what its schema says, so
- * depth, number of items and memory are bounded by the schema and by the bytes at hand. Pure; defines no frame.
+ * Turns schemas into conversions, once, at load: between values as the project has them and plain ones as CBOR has
+ * them (`cbor.ts`). What is accepted either way is exactly what the schema says. Pure; defines no frame, sees no byte
+ * of CBOR.
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import { fault } from "./cbor.ts";
-import type { Reader } from "./cbor-reader.ts";
-import type { Writer } from "./cbor-writer.ts";
+import { describePlain, type Plain } from "./cbor.ts";
+import { ProtocolError } from "./protocol-error.ts";
 import type { Description, Field } from "./schema.ts";
 
 /** Throws `ProtocolError` when the value is not of the schema's type or range. */
-export type Encode = (writer: Writer, value: unknown) => void;
-/** Throws `ProtocolError` when the bytes are not what the schema says. */
-export type Decode = (reader: Reader) => unknown;
+type ToPlain = (value: unknown) => Plain;
+/** Throws `ProtocolError` when the plain value is not what the schema says. */
+type FromPlain = (plain: Plain | undefined) => unknown;
 type Values = Record<string, unknown>;
 
-export interface Compiled {
-  readonly encode: Encode;
-  readonly decode: Decode;
+interface Compiled {
+  readonly toPlain: ToPlain;
+  readonly fromPlain: FromPlain;
+}
+
+/** Fields one after the other, within an array that may have an item in front of them. */
+export interface CompiledFields {
+  readonly toPlain: (value: Values, into: Plain[]) => void;
+  /** `from` has as many items as there are fields, from `offset` on. */
+  readonly fromPlain: (from: readonly Plain[], offset: number, into: Values) => void;
 }
 
 /** Byte strings that can be no longer than this are copied out of the bytes read; longer ones are views into them. */
-export const copiedBytesMax = 64;
+const copiedBytesMax = 64;
+
+const uint32Max = 0xffff_ffff;
+const canonicalUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** The sentence is "<path> <what>", e.g. "send.text has 5000 bytes; at most 4096 are allowed". */
+export const fault = (path: string, what: string): ProtocolError => new ProtocolError("frame", `${path} ${what}`);
+
+/** What a schema says must stand at its place. */
+export function belongs(schema: Description): string {
+  switch (schema.kind) {
+    case "uint":
+      return "an unsigned integer";
+    case "bool":
+      return "false or true";
+    case "text":
+    case "oneOf":
+      return "a text string";
+    case "bytes":
+    case "uuid":
+    case "hash64":
+      return "a byte string";
+    case "optional":
+      return belongs(schema.of);
+    case "list":
+    case "struct":
+      return "an array";
+  }
+}
+
+/** How many items the arrays of a value of this schema can have together, this one included. */
+export function itemsOf(schema: Description): number {
+  switch (schema.kind) {
+    case "optional":
+      return itemsOf(schema.of);
+    case "list":
+      return 1 + schema.max * itemsOf(schema.of);
+    case "struct":
+      return schema.fields.reduce((sum, field) => sum + itemsOf(field.schema), 1);
+    default:
+      return 1;
+  }
+}
 
 /** `path` is how errors name the value, e.g. `send.text`. `depth` counts the arrays around it. */
-function compile(schema: Description, path: string, depth: number): Compiled {
+export function compile(schema: Description, path: string, depth: number): Compiled {
   assert(depth <= limits.frameDepthMax, "no schema nests deeper than a frame may");
   switch (schema.kind) {
     case "uint":
       return compileUint(schema.max, path);
     case "bool":
       return {
-        encode(writer, value) {
+        toPlain(value) {
           if (typeof value !== "boolean") throw fault(path, "must be a boolean");
-          writer.simple(value);
+          return value;
         },
-        decode: (reader) => reader.bool(path),
+        fromPlain(plain) {
+          if (typeof plain !== "boolean") throw unexpected(path, plain, schema);
+          return plain;
+        },
       };
     case "text":
-      return compileText(schema.maxBytes, path);
+      return compileText(schema, path);
     case "bytes":
-      return compileBytes(schema.minBytes, schema.maxBytes, path);
+      return compileBytes(schema, path);
     case "uuid":
-      return {
-        encode(writer, value) {
-          if (typeof value !== "string" || !writer.uuid(value)) throw fault(path, "must be a uuid in canonical form");
-        },
-        decode: (reader) => reader.uuid(path),
-      };
+      return compileUuid(path);
     case "hash64":
-      return {
-        encode(writer, value) {
-          if (typeof value !== "bigint" || value < 0n || value >= 1n << 64n) throw fault(path, "must be a 64-bit hash");
-          writer.hash64(value);
-        },
-        decode: (reader) => reader.hash64(path),
-      };
+      return compileHash64(path);
     case "oneOf":
-      return compileOneOf(schema.values, path);
+      return compileOneOf(schema, path);
     case "optional": {
-      const { encode, decode } = compile(schema.of, path, depth);
+      const { toPlain, fromPlain } = compile(schema.of, path, depth);
       return {
-        encode(writer, value) {
-          if (value === null) writer.simple(null);
-          else encode(writer, value);
-        },
-        decode: (reader) => (reader.null() ? null : decode(reader)),
+        toPlain: (value) => (value === null ? null : toPlain(value)),
+        fromPlain: (plain) => (plain === null ? null : fromPlain(plain)),
       };
     }
     case "list":
-      return compileList(schema.of, schema.max, path, depth);
+      return compileList(schema, path, depth);
     case "struct":
-      return compileStruct(schema.fields, path, depth);
+      return compileStruct(schema, path, depth);
   }
+}
+
+const unexpected = (path: string, plain: Plain | undefined, schema: Description): ProtocolError =>
+  fault(path, `is ${describePlain(plain)} where ${belongs(schema)} belongs`);
+
+/** An unsigned integer as a number. What was written in 64 bits comes from cbor-x as a bigint, whatever its value. */
+export function uintFromPlain(plain: Plain | undefined, path: string): number {
+  if (typeof plain === "number") return plain;
+  if (typeof plain === "bigint") return Number(plain);
+  throw fault(path, `is ${describePlain(plain)} where an unsigned integer belongs`);
 }
 
 function compileUint(max: number, path: string): Compiled {
   return {
-    encode(writer, value) {
+    toPlain(value) {
       if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > max) {
         throw fault(path, `must be an integer from 0 to ${max}`);
       }
-      writer.uint(value);
+      return value > uint32Max ? BigInt(value) : value;
     },
-    decode(reader) {
-      const value = reader.uint(path);
+    fromPlain(plain) {
+      const value = uintFromPlain(plain, path);
       if (value > max) throw fault(path, `is ${value}; at most ${max} is allowed`);
       return value;
     },
   };
 }
 
-function compileText(maxBytes: number, path: string): Compiled {
+/** The length of a text in UTF-8, if it could be above `max` at all; else 0. */
+const bytesIfLong = (text: string, max: number): number => (text.length * 3 > max ? Buffer.byteLength(text) : 0);
+
+function compileText(schema: Extract<Description, { kind: "text" }>, path: string): Compiled {
+  const { maxBytes } = schema;
   return {
-    encode(writer, value) {
+    toPlain(value) {
       if (typeof value !== "string") throw fault(path, "must be text");
-      // Checked before writing too: a text of any length must not cost memory.
-      const length = value.length > maxBytes ? value.length : writer.text(value);
+      // The number of units first: a text of any length must not cost time.
+      const length = value.length > maxBytes ? value.length : bytesIfLong(value, maxBytes);
       if (length > maxBytes) throw fault(path, `has ${length} bytes or more; at most ${maxBytes} are allowed`);
+      // cbor-x would write lone surrogates as they are.
+      return value.toWellFormed();
     },
-    decode: (reader) => reader.text(path, maxBytes),
+    fromPlain(plain) {
+      if (typeof plain !== "string") throw unexpected(path, plain, schema);
+      const length = bytesIfLong(plain, maxBytes);
+      if (length > maxBytes) throw fault(path, `has ${length} bytes; at most ${maxBytes} are allowed`);
+      return plain;
+    },
   };
 }
 
-function compileBytes(minBytes: number, maxBytes: number, path: string): Compiled {
+function compileBytes(schema: Extract<Description, { kind: "bytes" }>, path: string): Compiled {
+  const { minBytes, maxBytes } = schema;
   const check = (length: number): void => {
     if (length > maxBytes) throw fault(path, `has ${length} bytes; at most ${maxBytes} are allowed`);
     if (length < minBytes) throw fault(path, `has ${length} bytes; at least ${minBytes} are needed`);
   };
   const copied = maxBytes <= copiedBytesMax;
   return {
-    encode(writer, value) {
+    toPlain(value) {
       if (!(value instanceof Uint8Array)) throw fault(path, "must be bytes");
       check(value.length);
-      writer.byteString(value);
-    },
-    decode(reader) {
-      const value = reader.byteString(path);
-      check(value.length);
-      return copied ? value.slice() : value;
-    },
-  };
-}
-
-function compileOneOf(values: readonly string[], path: string): Compiled {
-  const known = new Set(values);
-  const longest = Math.max(...values.map((value) => value.length));
-  return {
-    encode(writer, value) {
-      if (typeof value !== "string" || !known.has(value)) throw fault(path, `must be one of ${values.join(", ")}`);
-      writer.text(value);
-    },
-    decode(reader) {
-      const value = reader.text(path, longest);
-      if (!known.has(value)) throw fault(path, `is none of ${values.join(", ")}`);
       return value;
     },
+    fromPlain(plain) {
+      if (!(plain instanceof Uint8Array)) throw unexpected(path, plain, schema);
+      check(plain.length);
+      return copied ? plain.slice() : plain;
+    },
   };
 }
 
-function compileList(of: Description, max: number, path: string, depth: number): Compiled {
-  const { encode, decode } = compile(of, `${path}[]`, depth + 1);
+/** A byte string of exactly `length` bytes. */
+function exactBytes(plain: Plain | undefined, length: number, path: string): Uint8Array {
+  if (!(plain instanceof Uint8Array)) {
+    throw fault(path, `is ${describePlain(plain)} where a byte string belongs`);
+  }
+  if (plain.length !== length) throw fault(path, `has ${plain.length} bytes; exactly ${length} belong here`);
+  return plain;
+}
+
+function compileUuid(path: string): Compiled {
   return {
-    encode(writer, value) {
-      if (!Array.isArray(value)) throw fault(path, "must be a list");
-      if (value.length > max) throw fault(path, `has ${value.length} items; at most ${max} are allowed`);
-      writer.array(value.length);
-      for (const item of value) encode(writer, item);
+    toPlain(value) {
+      if (typeof value !== "string" || !canonicalUuid.test(value)) {
+        throw fault(path, "must be a uuid in canonical form");
+      }
+      const bytes = takeBytes(16);
+      bytes.setFromHex(
+        value.slice(0, 8) + value.slice(9, 13) + value.slice(14, 18) + value.slice(19, 23) + value.slice(24),
+      );
+      return bytes;
     },
-    decode(reader) {
-      const length = reader.array(path);
-      if (length > max) throw fault(path, `has ${length} items; at most ${max} are allowed`);
-      const items: unknown[] = [];
-      for (let i = 0; i < length; i++) items.push(decode(reader));
+    fromPlain(plain) {
+      const hex = exactBytes(plain, 16, path).toHex();
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    },
+  };
+}
+
+function compileHash64(path: string): Compiled {
+  return {
+    toPlain(value) {
+      if (typeof value !== "bigint" || value < 0n || value >= hash64End) throw fault(path, "must be a 64-bit hash");
+      const bytes = takeBytes(8);
+      viewOf(bytes).setBigUint64(0, value);
+      return bytes;
+    },
+    fromPlain: (plain) => viewOf(exactBytes(plain, 8, path)).getBigUint64(0),
+  };
+}
+
+const hash64End = 1n << 64n;
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset);
+
+let spare = new Uint8Array(0);
+
+/**
+ * A few bytes of zeros, never handed out twice. A view into memory that many share costs cbor-x a fraction of what
+ * memory of its own would: to ask a small array for its buffer, as cbor-x does, makes the runtime move it.
+ */
+function takeBytes(length: number): Uint8Array {
+  if (spare.length < length) spare = new Uint8Array(spareBytes);
+  const taken = spare.subarray(0, length);
+  spare = spare.subarray(length);
+  return taken;
+}
+
+const spareBytes = 8192;
+
+function compileOneOf(schema: Extract<Description, { kind: "oneOf" }>, path: string): Compiled {
+  const { values } = schema;
+  const known = new Set(values);
+  const longest = longestOf(values);
+  return {
+    toPlain(value) {
+      if (typeof value !== "string" || !known.has(value)) throw fault(path, `must be one of ${values.join(", ")}`);
+      return value;
+    },
+    fromPlain(plain) {
+      if (typeof plain !== "string") throw unexpected(path, plain, schema);
+      if (known.has(plain)) return plain;
+      const length = Buffer.byteLength(plain);
+      if (length > longest) throw fault(path, `has ${length} bytes; at most ${longest} are allowed`);
+      throw fault(path, `is none of ${values.join(", ")}`);
+    },
+  };
+}
+
+/** The length of the longest choice in bytes. */
+export const longestOf = (values: readonly string[]): number => Math.max(...values.map((value) => value.length));
+
+function compileList(schema: Extract<Description, { kind: "list" }>, path: string, depth: number): Compiled {
+  const { max } = schema;
+  const { toPlain, fromPlain } = compile(schema.of, `${path}[]`, depth + 1);
+  const check = (length: number): void => {
+    if (length > max) throw fault(path, `has ${length} items; at most ${max} are allowed`);
+  };
+  return {
+    toPlain(value) {
+      if (!Array.isArray(value)) throw fault(path, "must be a list");
+      check(value.length);
+      // Not map(), which passes over holes and keeps subclasses.
+      const items: Plain[] = [];
+      for (const item of value) items.push(toPlain(item));
       return items;
     },
+    fromPlain(plain) {
+      if (!Array.isArray(plain)) throw unexpected(path, plain, schema);
+      check(plain.length);
+      return plain.map((item) => fromPlain(item));
+    },
   };
 }
 
-function compileStruct(fields: readonly Field[], path: string, depth: number): Compiled {
-  const { encode, decode } = compileFields(fields, path, depth + 1);
-  const count = fields.length;
+function compileStruct(schema: Extract<Description, { kind: "struct" }>, path: string, depth: number): Compiled {
+  const { toPlain, fromPlain } = compileFields(schema.fields, path, depth + 1);
+  const count = schema.fields.length;
   return {
-    encode(writer, value) {
+    toPlain(value) {
       if (typeof value !== "object" || value === null) throw fault(path, "must be an object");
-      writer.array(count);
-      encode(writer, value as Values);
+      const items: Plain[] = [];
+      toPlain(value as Values, items);
+      return items;
     },
-    decode(reader) {
-      const length = reader.array(path);
-      if (length !== count) throw fault(path, `has ${length} fields; exactly ${count} belong here`);
+    fromPlain(plain) {
+      if (!Array.isArray(plain)) throw unexpected(path, plain, schema);
+      if (plain.length !== count) throw fault(path, `has ${plain.length} fields; exactly ${count} belong here`);
       const value: Values = {};
-      decode(reader, value);
+      fromPlain(plain, 0, value);
       return value;
     },
   };
 }
 
-/** Fields one after the other, without an array around them. `path` is the name of what they are fields of. */
-export function compileFields(
-  fields: readonly Field[],
-  path: string,
-  depth: number,
-): { encode: (writer: Writer, value: Values) => void; decode: (reader: Reader, into: Values) => void } {
-  const names = fields.map((field) => field.name);
-  const compiled = fields.map((field) => compile(field.schema, `${path}.${field.name}`, depth));
-  const encoders = compiled.map((each) => each.encode);
-  const decoders = compiled.map((each) => each.decode);
+/** `path` is the name of what they are fields of. */
+export function compileFields(fields: readonly Field[], path: string, depth: number): CompiledFields {
+  const names = fields.map(({ name }) => name);
+  const compiled = fields.map(({ name, schema }) => compile(schema, `${path}.${name}`, depth));
+  const toPlains = compiled.map(({ toPlain }) => toPlain);
+  const fromPlains = compiled.map(({ fromPlain }) => fromPlain);
   return {
-    encode(writer, value) {
-      for (let i = 0; i < encoders.length; i++) (encoders[i] as Encode)(writer, value[names[i] as string]);
+    toPlain(value, into) {
+      for (let i = 0; i < names.length; i++) into.push((toPlains[i] as ToPlain)(value[names[i] as string]));
     },
-    decode(reader, into) {
-      for (let i = 0; i < decoders.length; i++) into[names[i] as string] = (decoders[i] as Decode)(reader);
+    fromPlain(from, offset, into) {
+      for (let i = 0; i < names.length; i++) into[names[i] as string] = (fromPlains[i] as FromPlain)(from[offset + i]);
     },
   };
 }
