@@ -7,34 +7,22 @@ import type { LogLevel } from "../../lib/server/node.ts";
 
 const ranks: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
-/** Lines waiting for a slow reader; what comes beyond is counted and dropped. */
-const waitingBytesMax = 1024 * 1024;
-
 export class Journal {
   readonly #pid: number;
   readonly #level: LogLevel;
   readonly #json: boolean;
-  #dropped = 0;
 
   constructor(pid: number, level: LogLevel, format: "text" | "json") {
     this.#pid = pid;
     this.#level = level;
     this.#json = format === "json";
+    // `process.stderr` neither waits for a reader nor keeps what nobody reads; one that has gone is no error here.
     process.stderr.on("error", () => {});
   }
 
   write(level: LogLevel, message: string): void {
     if (ranks[level] > ranks[this.#level]) return;
-    if (process.stderr.writableLength > waitingBytesMax) {
-      this.#dropped++;
-      return;
-    }
-    if (this.#dropped > 0) {
-      const dropped = this.#dropped;
-      this.#dropped = 0;
-      this.#print("warn", `${dropped} lines were dropped here: stderr was not read`);
-    }
-    this.#print(level, message);
+    process.stderr.write(`${this.line(level, message)}\n`);
   }
 
   /** Written before anything else can happen: the process ends next. */
@@ -45,10 +33,6 @@ export class Journal {
     } catch {
       // There is nobody to tell.
     }
-  }
-
-  #print(level: LogLevel, message: string): void {
-    process.stderr.write(`${this.line(level, message)}\n`);
   }
 
   /** One line without its end. Control characters do not get through: parts of messages come from strangers. */

@@ -36,7 +36,7 @@ const openLibc = (name: string) =>
 type Libc = ReturnType<typeof openLibc>;
 let opened: Libc | null | undefined;
 
-/** Null where there is no such libc: then only loopback addresses are ever known to refuse. */
+/** Null where there is no such libc: then only loopback addresses are ever taken to refuse. */
 function libc(): Libc | null {
   if (opened !== undefined) return opened;
   opened = null;
@@ -54,9 +54,8 @@ function libc(): Libc | null {
 
 /** Asked after a connection to `host:port` has failed. False whenever it is not certain. */
 export async function isRefused(host: string, port: number): Promise<boolean> {
-  // Nothing else can go wrong on the way to oneself.
-  if (isLoopback(host)) return true;
-  if (libc() === null) return false;
+  // Without the kernel's word: on the way to oneself hardly anything else can go wrong.
+  if (libc() === null) return isLoopback(host);
   try {
     const found =
       /^[\d.]+$/.test(host) || host.includes(":") ? [host] : (await Bun.dns.lookup(host)).map((each) => each.address);

@@ -86,7 +86,6 @@ describe("a TCP connection", () => {
     let received = 0;
     let over = false;
     const socket = nodeConnect({ host, port: listener.port, allowHalfOpen: true });
-    socket.pause();
     socket.on("data", (chunk) => void (received += chunk.length)).on("end", () => void (over = true));
     socket.pause();
     socket.end("that is all");
@@ -219,8 +218,11 @@ describe("connecting", () => {
 });
 
 describe("a refusal", () => {
-  test("is certain on loopback, and never assumed elsewhere", async () => {
-    expect(await isRefused(host, deadPort())).toBeTrue();
+  test("is certain where nothing listens, and never assumed elsewhere", async () => {
+    for (const name of [host, "::1", "localhost"]) expect(await isRefused(name, deadPort())).toBeTrue();
+    const listener = await tcpTransport().listen(host, 0, recorder().attach);
+    expect(await isRefused(host, listener.port)).toBeFalse();
+    listener.stop();
     expect(await isRefused("no-such-host.invalid", 9)).toBeFalse();
     expect(await isRefused("2001:db8::1", 9)).toBeFalse();
     expect(await isRefused("0.0.0.0.0", 9)).toBeFalse();

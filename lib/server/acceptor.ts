@@ -14,8 +14,8 @@ const strangersMax = 4096;
 export interface AcceptorOwner {
   client(wire: Wire, hello: FrameOf<"hello">): void;
   replica(wire: Wire, hello: FrameOf<"peerHello">): void;
-  /** A connection ended before its hello; `reason` is one readable phrase. */
-  rejected(remote: string, reason: string): void;
+  /** A connection ended before its hello; `reason` is one readable phrase. `refused`: this side has closed it. */
+  rejected(remote: string, reason: string, refused: boolean): void;
 }
 
 export class Acceptor {
@@ -30,7 +30,7 @@ export class Acceptor {
   /** For `Transport.listen`. */
   accept(connection: Connection): ConnectionHandlers {
     const closed = (reason: string): void => {
-      if (this.#strangers.delete(wire)) this.#owner.rejected(wire.remote, reason);
+      if (this.#strangers.delete(wire)) this.#owner.rejected(wire.remote, reason, wire.refusal !== null);
     };
     const frame = (): void => {};
     const wire: Wire = new Wire(connection, { frame, closed }, (hello) => this.#greeted(wire, hello));

@@ -30,6 +30,8 @@ export interface Hub extends OpeningPorts {
   readonly state: StateMachine;
   /** Disks an acknowledgement stands for now. */
   readonly copies: number;
+  /** Nothing more is begun. */
+  readonly stopping: boolean;
   nextAttachment(session: string): Attachment;
   /** The session stands on this connection: an older one here gives it up. */
   opened(connection: ClientConnection): void;
@@ -258,7 +260,7 @@ export class ClientConnection implements WireOwner {
    * prepared from; plain sends change nothing of that and flow freely. A query sees all ops before it.
    */
   #pump(): void {
-    while (this.#next < this.#waiting.length && !this.#preparing && !this.wire.over) {
+    while (this.#next < this.#waiting.length && !this.#preparing && !this.wire.over && !this.#hub.stopping) {
       if (this.wire.connection.queuedBytes >= unsentBytesMax) break;
       const head = this.#waiting[this.#next] as Request;
       if (isQuery(head)) {

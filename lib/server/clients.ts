@@ -141,9 +141,13 @@ export class Clients implements Hub {
     if (!this.#stopping) this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.isLive);
   }
 
-  /** Takes no more clients. */
+  /** Takes no more clients, and begins no more of their requests: they ask again elsewhere. */
   stop(): void {
     this.#stopping = true;
+  }
+
+  get stopping(): boolean {
+    return this.#stopping;
   }
 
   /** Says goodbye to all. Their sessions stay attached, to be resumed on another replica. */
@@ -222,7 +226,9 @@ export class Clients implements Hub {
   gone(connection: ClientConnection, reason: string, onPurpose: boolean): void {
     this.#connections.delete(connection);
     this.#ports.counted(this.#connections.size);
-    this.#ports.log("debug", `client ${connection.wire.remote} is gone: ${reason}`);
+    const { remote, refusal } = connection.wire;
+    const level = refusal === null || this.#stopping ? "debug" : "info";
+    this.#ports.log(level, `client ${remote} is gone: ${printable(reason)}`);
     const { session, attachment } = connection;
     if (session !== null && this.#bySession.get(session) === connection) this.#bySession.delete(session);
     if (attachment === null || this.#stopping) return;

@@ -37,7 +37,8 @@ export class Wire implements ConnectionHandlers {
   readonly #eachPayload = (payload: Uint8Array): void => this.#received(payload);
   #greet: ((hello: Hello) => void) | null;
   #over = false;
-  #refusal: string | null = null;
+  /** Why this side has closed it; null when it has not. */
+  refusal: string | null = null;
 
   /** `greet` gets the first frame if that has to be a hello (the accepting side). */
   constructor(connection: Connection, owner: WireOwner, greet: ((hello: Hello) => void) | null) {
@@ -82,7 +83,7 @@ export class Wire implements ConnectionHandlers {
 
   terminate(reason: string): void {
     this.#over = true;
-    this.#refusal ??= reason;
+    this.refusal ??= reason;
     this.connection.terminate();
   }
 
@@ -90,7 +91,7 @@ export class Wire implements ConnectionHandlers {
     if (this.#over) return;
     this.send(frame);
     this.#over = true;
-    this.#refusal = reason;
+    this.refusal = reason;
     this.connection.close();
   }
 
@@ -107,7 +108,7 @@ export class Wire implements ConnectionHandlers {
 
   closed(reason: string, ended = false): void {
     this.#over = true;
-    this.owner.closed(this.#refusal ?? reason, ended);
+    this.owner.closed(this.refusal ?? reason, ended);
   }
 
   drained(): void {
