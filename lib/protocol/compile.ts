@@ -226,16 +226,20 @@ function compileHash64(path: string): Compiled {
 const hash64End = 1n << 64n;
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset);
 
-let spare = new Uint8Array(0);
+let spare = new ArrayBuffer(0);
+let spareTaken = 0;
 
 /**
  * A few bytes of zeros, never handed out twice. A view into memory that many share costs cbor-x a fraction of what
  * memory of its own would: to ask a small array for its buffer, as cbor-x does, makes the runtime move it.
  */
 function takeBytes(length: number): Uint8Array {
-  if (spare.length < length) spare = new Uint8Array(spareBytes);
-  const taken = spare.subarray(0, length);
-  spare = spare.subarray(length);
+  if (spare.byteLength - spareTaken < length) {
+    spare = new ArrayBuffer(spareBytes);
+    spareTaken = 0;
+  }
+  const taken = new Uint8Array(spare, spareTaken, length);
+  spareTaken += length;
   return taken;
 }
 
