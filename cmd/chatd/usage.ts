@@ -2,7 +2,7 @@
  * What all commands of chatd have in common on the command line: strict flags, usage errors as one line with status 64,
  * "did you mean". Knows no command.
  */
-import { CommanderError, InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, type Command, type CommanderError } from "commander";
 import { complain, exitStatus } from "./failure.ts";
 
 /** Makes a command and those below it strict: it throws `CommanderError` instead of ending the process. */

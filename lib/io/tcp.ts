@@ -330,8 +330,11 @@ function connect(
       reject(new ConnectError(`${address} did not answer within ${timeoutMs} ms`, false));
     }, timeoutMs);
     const opened = (socket: Socket<Holder>): void => {
-      // Too late: Bun cannot be told to stop connecting.
-      if (!waiting) return void socket.terminate();
+      if (!waiting) {
+        // Too late: Bun cannot be told to stop connecting.
+        socket.terminate();
+        return;
+      }
       clearTimeout(timer);
       const connection = new TcpConnection(socket, settings);
       socket.data = { connection };
