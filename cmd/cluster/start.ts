@@ -15,8 +15,8 @@ const defaultPeers = "1=127.0.0.1:1538,2=127.0.0.1:2538,3=127.0.0.1:3538";
 const graceMs = 4000;
 
 const inTerminal = process.stdin.isTTY && process.stdout.isTTY;
-/** Progress; in a terminal the chat's screen comes next, and lines on stdout are for whoever reads them. */
-const say = (line: string): void => (inTerminal ? console.error(line) : console.log(line));
+/** Progress. */
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Where each replica runs: the default ports, or what CHATD_PEERS says, as for `chatd serve`. */
 function places(): Place[] {
