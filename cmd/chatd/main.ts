@@ -5,6 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
 import { CommandFailure, complain, exitStatus } from "./failure.ts";
+import { inspectLogCommand } from "./inspect-log.ts";
 import { serveCommand } from "./serve.ts";
 import { makeStrict, statusOf } from "./usage.ts";
 import { version } from "./version.ts";
@@ -27,6 +28,7 @@ function program(): Command {
     .helpOption("-h, --help", "print this help")
     .addCommand(serveCommand())
     .addCommand(chatCommand())
+    .addCommand(inspectLogCommand())
     .addHelpText("after", examples);
   return makeStrict(root);
 }

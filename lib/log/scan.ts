@@ -34,30 +34,64 @@ export interface ScanRange {
 
 /** Returns where the last record (or bad range) ends. */
 export function scan(bytes: Uint8Array, range: ScanRange, visitor: ScanVisitor): number {
-  const { knownEnd, clusterTag } = range;
-  const wantedEnd = knownEnd ?? range.sizeBytes;
-  const within = bytes.subarray(0, Math.min(bytes.length, wantedEnd));
-  const isShort = bytes.length < wantedEnd;
-  let contentEnd = -1;
-  let offset = range.from;
-  while (offset !== knownEnd) {
-    const record = decodeRecord(within, offset);
-    if (typeof record !== "string" && record.clusterTag === clusterTag) {
-      visitor.record(record, offset);
-      offset += record.bytes.length;
-      continue;
-    }
-    if (contentEnd < 0) contentEnd = lastNonZero(within, range.from);
-    // Only zeros follow. No record begins with eight of them: nothing was ever written here.
-    if (contentEnd <= offset && knownEnd === null && (!isShort || within.length - offset >= 8)) return offset;
-    const next = contentEnd <= offset ? -1 : findRecord(within, offset + recordHeaderBytes, clusterTag);
-    const end = next === -1 ? (knownEnd ?? Math.max(contentEnd, offset)) : next;
-    const fault = typeof record === "string" ? record : "cluster";
-    visitor.bad(offset, end, next === -1 && isShort ? "missing" : plain(fault));
-    if (next === -1) return end;
-    offset = next;
+  const walk = new RecordWalk(bytes, range);
+  while (walk.next()) {
+    if (walk.record !== null) visitor.record(walk.record, walk.from);
+    else visitor.bad(walk.from, walk.to, walk.fault);
   }
-  return offset;
+  return walk.to;
+}
+
+/** The same, one step at a time: after each `next` that says true, `from`…`to` is a record or bad bytes. */
+export class RecordWalk {
+  /** Null where the bytes are no record; then `fault` says why. */
+  record: LogRecord | null = null;
+  fault: BadFault = "length";
+  from: number;
+  to: number;
+  readonly #bytes: Uint8Array;
+  readonly #range: ScanRange;
+  readonly #isShort: boolean;
+  #contentEnd = -1;
+
+  constructor(bytes: Uint8Array, range: ScanRange) {
+    const wantedEnd = range.knownEnd ?? range.sizeBytes;
+    this.#bytes = bytes.subarray(0, Math.min(bytes.length, wantedEnd));
+    this.#isShort = bytes.length < wantedEnd;
+    this.#range = range;
+    this.from = range.from;
+    this.to = range.from;
+  }
+
+  /** False at the end. */
+  next(): boolean {
+    const offset = this.to;
+    this.from = offset;
+    if (offset === this.#range.knownEnd) return false;
+    const record = decodeRecord(this.#bytes, offset);
+    if (typeof record !== "string" && record.clusterTag === this.#range.clusterTag) {
+      this.record = record;
+      this.to = offset + record.bytes.length;
+      return true;
+    }
+    this.record = null;
+    return this.#skip(offset, typeof record === "string" ? record : "cluster");
+  }
+
+  /** Over bytes that are no record, to the next one or to the end. */
+  #skip(offset: number, fault: RecordFault | "cluster"): boolean {
+    const { knownEnd, from, clusterTag } = this.#range;
+    const bytes = this.#bytes;
+    if (this.#contentEnd < 0) this.#contentEnd = lastNonZero(bytes, from);
+    const contentEnd = this.#contentEnd;
+    // Only zeros follow. No record begins with eight of them: nothing was ever written here.
+    if (contentEnd <= offset && knownEnd === null && (!this.#isShort || bytes.length - offset >= 8)) return false;
+    if (this.fault === "missing") return false;
+    const next = contentEnd <= offset ? -1 : findRecord(bytes, offset + recordHeaderBytes, clusterTag);
+    this.to = next === -1 ? (knownEnd ?? Math.max(contentEnd, offset)) : next;
+    this.fault = next === -1 && this.#isShort ? "missing" : plain(fault);
+    return true;
+  }
 }
 
 const plain = (fault: RecordFault | "cluster"): BadFault =>

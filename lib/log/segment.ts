@@ -137,9 +137,13 @@ export function replaceFile(disk: Disk, name: string, content: Uint8Array, sizeB
   return file;
 }
 
-/** The whole content of a file, at most `maxBytes`. Throws `DiskError`. */
-export function readWhole(file: DiskFile, maxBytes = segmentBytesMax): Uint8Array {
-  const bytes = new Uint8Array(Math.min(file.sizeBytes(), maxBytes));
+/**
+ * The whole content of a file, at most `maxBytes`; in `into`, if it is large enough, which is then used up. Throws
+ * `DiskError`.
+ */
+export function readWhole(file: DiskFile, maxBytes = segmentBytesMax, into?: Uint8Array): Uint8Array {
+  const length = Math.min(file.sizeBytes(), maxBytes);
+  const bytes = into !== undefined && into.length >= length ? into.subarray(0, length) : new Uint8Array(length);
   let done = 0;
   while (done < bytes.length) {
     const read = file.read(bytes.subarray(done), done);

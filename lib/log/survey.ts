@@ -93,11 +93,11 @@ export function readHeader(disk: Disk, number: number): SegmentHeader | null {
   }
 }
 
-/** All bytes of a segment. */
-export function readSegment(disk: Disk, name: string): Uint8Array {
+/** All bytes of a segment; see `readWhole` for `into`. Throws `DiskError`. */
+export function readSegment(disk: Disk, name: string, into?: Uint8Array): Uint8Array {
   const file = disk.open(name, "read");
   try {
-    return readWhole(file);
+    return readWhole(file, segmentBytesMax, into);
   } finally {
     file.close();
   }
@@ -109,6 +109,7 @@ class Surveyor {
   readonly assembly: Assembly;
   tail: TailFound | null = null;
   readonly #clusterTag: number;
+  #buffer: Uint8Array = new Uint8Array(0);
 
   constructor(
     readonly disk: Disk,
@@ -128,7 +129,7 @@ class Surveyor {
     const header = this.headers.get(number) ?? null;
     const knownEnd = isLast ? null : (this.headers.get(number + 1)?.previousEnd ?? null);
     const name = segmentName(number);
-    const bytes = this.headers.has(number) ? readSegment(this.disk, name) : null;
+    const bytes = this.headers.has(number) ? this.#read(name) : null;
     const sizeBytes = header?.sizeBytes ?? Math.max(bytes?.length ?? 0, this.options.segmentBytes ?? 0);
     const range = { from: segmentHeaderBytes, knownEnd, sizeBytes, clusterTag: this.#clusterTag };
     const found: SegmentFound = { number, name, header, range, end: knownEnd ?? segmentHeaderBytes };
@@ -148,6 +149,13 @@ class Surveyor {
         bad: (from, to, fault) => assembly.hurt(number, from, to, fault),
       });
     }
+  }
+
+  /** Into the same memory each time: nothing of a segment is kept. */
+  #read(name: string): Uint8Array {
+    const bytes = readSegment(this.disk, name, this.#buffer);
+    if (bytes.length > this.#buffer.length) this.#buffer = bytes;
+    return bytes;
   }
 
   #begin(found: SegmentFound): void {
