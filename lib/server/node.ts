@@ -253,7 +253,7 @@ export class ReplicaNode {
     if (standing.waitingFor === "") return;
     const nowMs = this.#ports.clock.monotonicMs();
     this.#remindedMs = nowMs;
-    const seconds = Math.round((nowMs - this.#startedMs) / 1000);
+    const seconds = Math.floor((nowMs - this.#startedMs) / 1000);
     this.#ports.log("info", seconds === 0 ? standing.waitingFor : `${standing.waitingFor} (${seconds} s)`);
   }
 
