@@ -10,7 +10,7 @@ interface LogLine {
 }
 
 /** Runs `chatd inspect-log`; never throws for its exit status. */
-export async function inspectLog(directory: string, ...flags: string[]): Promise<{ exitCode: number; output: string }> {
+async function inspectLog(directory: string, ...flags: string[]): Promise<{ exitCode: number; output: string }> {
   const child = Bun.spawn({
     cmd: [executable, "inspect-log", directory, ...flags],
     stdio: ["ignore", "pipe", "pipe"],
@@ -20,7 +20,7 @@ export async function inspectLog(directory: string, ...flags: string[]): Promise
 }
 
 /** The chain of the live entries of a log by their index. Throws unless the log is clean. */
-export async function chains(directory: string): Promise<Map<number, string>> {
+async function chains(directory: string): Promise<Map<number, string>> {
   const { exitCode, output } = await inspectLog(directory, "--json");
   if (exitCode !== 0) throw new Error(`inspect-log ${directory} exits ${exitCode}: ${output.slice(-500)}`);
   const found = new Map<number, string>();
@@ -32,23 +32,28 @@ export async function chains(directory: string): Promise<Map<number, string>> {
   return found;
 }
 
-/** What is wrong with a set of logs that should be sound and the same: one line for each fault. */
-export async function logFaults(directories: readonly string[]): Promise<string[]> {
+/**
+ * What is wrong with a set of logs that should be sound and the same, one line for each fault; and, apart from that,
+ * whether some go on further than others.
+ */
+export async function compareLogs(
+  directories: readonly string[],
+): Promise<{ faults: string[]; uneven: string | null }> {
   const faults: string[] = [];
-  const all = new Map<string, Map<number, string>>();
+  const lengths: number[] = [];
+  const common = new Map<number, string>();
   for (const directory of directories) {
     const verified = await inspectLog(directory, "--verify");
     if (verified.exitCode !== 0) faults.push(`${directory}: --verify exits ${verified.exitCode}: ${verified.output}`);
-    all.set(directory, await chains(directory));
-  }
-  const [first, ...others] = [...all];
-  for (const [directory, entries] of others) {
-    const [firstDirectory, firstEntries] = first ?? ["", new Map<number, string>()];
-    if (entries.size !== firstEntries.size) {
-      faults.push(`${directory} has ${entries.size} entries, ${firstDirectory} has ${firstEntries.size}`);
+    const entries = await chains(directory);
+    lengths.push(entries.size);
+    for (const [index, chain] of entries) {
+      const other = common.get(index);
+      if (other === undefined) common.set(index, chain);
+      else if (other !== chain)
+        faults.push(`${directory}: the chain at index ${index} is ${chain}, elsewhere ${other}`);
     }
-    const different = [...entries].find(([index, chain]) => firstEntries.get(index) !== chain);
-    if (different) faults.push(`${directory} and ${firstDirectory} differ at index ${different[0]}`);
   }
-  return faults;
+  const uneven = new Set(lengths).size === 1 ? null : `the logs have ${lengths.join(", ")} entries`;
+  return { faults: faults.slice(0, 20), uneven };
 }
