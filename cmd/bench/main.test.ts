@@ -1,7 +1,9 @@
 /** A tiny run of the whole bench, so that it works when it is needed. What it measures is not judged here. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { bun, root } from "../tasks/run.ts";
+
+setDefaultTimeout(60_000);
 
 test("a tiny bench prints every measurement as JSON", async () => {
   const flags = ["--json", "--seconds", "1", "--clients", "4", "--messages", "100"];

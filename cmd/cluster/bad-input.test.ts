@@ -1,5 +1,5 @@
 /** What `chatd` says and how it exits when it is used wrongly; and that a running cluster does not mind hostile input. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,9 @@ import { ensureBuilt, executable } from "../tasks/build.ts";
 import { Cluster } from "./cluster.ts";
 import { clientAt } from "./inquiry.ts";
 import { freePorts } from "./ports.ts";
+
+// Real processes: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 let directory = "";
 let cluster: Cluster;

@@ -1,11 +1,14 @@
 /** No process outlives the script that started it, however that script ends. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bun } from "../tasks/run.ts";
 import { Keeper } from "./kept.ts";
 import { eachLine } from "./lines.ts";
+
+// Real processes: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const directory = await mkdtemp(join(tmpdir(), "chatd-keeper-"));
 afterAll(() => rm(directory, { recursive: true, force: true }));

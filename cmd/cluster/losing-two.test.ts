@@ -1,7 +1,10 @@
 /** Any two of three replicas may be lost, in any order, the primary first or a backup. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { withScene } from "./end-to-end.fixture.ts";
 import { loseTwo, orders } from "./losing-two.fixture.ts";
+
+// Real processes: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 describe("losing two of three", () => {
   test("is tried in every order", () => {

@@ -1,8 +1,11 @@
 /** The loss of two of three once more, with three addresses in three network namespaces instead of one machine's ports. */
-import { afterAll, beforeAll, describe, test } from "bun:test";
+import { afterAll, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
 import { withScene } from "./end-to-end.fixture.ts";
 import { loseTwo, orders } from "./losing-two.fixture.ts";
 import { namespacesMissing, Network } from "./network.fixture.ts";
+
+// Real processes: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const missing = namespacesMissing();
 if (missing !== null) console.log(`skipped: the tests across network namespaces, because ${missing}`);

@@ -1,8 +1,11 @@
 /** Replicas that come back: after a crash while the others went on, after a loss of power, after an orderly stop. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { withScene } from "./end-to-end.fixture.ts";
 import { faultsAt, faultsOnDisk } from "./inquiry.ts";
 import { Ledger } from "./ledger.ts";
+
+// Real processes: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const users = ["alice", "bob"];
 

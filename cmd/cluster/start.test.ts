@@ -1,5 +1,5 @@
 /** `bun start` without a terminal, and the demo: what they print, what they keep, that nothing of them stays behind. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,9 @@ import { bun, root } from "../tasks/run.ts";
 import { JsonClient } from "./json-client.ts";
 import { eachLine } from "./lines.ts";
 import { freePorts, isTaken } from "./ports.ts";
+
+// Real processes: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 let directory = "";
 const ports = freePorts(3);

@@ -45,7 +45,8 @@ async function runTests(): Promise<Count> {
   const directory = await mkdtemp(join(tmpdir(), "chatd-test-"));
   const report = join(directory, "report.xml");
   try {
-    const exitCode = await run([bun, "test", "--reporter=junit", `--reporter-outfile=${report}`, ...Bun.argv.slice(2)]);
+    const flags = ["--timeout=60000", "--reporter=junit", `--reporter-outfile=${report}`];
+    const exitCode = await run([bun, "test", ...flags, ...Bun.argv.slice(2)]);
     const count = countTests(await readFile(report, "utf8").catch(() => ""));
     // An error outside of any test, or a run that broke off, is in no report.
     if (exitCode !== 0 && count.failed === 0) count.failed = 1;
