@@ -56,7 +56,7 @@ const identityName = "identity.json";
 const unestablishedName = "identity.json.new";
 const lockName = "lock";
 /** May stand in a directory that a crash kept from becoming one. */
-const leftovers = new Set([lockName, `${lockName}.sqlite`, unestablishedName, `${unestablishedName}.tmp`, "log"]);
+const leftovers = new Set([lockName, `${lockName}.sqlite`, `${unestablishedName}.tmp`]);
 
 /**
  * Opens the directory for this replica, or makes it (mode 0700). Throws {@link DataDirectoryError}: locked, not empty
@@ -140,12 +140,11 @@ function makeDirectory(directory: string): void {
 
 function refuseStrangeContent(directory: string): void {
   const names = readdirSync(directory);
-  if (names.includes(identityName)) return;
+  if (names.includes(identityName) || names.includes(unestablishedName)) return;
   const strange = names.find((name) => !leftovers.has(name));
-  const hasLog = names.includes("log") && !names.includes(unestablishedName);
-  if (strange === undefined && !hasLog) return;
+  if (strange === undefined) return;
   throw new DataDirectoryError(
-    `${directory} is not empty (it holds ${strange ?? "log"}) and has no ${identityName}, so it is not a data ` +
+    `${directory} is not empty (it holds ${strange}) and has no ${identityName}, so it is not a data ` +
       `directory of chatd: name an empty or new directory with --data`,
   );
 }

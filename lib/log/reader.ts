@@ -7,12 +7,12 @@ import type { LogRecord } from "../protocol/record.ts";
 import type { DamageFault } from "./assembly.ts";
 import type { Disk } from "./disk.ts";
 import { RecordWalk } from "./scan.ts";
-import { logFormatVersion, positionOf, segmentName } from "./segment.ts";
+import { logFormatVersion, offsetOf, positionOf, segmentName } from "./segment.ts";
 import { readSegment, survey, type Survey } from "./survey.ts";
 
 /**
- * `live`: in the logical log, or a local record · `superseded`: on disk, but not in the logical log · `torn`: behind the
- * place where a write did not finish, not part of the log.
+ * `live`: in the logical log, or a local record · `superseded`: on disk, but not in the logical log, because another
+ * took its place or because damage stands before it · `torn`: behind the place where a write did not finish.
  */
 export type Place = "live" | "superseded" | "torn";
 
@@ -82,25 +82,26 @@ export class LogInspection {
         ? "no entries"
         : `entries ${first} to ${index.lastIndex}, views ${formatView(index.view(first))} to ` +
           formatView(index.view(index.lastIndex));
+    const outside = damage.length > 0 ? "superseded or behind the damage" : "superseded";
     const sum =
-      `${range}, ${segments.length} segment${segments.length === 1 ? "" : "s"}, ${superseded.length} superseded, ` +
+      `${range}, ${segments.length} segment${segments.length === 1 ? "" : "s"}, ${superseded.length} ${outside}, ` +
       `promised ${formatView(assembly.promised)}, commit ${assembly.commit}`;
     switch (this.state) {
       case "clean":
         return `clean: ${sum}`;
       case "unknown":
-        return `unknown: ${unknown[0]}${unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : ""}; ${sum}`;
+        return `unknown: ${unknown[0]}${unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : ""}`;
       case "torn":
         return (
-          `torn: the last write did not finish, at offset ${tail?.torn?.from} of ${last} (${tail?.torn?.fault}); ` +
+          `torn: the last write did not finish, at offset ${offsetOf(this.tornAt)} of ${last} (${tail?.torn?.fault}); ` +
           `the next start goes on from the record before it; ${sum}`
         );
       case "corrupt": {
         const places = damage
           .slice(0, 3)
           .map(
-            ({ segment, from, to, fault, index: missing }) =>
-              `offset ${from} of ${segmentName(segment)} (${fault}, ${to - from} bytes, from index ${missing} on)`,
+            ({ segment, from: offset, to, fault, index: missing }) =>
+              `offset ${offset} of ${segmentName(segment)} (${fault}, ${to - offset} bytes, from index ${missing} on)`,
           );
         if (damage.length > places.length) places.push(`${damage.length - places.length} more places`);
         return `corrupt: ${places.join(", ")}; the replica will repair its log from a peer; ${sum}`;
