@@ -1,9 +1,12 @@
 /** `chatd serve` as a process: what it prints where, how it ends, and what a second one is told. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
+
+// Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const directory = mkdtempSync(join(tmpdir(), "chatd-serve-"));
 const running = new Set<Bun.Subprocess>();

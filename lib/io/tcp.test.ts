@@ -1,10 +1,13 @@
 /** Real TCP: the contract of every transport, and what only real sockets do (half-open ends, slow readers, silence). */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createServer, connect as nodeConnect, type Server, type Socket } from "node:net";
 import { transportContract } from "../base/transport.contract.ts";
 import { ConnectError, type Connection } from "../base/transport.ts";
 import { isRefused } from "./refusal.ts";
 import { ListenError, tcpTransport } from "./tcp.ts";
+
+// Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const host = "127.0.0.1";
 

@@ -1,9 +1,12 @@
 /** Connections that misbehave: each gets a reason and a clean close, and the replica serves on. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { limits } from "../base/limits.ts";
 import { encodeFrame } from "../protocol/codec.ts";
 import { protocolMagic, type Frame, type FrameOf } from "../protocol/messages.ts";
 import { RawClient, TestCluster, until } from "./cluster.fixture.ts";
+
+// Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 let one: TestCluster;
 let port = 0;

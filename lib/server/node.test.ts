@@ -1,7 +1,10 @@
 /** Three replicas in this process, over real sockets, logs and state: what a client sees of them. */
-import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient, ClientEvent } from "../client/types.ts";
 import { TestCluster, until } from "./cluster.fixture.ts";
+
+// Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const clients: ChatClient[] = [];
 afterEach(async () => {

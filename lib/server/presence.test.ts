@@ -3,7 +3,7 @@
  * replicas, and get what arrived meanwhile. Real replicas and chat; the network, the clock and the log are simulated.
  */
 import { Database } from "bun:sqlite";
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Connection } from "../base/transport.ts";
 import { openChat } from "../chat/chat.ts";
 import { decodeFrame, encodeFrame } from "../protocol/codec.ts";
@@ -14,6 +14,9 @@ import { ByteNetwork } from "../sim/byte-network.ts";
 import { sha256 } from "./cluster.fixture.ts";
 import { clusterIdOf } from "./identity.ts";
 import { ReplicaNode, type NodeLog } from "./node.ts";
+
+// Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 /** A log that is durable after a millisecond and gone with the process. */
 class MemoryLog implements NodeLog {
