@@ -163,8 +163,8 @@ export class Wal implements LogReader {
 
   /**
    * The log is whole again: what was missing was fetched from a peer and appended. Writes each damaged segment anew
-   * with what is sound in it, and keeps the damaged one as `*.corrupt`; opening is clean from then on. Runs between
-   * two batches; a crash on the way leaves a log that is still damaged, or repaired.
+   * with what is sound in it, and keeps the damaged one as `*.corrupt`; opening is clean from then on. Runs when all
+   * that was appended before is durable, between two batches; a crash on the way leaves a log that is still damaged, or repaired.
    */
   repaired(done: () => void = () => {}): void {
     this.#writer.betweenBatches(() => {

@@ -52,6 +52,7 @@ export interface LastWritten {
 
 interface Batch {
   readonly end: number;
+  readonly count: number;
   readonly sequence: number | null;
   readonly commit: number;
 }
@@ -75,7 +76,10 @@ export class LogWriter {
   #closing: ((error: DiskError | null) => void) | null = null;
   #closed = false;
   #spare: SpareSegment | null = null;
-  #betweenBatches: (() => void)[] = [];
+  /** Actions that wait until as many records as were queued before them are durable. */
+  readonly #betweenBatches: { readonly after: number; readonly action: () => void }[] = [];
+  #queuedCount = 0;
+  #durableCount = 0;
   readonly #clusterTag: number;
 
   constructor(
@@ -116,12 +120,13 @@ export class LogWriter {
   enqueue(records: readonly Queued[]): void {
     if (this.#failed || this.#closing !== null) return;
     for (const record of records) this.#queue.push(record);
+    this.#queuedCount += records.length;
     this.#pump();
   }
 
-  /** Runs this when no sync is in flight, before anything more is written. */
+  /** Runs this once everything appended so far is durable, with no sync in flight, before anything more is written. */
   betweenBatches(action: () => void): void {
-    this.#betweenBatches.push(action);
+    this.#betweenBatches.push({ after: this.#queuedCount, action });
     this.#pump();
   }
 
@@ -162,7 +167,7 @@ export class LogWriter {
   #pump(): void {
     if (this.#syncing || this.#failed || this.#closed) return;
     try {
-      while (this.#betweenBatches.length > 0) this.#betweenBatches.shift()?.();
+      while ((this.#betweenBatches[0]?.after ?? Infinity) <= this.#durableCount) this.#betweenBatches.shift()?.action();
       if (this.#queue.length > 0) this.#startBatch();
       else if (this.#closing !== null) this.#finish();
     } catch (thrown) {
@@ -205,7 +210,7 @@ export class LogWriter {
     this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
     this.#write(buffers, end);
     this.#syncing = true;
-    this.#file.sync((error) => this.#synced(error, { end, sequence, commit }));
+    this.#file.sync((error) => this.#synced(error, { end, count, sequence, commit }));
     if (this.#spare === null && this.#position > this.#sizeBytes / 4) this.#spare = this.#newSpare();
   }
 
@@ -240,6 +245,7 @@ export class LogWriter {
       return;
     }
     this.#syncedTo = batch.end;
+    this.#durableCount += batch.count;
     this.#durableCommit = batch.commit;
     this.#pump();
     if (batch.sequence !== null && !this.#failed) this.hooks.persisted(batch.sequence);
