@@ -56,7 +56,7 @@ export class Oracle implements ShadowObserver {
   latestConfig: readonly Configured[] | null = null;
   private greatestFormed = 0;
   private readonly entries = new Map<bigint, EntryInfo>();
-  private readonly byPlace = new Map<number, bigint>();
+  private readonly byPlace = new Map<string, bigint>();
   private readonly order: bigint[] = [];
   private readonly logs: ShadowLog[] = [];
   private readonly refusedOps = new Set<string>();
@@ -250,10 +250,9 @@ export class Oracle implements ShadowObserver {
   }
 
   private register(log: ShadowLog, record: LogRecord, previous: bigint): EntryInfo {
-    const at = record.view * 0x100_0000 + record.index;
+    const at = place(record);
     const other = this.byPlace.get(at);
-    if (other !== undefined)
-      this.fail("log", `two different entries are ${place(record)} (the new one on ${name(log)})`);
+    if (other !== undefined) this.fail("log", `two different entries are ${at} (the new one on ${name(log)})`);
     this.byPlace.set(at, record.chain);
     const payload = decodeEntry(record.kind, record.payload);
     const info: EntryInfo = {
