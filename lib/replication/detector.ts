@@ -58,10 +58,13 @@ export class Detector {
     return true;
   }
 
-  heartbeat(from: Member, heartbeat: Heartbeat): void {
+  /** False for one that was overtaken by a later one of the same process, whose promises only grow. */
+  heartbeat(from: Member, heartbeat: Heartbeat): boolean {
     const peer = this.#peer(from.pid);
+    if (peer.heartbeat !== null && heartbeat.promised < peer.heartbeat.promised) return false;
     peer.heartbeat = heartbeat;
     if (heartbeat.hears.includes(this.#self.pid)) peer.mutualMs = this.#nowMs;
+    return true;
   }
 
   disconnected(pid: number, refused: boolean): void {

@@ -180,10 +180,12 @@ export class Replica {
     core.reasonSinceMs ??= core.nowMs;
     if (core.nowMs < core.retryMs) return;
     const leads = core.installed?.isPrimary === true && core.installed.view === core.promised;
-    if (!leads && core.nowMs - core.reasonSinceMs < rankDelayMs(core)) return;
+    // The news of one heartbeat may be old; who is really cold says so again.
+    const waitMs = !leads ? rankDelayMs(core) : reason.isUrgent ? 0 : 3 * core.options.heartbeatMs;
+    if (core.nowMs - core.reasonSinceMs < waitMs) return;
     if (newcomer !== null) noteAdmission(core, newcomer);
-    core.say("info", `starting a view: ${reason}`);
-    startCandidacy(core, reason, !leads);
+    core.say("info", `starting a view: ${reason.why}`);
+    startCandidacy(core, reason.why, !leads);
   }
 
   #receive(from: Member, message: ReplicaMessage): void {
@@ -250,7 +252,7 @@ export class Replica {
   #onHeartbeat(from: Member, heartbeat: FrameOf<"heartbeat">): void {
     const core = this.#core;
     const { installed } = core;
-    core.detector.heartbeat(from, heartbeat);
+    if (!core.detector.heartbeat(from, heartbeat)) return;
     core.saw(Math.max(heartbeat.promised, heartbeat.installed));
     if (installed !== null && !installed.isPrimary && from.pid === installed.primary.pid) {
       if (heartbeat.installed === installed.view && from.incarnation === installed.primary.incarnation) {

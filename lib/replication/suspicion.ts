@@ -46,22 +46,30 @@ export function isAwaitingView(core: Core): boolean {
   return core.nowMs - core.promisedHeardMs <= timeoutMs && core.nowMs - core.promisedMs <= patienceMs;
 }
 
+/** `isUrgent`: a primary need not look twice. */
+export interface Reason {
+  readonly why: string;
+  readonly isUrgent: boolean;
+}
+
+const urgent = (why: string): Reason => ({ why, isUrgent: true });
+
 /** Why a view should be started now by whoever's turn it is; null when there is no reason. */
-export function reasonToStart(core: Core, admissible: number | null): string | null {
+export function reasonToStart(core: Core, admissible: number | null): Reason | null {
   const { installed } = core;
   if (installed !== null && installed.view === core.promised && installed.isPrimary) {
     const lost = installed.entry.members.find((member) => core.detector.suspectsMember(member));
-    if (lost !== undefined) return `replica ${lost.pid} is lost`;
-    if (!installed.formed) return isStuck(core) ? "the view does not form" : null;
+    if (lost !== undefined) return urgent(`replica ${lost.pid} is lost`);
+    if (!installed.formed) return isStuck(core) ? urgent("the view does not form") : null;
+    if (admissible !== null) return urgent(`replica ${admissible} has caught up`);
     const cold = installed.entry.members.find((member) => isCold(core, installed, member.pid));
-    if (cold !== undefined) return `replica ${cold.pid} was away`;
-    return admissible === null ? null : `replica ${admissible} has caught up`;
+    return cold === undefined ? null : { why: `replica ${cold.pid} was away`, isUrgent: false };
   }
   if (installed !== null && installed.view === core.promised) {
-    return hearsPrimary(core) ? null : `primary ${installed.primary.pid} is lost`;
+    return hearsPrimary(core) ? null : urgent(`primary ${installed.primary.pid} is lost`);
   }
   if (core.following !== null || isAwaitingView(core)) return null;
-  return mayStartCold(core) ? "no view is formed" : null;
+  return mayStartCold(core) ? urgent("no view is formed") : null;
 }
 
 /**

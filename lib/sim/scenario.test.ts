@@ -173,6 +173,28 @@ for (const policy of policies) {
       story.end();
     });
 
+    test("an old heartbeat that arrives late tells nothing", () => {
+      const story = founded({ policy });
+      const old: ReplicaMessage[] = [];
+      story.intercept((from, to, message) => {
+        if (from === "C" && to === "A" && message.type === "heartbeat") old.push(message);
+        return "deliver";
+      });
+      story.run(300);
+      story.kill("B");
+      story.untilServing("AC");
+      story.start("B");
+      story.untilServing("ABC");
+      story.run(3_000);
+      const views = story.cluster.oracle.formed.size;
+      const from = story.node("C").running;
+      if (from === null) throw new Error("C runs");
+      for (const message of old.slice(0, 3)) story.node("A").received(from, message);
+      story.run(3_000);
+      expect(story.cluster.oracle.formed.size).toBe(views);
+      story.end();
+    });
+
     test("a primary whose disk hangs is replaced, and acknowledges nothing meanwhile", () => {
       const story = founded({ policy });
       story.send("one", "A", 10);
