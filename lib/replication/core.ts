@@ -131,7 +131,7 @@ export class Core {
   readonly #afterPersisted: { readonly sequence: number; readonly action: () => void }[] = [];
   durableIndex: number;
 
-  /** Members of the last view whose ACT was delivered: disks that what is delivered now stands on. */
+  /** Members of the last view whose ACT has committed, as of the last delivery: the disks on which that stands. */
   copies = 0;
   /** After a rewind: entries up to here were handed out before. */
   replayedIndex = 0;
@@ -182,7 +182,7 @@ export class Core {
     this.promised = recovered.promised;
     this.maxSeen = Math.max(recovered.promised, this.log.lastView);
     this.durableIndex = this.log.lastIndex;
-    this.commit = Math.max(appliedIndex, Math.min(recovered.commit, this.log.lastIndex));
+    this.commit = Math.max(appliedIndex, this.log.decided(recovered.commit, this.log.lastIndex));
     this.delivered = appliedIndex;
     assert(this.commit <= this.log.lastIndex, "nothing is applied that is not in the log");
   }
@@ -304,7 +304,7 @@ export class Core {
 
   /** Everything up to `index` (as far as this log goes) is committed. True if that is news. */
   advanceCommit(index: number): boolean {
-    const commit = Math.min(index, this.log.lastIndex);
+    const commit = this.log.decided(index, this.log.lastIndex);
     if (commit <= this.commit) return false;
     this.commit = commit;
     return true;
@@ -313,6 +313,7 @@ export class Core {
   /** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
   deliver(): void {
     if (this.delivered >= this.commit) return;
+    this.copies = this.log.lastAct(this.commit)?.members ?? 0;
     const entries: CommittedEntry[] = [];
     while (this.delivered < this.commit && entries.length < limits.applyBatchEntriesMax) {
       const room = limits.applyBatchEntriesMax - entries.length;
@@ -331,7 +332,6 @@ export class Core {
     const record = decodeRecord(bytes, 0);
     assert(typeof record !== "string" && record.index === this.delivered + 1, "the log reads back whole and in order");
     const { index, view, chain } = record;
-    if (record.kind === recordKind.act) this.copies = this.log.attemptOf(view).members.length;
     if (record.kind !== recordKind.op) return { index, view, chain, op: null };
     const op = decodeEntry(record.kind, record.payload);
     assert(op.type === "op", "an OP record holds an op");

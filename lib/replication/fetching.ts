@@ -61,11 +61,12 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
     return;
   }
   const records = log.read(message.after.index + 1, limits.batchBytesMax);
+  const end = message.after.index + records.length;
   core.send(from.pid, {
     type: "entries",
     nonce: message.nonce,
     previous: message.after,
-    commit: core.commit,
+    commit: log.decided(core.commit, end),
     lastIndex: log.lastIndex,
     records: joinRecords(records),
   });

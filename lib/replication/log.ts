@@ -208,11 +208,6 @@ export class ReplicatedLog {
     return attempts.reverse();
   }
 
-  /** The VIEW entry of a view of this log. */
-  attemptOf(view: number): Attempt {
-    return this.#attempt(this.#views.findLastIndex((each) => each.view === view));
-  }
-
   /** Whether `uuid` was in the first view of this log, or led one of its views under `pid`. */
   knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
     const first = this.#views[0];
@@ -227,11 +222,26 @@ export class ReplicatedLog {
     return first?.formed === true ? first : null;
   }
 
-  /** The index of the ACT of `view`, or where it would stand. */
-  actIndexOf(view: number): number {
-    const found = this.#views.findLast((each) => each.view === view);
-    assert(found !== undefined, "the view is in the log");
-    return found.firstIndex + 1;
+  /** The last ACT at or before `index`: where it stands, and how many members its view has. Null when there is none. */
+  lastAct(index: number): { readonly index: number; readonly members: number } | null {
+    for (let i = this.#views.length - 1; i >= 0; i--) {
+      const { firstIndex } = this.#views[i] as ViewInLog;
+      if (firstIndex >= index) continue;
+      const attempt = this.#attempt(i);
+      if (attempt.formed) return { index: firstIndex + 1, members: attempt.members.length };
+    }
+    return null;
+  }
+
+  /**
+   * How much of `commit` is decided by the entries up to `index` alone. What was carried into a later view may have
+   * committed only there, on the disks of fewer members, and counts only together with the ACT of that view.
+   */
+  decided(commit: number, index: number): number {
+    if (commit <= index) return commit;
+    const act = this.lastAct(index)?.index ?? 0;
+    const isSameView = commit <= this.#lastIndex && this.lastAct(commit)?.index === act;
+    return isSameView ? index : act;
   }
 
   #attempt(i: number): Attempt {

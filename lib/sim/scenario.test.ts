@@ -173,6 +173,23 @@ for (const policy of policies) {
       story.end();
     });
 
+    test("what a view carried over stands on that view's disks, also for who learns it bit by bit", () => {
+      // C lacks an op that commits in the view of A and B; it learns the op from B, which reads what it has from before
+      // its restart apart from the rest.
+      const story = founded({ policy });
+      story.intercept((from, to, { type }) => (from === "A" && to === "C" && type === "append" ? "drop" : "deliver"));
+      story.send("op", "B", 1);
+      story.run(20);
+      story.cut("A", "C");
+      story.kill("B");
+      story.start("B");
+      story.run(50);
+      story.resend("op", "C");
+      story.untilAcknowledged("op", 1);
+      expect(story.copies("op")).toBe(2);
+      story.end();
+    });
+
     test("an old heartbeat that arrives late tells nothing", () => {
       const story = founded({ policy });
       const old: ReplicaMessage[] = [];

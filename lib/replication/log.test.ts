@@ -1,0 +1,58 @@
+/** What the logical log can tell about views and about who was in them. */
+import { expect, test } from "bun:test";
+import { encodeEntry } from "../protocol/codec.ts";
+import type { EntryPayload } from "../protocol/entries.ts";
+import { makeView } from "../protocol/ids.ts";
+import type { Member } from "../protocol/messages.ts";
+import { decodeRecord, encodeRecord, recordKind } from "../protocol/record.ts";
+import { ReplicatedLog } from "./log.ts";
+
+const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-000000000000`;
+const disk = (pid: number, digit: number): Member => ({ pid, uuid: uuid(digit), incarnation: 1 });
+
+function emptyLog(): ReplicatedLog {
+  const found = { promised: 0, views: new Float64Array(0), chains: new BigUint64Array(0), commit: 0, damaged: false };
+  return new ReplicatedLog(found, { read: () => [], orphans: () => [] });
+}
+
+function append(log: ReplicatedLog, view: number, entry: EntryPayload): void {
+  const header = { kind: recordKind[entry.type], clusterTag: 1, index: log.lastIndex + 1, view };
+  const { bytes } = encodeRecord({ ...header, payload: encodeEntry(entry) }, log.chainAt(log.lastIndex));
+  const record = decodeRecord(bytes, 0);
+  if (typeof record === "string") throw new Error(record);
+  log.append(record);
+}
+
+function appendView(log: ReplicatedLog, view: number, members: readonly Member[]): void {
+  const config = members.map(({ pid, uuid: on }) => ({ pid, address: `replica-${pid}:1538`, uuid: on }));
+  append(log, view, {
+    ...{ type: "view", view, parent: log.lastView, epoch: 1, policy: "quorum", members: [...members] },
+    ...{ config, awaiting: [] },
+  });
+  append(log, view, { type: "act", view });
+}
+
+const op = (seq: number): EntryPayload => {
+  const command = new Uint8Array(1);
+  return { type: "op", session: uuid(9), seq, oldest: 1, at: 1, origAt: 1, digest: new Uint8Array(8), command };
+};
+
+test("what a later view carried over is decided only together with its ACT", () => {
+  const log = emptyLog();
+  appendView(log, makeView(1, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  append(log, makeView(1, 1), op(1));
+  append(log, makeView(1, 1), op(2));
+  appendView(log, makeView(2, 1), [disk(1, 1), disk(2, 2)]);
+  append(log, makeView(2, 1), op(3));
+  // Indexes: VIEW 1, ACT 2, ops 3 and 4, VIEW 5, ACT 6, op 7.
+  expect(log.lastAct(1)).toBeNull();
+  expect(log.lastAct(5)).toEqual({ index: 2, members: 3 });
+  expect(log.lastAct(6)).toEqual({ index: 6, members: 2 });
+  expect(log.decided(4, 3)).toBe(3);
+  expect(log.decided(3, 4)).toBe(3);
+  expect(log.decided(6, 4)).toBe(2);
+  expect(log.decided(6, 5)).toBe(2);
+  expect(log.decided(7, 6)).toBe(6);
+  // Of what lies beyond the log nobody here knows the views.
+  expect(log.decided(9, 7)).toBe(6);
+});
