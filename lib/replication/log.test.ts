@@ -37,6 +37,18 @@ const op = (seq: number): EntryPayload => {
   return { type: "op", session: uuid(9), seq, oldest: 1, at: 1, origAt: 1, digest: new Uint8Array(8), command };
 };
 
+test("a disk that replaces one that has led is not taken for it", () => {
+  const log = emptyLog();
+  appendView(log, makeView(1, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  appendView(log, makeView(2, 2), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  appendView(log, makeView(3, 1), [disk(1, 1), disk(2, 4), disk(3, 3)]);
+  expect(log.knows(disk(2, 2))).toBe(true);
+  expect(log.knows(disk(3, 3))).toBe(true);
+  expect(log.knows(disk(2, 4))).toBe(false);
+  appendView(log, makeView(4, 2), [disk(1, 1), disk(2, 4), disk(3, 3)]);
+  expect(log.knows(disk(2, 4))).toBe(true);
+});
+
 test("what a later view carried over is decided only together with its ACT", () => {
   const log = emptyLog();
   appendView(log, makeView(1, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);

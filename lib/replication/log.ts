@@ -208,12 +208,12 @@ export class ReplicatedLog {
     return attempts.reverse();
   }
 
-  /** Whether `uuid` was in the first view of this log, or led one of its views under `pid`. */
+  /** Whether this very disk was in the first view of this log, or led one of its views. */
   knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
     const first = this.#views[0];
     if (first === undefined) return false;
-    const isFounder = this.#attempt(0).members.some((member) => member.uuid === uuid);
-    return isFounder || this.#views.some(({ view }) => viewPid(view) === pid);
+    const isIn = (at: number): boolean => this.#attempt(at).members.some((member) => member.uuid === uuid);
+    return isIn(0) || this.#views.some(({ view }, at) => viewPid(view) === pid && isIn(at));
   }
 
   /** The last VIEW entry whose ACT is in the log. */
