@@ -130,7 +130,7 @@ describe("inspect-log", () => {
     for (const { output } of [plain, bodies]) {
       expect(output).not.toContain("argon2id");
       expect(output).not.toContain("7777777777");
-      expect(output).not.toMatch(/[\u001b\u202e]/);
+      for (const moving of ["\u001b", "\u202e"]) expect(output).not.toContain(moving);
     }
   });
 

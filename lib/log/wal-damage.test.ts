@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { decodeRecord } from "../protocol/record.ts";
-import { MachineStopped, SimulatedDisk } from "../sim/disk.ts";
+import { MachineStopped, type SimulatedDisk } from "../sim/disk.ts";
 import { makePromise, PlainLog, type Entry } from "./log.fixture.ts";
 import { lastNonZero } from "./scan.ts";
 import { segmentHeaderBytes } from "./segment.ts";
