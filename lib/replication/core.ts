@@ -23,6 +23,8 @@ export interface Progress {
   matchIndex: number;
   /** Sent up to before here. */
   nextIndex: number;
+  /** The commit index it was last told. */
+  toldCommit: number;
   /** When matchIndex last moved, or there was nothing to wait for. */
   progressMs: number;
   /** When records were last sent again. */
@@ -163,6 +165,8 @@ export class Core {
   readonly pending = new Map<string, PendingOp>();
   /** Those of them not yet appended or forwarded in this view, in order. */
   unsent: PendingOp[] = [];
+  /** Primary: ops that others forwarded in this view, not yet appended. */
+  relayed: OpEntry[] = [];
   /** Primary: ops appended in this view that have not committed. */
   readonly inFlight = new Set<string>();
   stream = 0;

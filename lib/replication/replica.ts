@@ -35,6 +35,7 @@ import {
   onDurable,
   onForward,
   resendPending,
+  tellCommit,
   tickWriting,
 } from "./writing.ts";
 
@@ -67,6 +68,7 @@ export class Replica {
     this.#dispatch(event);
     core.deliver();
     if (core.delivered >= core.commit) flush(core);
+    tellCommit(core);
     this.#announce();
     const { effects } = core;
     core.effects = [];

@@ -329,13 +329,21 @@ function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: ()
     for (const member of entry.members) {
       if (isSame(member, core.self)) continue;
       const { nowMs } = core;
-      progress.set(member.pid, { member, matchIndex: 0, nextIndex: record.index, progressMs: nowMs, resentMs: nowMs });
+      progress.set(member.pid, {
+        member,
+        matchIndex: 0,
+        nextIndex: record.index,
+        toldCommit: 0,
+        progressMs: nowMs,
+        resentMs: nowMs,
+      });
     }
   }
   core.following = null;
   core.fetch = null;
   core.reasonSinceMs = null;
   core.inFlight.clear();
+  core.relayed = [];
   core.installed = {
     view: entry.view,
     entry,

@@ -32,19 +32,21 @@ export function accept(core: Core, ops: readonly OpEntry[]): void {
   flush(core);
 }
 
-/** Appends (primary) or forwards (everyone else) what has not been sent in this view. */
+/**
+ * Appends (primary) or forwards (everyone else) what has not been sent in this view. What arrives while the own disk is
+ * busy goes into the next batch: one append, one frame to each member, one round of acks for all of it.
+ */
 export function flush(core: Core): void {
-  if (core.unsent.length === 0) return;
+  if (core.writes.length > 0 || (core.unsent.length === 0 && core.relayed.length === 0)) return;
   if (core.isServingPrimary) {
     // The clock of the log continues from the last entry delivered, so all of the base must have been.
     if (core.delivered < core.commit) return;
-    const ops = core.unsent.filter((each) => core.pending.has(keyOf(each.op)));
+    const own = core.unsent.filter((each) => core.pending.has(keyOf(each.op)));
+    for (const each of own) each.sent = true;
+    const ops = [...core.relayed, ...own.map(({ op }) => op)];
+    core.relayed = [];
     core.unsent = [];
-    for (const each of ops) each.sent = true;
-    propose(
-      core,
-      ops.map(({ op }) => op),
-    );
+    propose(core, ops);
     return;
   }
   const target = forwardTarget(core);
@@ -118,8 +120,12 @@ export function onForward(core: Core, from: Member, message: FrameOf<"forward">)
     assert(op.type === "op", "an OP payload is an op");
     ops.push(op);
   }
-  if (installed.isPrimary && core.delivered >= core.commit) propose(core, ops);
-  else accept(core, ops);
+  if (installed.isPrimary) {
+    core.relayed.push(...ops);
+    flush(core);
+  } else {
+    accept(core, ops);
+  }
 }
 
 /** Primary: appends ops and sends them to every member in one batch. */
@@ -163,6 +169,7 @@ function sendRecords(core: Core, installed: Installed, progress: Progress): void
       records: joinRecords(records),
     });
     progress.nextIndex += records.length;
+    progress.toldCommit = core.commit;
   }
 }
 
@@ -199,8 +206,16 @@ export function commitWhatIsEverywhere(core: Core): void {
   if (!installed.formed) {
     formed(core, installed);
   }
-  for (const { member } of installed.progress.values()) {
-    core.send(member.pid, { type: "commit", view: installed.view, commit: core.commit });
+}
+
+/** At the end of a step: tells the commit to members that no append of this step has told it. */
+export function tellCommit(core: Core): void {
+  const { installed } = core;
+  if (!core.isServingPrimary || installed === null) return;
+  for (const progress of installed.progress.values()) {
+    if (progress.toldCommit >= core.commit) continue;
+    progress.toldCommit = core.commit;
+    core.send(progress.member.pid, { type: "commit", view: installed.view, commit: core.commit });
   }
 }
 
