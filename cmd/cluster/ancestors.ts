@@ -34,6 +34,16 @@ export function watchAncestors(gone: (name: string) => void): () => void {
   return () => clearInterval(timer);
 }
 
+/** Whether a process is there and has not ended; one that nobody has waited for has. */
+export function isAlive(id: number): boolean {
+  if (describe(process.pid) !== null) return describe(id) !== null;
+  try {
+    return process.kill(id, 0);
+  } catch {
+    return false;
+  }
+}
+
 /** From the parent upwards. */
 function startersOf(id: number): Ancestor[] {
   const own = describe(id);

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bun } from "../tasks/run.ts";
+import { isAlive } from "./ancestors.ts";
 import { Keeper } from "./kept.ts";
 import { eachLine } from "./lines.ts";
 
@@ -13,14 +14,6 @@ setDefaultTimeout(60_000);
 const directory = await mkdtemp(join(tmpdir(), "chatd-keeper-"));
 afterAll(() => rm(directory, { recursive: true, force: true }));
 const stderrFile = join(directory, "stderr.log");
-
-/** Whether a process is there and has not ended. */
-function isAlive(id: number): boolean {
-  const state = Bun.spawnSync({ cmd: ["ps", "-o", "stat=", "-p", String(id)] })
-    .stdout.toString()
-    .trim();
-  return state !== "" && !state.startsWith("Z");
-}
 
 /** Resolves when none of the processes is left. */
 async function allGone(ids: readonly number[]): Promise<void> {
@@ -39,8 +32,9 @@ async function startOwner(options: { through?: readonly string[] } = {}) {
      const { endWhenTold } = await import(${here} + "/lifetime.ts");
      const keeper = new Keeper();
      endWhenTold(() => keeper.close());
-     const kept = await keeper.start(["sleep", "300"], ${JSON.stringify(stderrFile)}, () => {});
-     const adopted = Bun.spawn({ cmd: ["sleep", "300"], detached: true });
+     const idle = [process.execPath, "-e", "setInterval(() => {}, 1000)"];
+     const kept = await keeper.start(idle, ${JSON.stringify(stderrFile)}, () => {});
+     const adopted = Bun.spawn({ cmd: idle, detached: true });
      keeper.adopt(adopted);
      console.log(JSON.stringify([process.pid, kept.process, adopted.pid]));
      setInterval(() => {}, 1000);`,
@@ -78,6 +72,8 @@ describe("what a script started ends", () => {
 });
 
 describe("a keeper", () => {
+  const idle = [bun, "-e", "setInterval(() => {}, 1000)"];
+
   test("tells lines, endings, and commands that cannot run", async () => {
     const keeper = new Keeper();
     const lines: string[] = [];
@@ -87,11 +83,11 @@ describe("a keeper", () => {
     expect(await first.ended).toEqual({ exitCode: 7, signal: null });
     expect(lines).toEqual(["one", "two"]);
     expect(await Bun.file(stderrFile).text()).toContain("three");
-    const second = await keeper.start(["sleep", "300"], stderrFile, () => {});
+    const second = await keeper.start(idle, stderrFile, () => {});
     second.signal("SIGTERM");
     expect(await second.ended).toEqual({ exitCode: null, signal: "SIGTERM" });
     await expect(keeper.start([join(directory, "no-such-program")], stderrFile, () => {})).rejects.toThrow();
-    const third = await keeper.start(["sleep", "300"], stderrFile, () => {});
+    const third = await keeper.start(idle, stderrFile, () => {});
     await keeper.close();
     expect(isAlive(third.process)).toBe(false);
   });

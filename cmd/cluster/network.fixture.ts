@@ -3,6 +3,7 @@
  * TCP can tell. Nothing of it touches the machine's own network. Needs root and `ip` (iproute2).
  */
 import { join } from "node:path";
+import { isAlive } from "./ancestors.ts";
 import { Cluster } from "./cluster.ts";
 
 const namePrefix = "chatd-test-";
@@ -87,13 +88,5 @@ function removeLeftOvers(): void {
     const [namespace = ""] = line.split(" ");
     const owner = new RegExp(`^${namePrefix}(\\d+)-`).exec(namespace)?.[1];
     if (owner !== undefined && !isAlive(Number(owner))) ip("netns", "delete", namespace);
-  }
-}
-
-function isAlive(id: number): boolean {
-  try {
-    return process.kill(id, 0);
-  } catch {
-    return false;
   }
 }
