@@ -22,6 +22,8 @@ interface EntryInfo {
   /** Disks to which it has ever been appended, and on which it has ever been durable, as bits. */
   appenders: number;
   holders: number;
+  /** Of these, disks on which it is behind damage. */
+  lost: number;
   committed: boolean;
 }
 
@@ -111,7 +113,14 @@ export class Oracle implements ShadowObserver {
 
   durable(log: ShadowLog, _index: number, chain: bigint): void {
     const info = this.entries.get(chain);
-    if (info !== undefined) info.holders |= 1 << log.disk;
+    if (info === undefined) return;
+    info.holders |= 1 << log.disk;
+    info.lost &= ~(1 << log.disk);
+  }
+
+  lost(log: ShadowLog, chain: bigint): void {
+    const info = this.entries.get(chain);
+    if (info !== undefined) info.lost |= 1 << log.disk;
   }
 
   /** The core asked the log to append, and named this commit index with it. */
@@ -220,14 +229,15 @@ export class Oracle implements ShadowObserver {
     return this.logs.length;
   }
 
-  /** Ops acknowledged that a state does not hold, without those whose every disk was wiped. */
+  /** Ops acknowledged that a state does not hold, without those whose every disk was wiped or damaged. */
   missing(has: (session: string, seq: number) => boolean): Acknowledged[] {
     const missing: Acknowledged[] = [];
     const alive = this.disksAlive();
     for (const op of this.acknowledged.values()) {
       const at = op.op.lastIndexOf("/");
       if (has(op.op.slice(0, at), Number(op.op.slice(at + 1)))) continue;
-      if (((this.entries.get(op.chain)?.holders ?? 0) & alive) === 0) continue;
+      const { holders, lost } = this.entries.get(op.chain) ?? { holders: 0, lost: 0 };
+      if ((holders & ~lost & alive) === 0) continue;
       missing.push(op);
     }
     return missing;
@@ -264,6 +274,7 @@ export class Oracle implements ShadowObserver {
       viewEntry: payload.type === "view" ? payload : null,
       appenders: 0,
       holders: 0,
+      lost: 0,
       committed: false,
     };
     if (payload.type === "view" && payload.view !== record.view) this.fail("log", `a VIEW entry names another view`);

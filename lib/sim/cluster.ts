@@ -2,6 +2,8 @@
  * A whole simulated cluster: replicas, network, clients, faults and judge, put together from a profile. Runs it under
  * fire, heals it, and holds it to what must be true afterwards.
  */
+import { Database } from "bun:sqlite";
+import { openChat } from "../chat/chat.ts";
 import { encodeFrame, decodeFrame } from "../protocol/codec.ts";
 import { framePrefixBytes } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
@@ -10,6 +12,8 @@ import type { Configured, ReplicaMessage } from "../protocol/messages.ts";
 import { Oracle, type Acknowledged } from "./checkers.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Chaos } from "./faults.ts";
+import { clusterTagOf } from "../log/segment.ts";
+import { makeChatOp } from "./chat-workload.ts";
 import { MemoryDisk } from "./memory-log.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode, type StateStore, type Surroundings } from "./node.ts";
@@ -18,9 +22,11 @@ import { Random } from "./random.ts";
 import { Simulator } from "./simulator.ts";
 import { MemoryStateMachine } from "./state-machine.ts";
 import type { Trace } from "./trace.ts";
+import { WalStorage } from "./wal-storage.ts";
 import { SimulatedClient } from "./workload.ts";
 
-const clusterTag = 0xc4a7;
+const cluster = new TextEncoder().encode("simulated chatd\n");
+const clusterTag = clusterTagOf(cluster);
 
 export class Cluster {
   readonly simulator: Simulator;
@@ -28,6 +34,7 @@ export class Cluster {
   readonly oracle: Oracle;
   readonly nodes: SimulatedNode[] = [];
   readonly clients: SimulatedClient[] = [];
+  private readonly sessions: string[] = [];
   readonly random: Random;
 
   constructor(
@@ -53,8 +60,11 @@ export class Cluster {
       profile,
       peers,
       clusterTag,
-      newStorage: () => new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
-      newState: memoryState,
+      newStorage: () =>
+        profile.wal
+          ? new WalStorage(this.simulator, this.random.fork(), cluster, profile.syncMs)
+          : new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
+      newState: profile.chat ? chatState : memoryState,
       wipeable: (node) => this.mayBeWiped(node),
     };
     for (const { pid } of peers) {
@@ -111,6 +121,11 @@ export class Cluster {
     this.judgeEnd();
   }
 
+  /** Frees what the states hold. */
+  close(): void {
+    for (const node of this.nodes) node.close();
+  }
+
   /** Why the run has not come to rest; null when it has. */
   obstacle(): string | null {
     const [first] = this.nodes;
@@ -162,8 +177,7 @@ export class Cluster {
         node.applied.applied.index === first.applied.applied.index &&
         node.applied.applied.chain === first.applied.applied.chain;
       if (!same) throw new SimulationFailure("order", `replicas 1 and ${node.pid} applied different logs`);
-      const [one, other] = [first.stateMachine, node.stateMachine];
-      if (one instanceof MemoryStateMachine && other instanceof MemoryStateMachine && one.digest !== other.digest) {
+      if (first.digest !== node.digest) {
         throw new SimulationFailure("digest", `replicas 1 and ${node.pid} have different states`);
       }
     }
@@ -177,7 +191,9 @@ export class Cluster {
     const { nodes } = this;
     const config = this.oracle.latestConfig;
     if (config === null || nodes.length === 1 || this.oracle.disks > 25) return false;
-    const lost = nodes.filter((each) => each === node || !config.some(({ uuid }) => uuid === each.uuid));
+    const isSound = ({ log, uuid }: SimulatedNode): boolean =>
+      !log.damaged && config.some((each) => each.uuid === uuid);
+    const lost = nodes.filter((each) => each === node || !isSound(each));
     if (this.profile.policy === "quorum") return 2 * lost.length < nodes.length;
     return lost.length <= Math.max(1, (nodes.length - 1) / 2);
   }
@@ -185,6 +201,7 @@ export class Cluster {
   private addClient(number: number): void {
     const { profile, random, oracle } = this;
     const session = random.uuid();
+    this.sessions.push(session);
     this.clients.push(
       new SimulatedClient(
         this.simulator,
@@ -197,7 +214,9 @@ export class Cluster {
           window: profile.window,
           thinkMs: profile.thinkMs,
           patienceMs: profile.timeoutMs * random.pick([1, 2, 4]),
-          makeOp: (owner, seq, oldest) => makeOp(number, owner, seq, oldest),
+          opensSession: profile.chat,
+          makeOp: (owner, seq, oldest) =>
+            profile.chat ? makeChatOp(number, this.sessions, seq, oldest) : makeOp(number, owner, seq, oldest),
         },
         (owner, seq) => oracle.refused(owner, seq),
       ),
@@ -213,7 +232,12 @@ function makeOp(client: number, session: string, seq: number, oldest: number): O
 
 function memoryState(): StateStore {
   const stateMachine = new MemoryStateMachine();
-  return { stateMachine, rollBack: (index) => stateMachine.rollBack(index) };
+  return { stateMachine, digest: () => String(stateMachine.digest) };
+}
+
+function chatState(): StateStore {
+  const chat = openChat(new Database(":memory:"));
+  return { stateMachine: chat, digest: () => chat.digest() };
 }
 
 function describeStanding({ pid, standing }: SimulatedNode): string {

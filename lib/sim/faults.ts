@@ -22,7 +22,10 @@ export interface Victim {
   pause(forMs: number): void;
   /** Syncs take this long from now on; Infinity: until it is set again. */
   syncTakes(meanMs: number): void;
-  failNextSync(): void;
+  /** The next one does; the process dies of it. */
+  failDisk(how: "sync" | "write" | "short write"): void;
+  /** A bit changes on the disk; only while down. */
+  rot(): void;
   /** Whether the data could be lost without losing what the protocol promises to keep. */
   readonly wipeable: boolean;
   /** Replaces the disk by an empty one; only while down. */
@@ -123,9 +126,15 @@ export class Chaos {
         victim.syncTakes(Infinity);
         this.simulator.after(this.outageMs(), () => victim.syncTakes(this.profile.syncMs));
         return;
-      case "failedSync":
+      case "failedDisk":
         if (!victim.up) return;
-        victim.failNextSync();
+        victim.failDisk(random.pick(["sync", "write", "short write"]));
+        this.reviveLater(victim);
+        return;
+      case "rot":
+        if (!victim.wipeable) return;
+        if (victim.up) victim.crash(random.chance(0.5) ? "process" : "power");
+        victim.rot();
         this.reviveLater(victim);
         return;
       case "wipe":

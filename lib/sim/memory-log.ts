@@ -3,6 +3,7 @@
  * flight, as `lib/log/wal.ts` does it, and after a crash any prefix of what was not yet synced. The state outlives the
  * process in a {@link MemoryDisk}.
  */
+import { DiskError } from "../log/disk.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import type { RecoveredLog } from "../protocol/log-port.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
@@ -52,8 +53,18 @@ export class MemoryDisk implements Storage {
     this.log?.hurry();
   }
 
-  failNextSync(): void {
+  /** Nothing is written before it is synced here: a write that fails is a sync that fails. */
+  fail(): void {
     this.failing = true;
+  }
+
+  mend(): void {
+    this.failing = false;
+  }
+
+  /** There are no bytes. */
+  rot(): null {
+    return null;
   }
 }
 
@@ -111,7 +122,9 @@ class MemoryLog implements NodeLog {
   }
 
   /** Nothing is ever damaged here. */
-  repaired(): void {}
+  repaired(done: () => void): void {
+    done();
+  }
 
   /** The disk was set faster: a sync that hangs may return. */
   hurry(): void {
@@ -142,7 +155,7 @@ class MemoryLog implements NodeLog {
       if (this.closed || this.syncing !== batches || this.disk.syncMs === Infinity) return;
       if (this.disk.failing) {
         this.disk.failing = false;
-        this.handlers.failed(new Error("the sync failed"));
+        this.handlers.failed(new DiskError("the sync failed"));
         return;
       }
       this.syncing = [];

@@ -11,6 +11,7 @@ import { recordKind } from "../protocol/record.ts";
 import type { Applied, OpResult, StateMachine } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
+import { DiskError } from "../log/disk.ts";
 import type { Oracle } from "./checkers.ts";
 import { describeMessage, who } from "./describe.ts";
 import { SimulationFailure } from "./failure.ts";
@@ -27,12 +28,12 @@ import type { ClientConnection, ClientPort } from "./workload.ts";
 export interface NodeLog extends LogReader {
   readonly recovered: RecoveredLog;
   append(sequence: number, records: readonly Uint8Array[], commit: number): void;
-  repaired(): void;
+  repaired(done: () => void): void;
 }
 
 export interface LogHandlers {
   persisted(sequence: number): void;
-  failed(error: Error): void;
+  failed(error: DiskError): void;
 }
 
 /** A disk and the log on it, whichever kind a run uses. */
@@ -41,14 +42,19 @@ export interface Storage {
   /** The process is gone; `power`: so is what the system had not written yet. */
   crash(power: boolean): void;
   syncTakes(meanMs: number): void;
-  failNextSync(): void;
+  /** The next one does. */
+  fail(how: "sync" | "write" | "short write"): void;
+  /** No fault is waiting any more. */
+  mend(): void;
+  /** While no process runs: something durable changes by itself. What, for the trace; null if there is nothing yet. */
+  rot(): string | null;
 }
 
 /** The state that outlives a process, as SQLite's file does. */
 export interface StateStore {
   readonly stateMachine: StateMachine;
-  /** After a loss of power: the last transactions may be gone. */
-  rollBack(index: number): void;
+  /** Equal for equal states. */
+  digest(): string;
 }
 
 export interface Surroundings {
@@ -85,6 +91,8 @@ interface Process {
 export class SimulatedNode implements Host, Victim, ClientPort {
   powered = true;
   private process: Process | null = null;
+  /** The process is in the midst of a step. */
+  private inside = false;
   private storage: Storage;
   private state: StateStore;
   private observed: ObservedState;
@@ -143,8 +151,8 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     return this.observed;
   }
 
-  get stateMachine(): StateMachine {
-    return this.state.stateMachine;
+  get digest(): string {
+    return this.state.digest();
   }
 
   // ---- life and death
@@ -154,18 +162,8 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     if (this.process !== null) return;
     this.powered = true;
     const member: Member = { pid: this.pid, uuid: this.shadow.uuid, incarnation: ++this.incarnation };
-    const log = this.storage.open(this.shadow.uuid, {
-      persisted: (sequence) => {
-        if (this.process?.member !== member) return;
-        this.shadow.persisted(sequence);
-        this.enter(member, () => this.dispatch({ type: "persisted", sequence }));
-      },
-      failed: (error) => {
-        if (this.process?.member !== member) return;
-        this.trace(`disk failed: ${error.message}`);
-        this.crash("process");
-      },
-    });
+    const log = this.open(member);
+    if (log === null) return;
     this.shadow.reopened(log.recovered);
     oracle.restarted(this.shadow);
     const shadow = this.shadow;
@@ -186,7 +184,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
         recovered: log.recovered,
         read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
         orphans: () => log.orphans(),
-        repaired: () => log.repaired(),
+        repaired: () => log.repaired(() => (shadow.damaged = false)),
         append: (sequence, records, commit) => {
           this.effect();
           this.dieIfDeadly(records);
@@ -232,6 +230,30 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     this.tickLater(member, this.random.between(0, profile.tickMs));
   }
 
+  /** Null if the disk fails at once. */
+  private open(member: Member): NodeLog | null {
+    try {
+      return this.storage.open(this.shadow.uuid, {
+        persisted: (sequence) => {
+          if (this.process?.member !== member) return;
+          this.shadow.persisted(sequence);
+          this.enter(member, () => this.dispatch({ type: "persisted", sequence }));
+        },
+        failed: (error) => {
+          if (this.process?.member !== member) return;
+          this.trace(`disk failed: ${error.message}`);
+          if (this.inside) throw new Died();
+          this.crash("process");
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.trace(`does not start: ${error.message}`);
+      this.storage.crash(false);
+      return null;
+    }
+  }
+
   crash(kind: "process" | "power"): void {
     const { process } = this;
     if (process === null) return;
@@ -241,8 +263,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     this.storage.crash(kind === "power");
     if (kind === "power" && this.random.chance(0.7)) {
       const index = Math.max(0, this.observed.applied.index - this.random.below(40));
-      this.state.rollBack(index);
-      this.observed.rolledBack(this.observed.applied.index);
+      this.observed.rollBack(index);
     }
     this.world.network.stopped(this, kind === "power");
     if (kind === "power") return;
@@ -283,6 +304,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
 
   /** Whatever is still wrong with it ends now. */
   mend(): void {
+    this.storage.mend();
     if (this.process === null) return;
     this.process.countdown = Infinity;
     this.process.deadly = null;
@@ -294,17 +316,30 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     this.storage.syncTakes(meanMs);
   }
 
-  failNextSync(): void {
-    this.storage.failNextSync();
+  failDisk(how: "sync" | "write" | "short write"): void {
+    this.storage.fail(how);
+  }
+
+  rot(): void {
+    const where = this.storage.rot();
+    if (where === null) return;
+    this.trace(`a bit of ${where} has changed`);
+    this.shadow.damaged = true;
   }
 
   wipe(): void {
     this.trace("gets an empty disk");
     this.shadow.wiped = true;
     this.storage = this.world.newStorage();
+    this.close();
     this.state = this.world.newState();
     this.observed = this.observe();
     this.shadow = this.world.oracle.newDisk(this.random.uuid(), this.pid);
+  }
+
+  /** Nothing more is asked of its state. */
+  close(): void {
+    this.state.stateMachine.close();
   }
 
   // ---- from the network and from clients
@@ -398,7 +433,15 @@ export class SimulatedNode implements Host, Victim, ClientPort {
   ): void {
     const { oracle, simulator } = this.world;
     const member = this.running;
-    if (result.type === "refused" || !connection.open) return;
+    if (!connection.open) return;
+    if (result.type === "refused") {
+      simulator.after(0.2, () => {
+        // Refused for good, or unknown to this side of a fork: a client goes elsewhere with it.
+        if (result.code === "unauthorized") connection.lost();
+        else connection.ended(session, seq, "refused", 0);
+      });
+      return;
+    }
     oracle.acknowledge(this.shadow, session, seq, this.observed.entries[result.index - 1], standing.copies);
     simulator.after(0.2, () => {
       // What was written before the process died may or may not have left the machine.
@@ -490,10 +533,14 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       return;
     }
     try {
+      this.inside = true;
       action();
     } catch (error) {
-      if (!(error instanceof Died)) throw error;
+      if (error instanceof DiskError) this.trace(`disk failed: ${error.message}`);
+      else if (!(error instanceof Died)) throw error;
       this.crash("process");
+    } finally {
+      this.inside = false;
     }
   }
 

@@ -18,6 +18,8 @@ type Used = Pick<StateMachine, "applied" | "apply" | "reset" | "result" | "hasAp
 export class ObservedState implements Used {
   /** Every entry applied since the start or the last reset: entry i + 1 at i. */
   entries: CommittedEntry[] = [];
+  /** Entries whose op was of a session that this lineage did not know: nothing was done, and nothing remembered. */
+  private readonly strangers = new Set<CommittedEntry>();
   private readonly highestSeq = new Map<string, number>();
   private readonly seen = new Set<string>();
 
@@ -38,12 +40,17 @@ export class ObservedState implements Used {
     }
     const applied = this.inner.apply(entries);
     let next = 0;
-    for (const { op } of entries) {
+    for (const entry of entries) {
+      const { op } = entry;
       if (op === null) continue;
       const key = `${op.session}/${op.seq}`;
       const outcome = applied.outcomes[next];
       if (outcome === undefined || outcome.session !== op.session || outcome.seq !== op.seq) continue;
       next++;
+      if (outcome.result?.type === "refused" && outcome.result.code === "unauthorized") {
+        this.strangers.add(entry);
+        continue;
+      }
       const first = !this.seen.has(key);
       this.seen.add(key);
       const { result } = outcome;
@@ -64,9 +71,12 @@ export class ObservedState implements Used {
     this.observer.emptied();
   }
 
-  /** The state behind was set back to `index`. */
-  rolledBack(index: number): void {
-    this.rebuild(this.entries.slice(0, index));
+  /** After a loss of power: the state as it stood at `index`. */
+  rollBack(index: number): void {
+    const kept = this.entries.slice(0, index);
+    this.inner.reset();
+    if (kept.length > 0) this.inner.apply(kept);
+    this.rebuild(kept);
   }
 
   result(session: string, seq: number): ReturnType<StateMachine["result"]> {
@@ -89,8 +99,9 @@ export class ObservedState implements Used {
     this.entries = entries;
     this.seen.clear();
     this.highestSeq.clear();
-    for (const { op } of entries) {
-      if (op === null) continue;
+    for (const entry of entries) {
+      const { op } = entry;
+      if (op === null || this.strangers.has(entry)) continue;
       this.seen.add(`${op.session}/${op.seq}`);
       this.highestSeq.set(op.session, Math.max(op.seq, this.highestSeq.get(op.session) ?? 0));
     }

@@ -33,6 +33,8 @@ export interface Profile {
   readonly syncMs: number;
   /** Whether every message really becomes bytes on its way. */
   readonly encoded: boolean;
+  /** Whether the log is the real one, on a simulated disk. */
+  readonly wal: boolean;
   /** Whether the state is the chat's, in SQLite. */
   readonly chat: boolean;
   readonly order: Order;
@@ -59,7 +61,10 @@ export interface Faults {
   readonly partial: number;
   readonly slowDisk: number;
   readonly hungDisk: number;
-  readonly failedSync: number;
+  /** A sync or a write fails, or a write falls short. */
+  readonly failedDisk: number;
+  /** A machine stops, and a durable bit changes. */
+  readonly rot: number;
   readonly wipe: number;
 }
 
@@ -76,7 +81,8 @@ const none: Faults = {
   partial: 0,
   slowDisk: 0,
   hungDisk: 0,
-  failedSync: 0,
+  failedDisk: 0,
+  rot: 0,
   wipe: 0,
 };
 
@@ -129,6 +135,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     },
     syncMs: random.pick([0.2, 1, 5]),
     encoded: random.chance(0.3),
+    wal: random.chance(0.5),
     chat: random.chance(0.1),
     order,
     sessionOrder: order === "one",
@@ -168,7 +175,7 @@ function drawFaults(random: Random, name: ProfileName): Faults {
         viewChange: random.pick([0, 1]),
         slowDisk: 1,
         hungDisk: 1 + weight(),
-        failedSync: weight(),
+        failedDisk: weight(),
       };
     case "partition":
       return {
@@ -182,6 +189,12 @@ function drawFaults(random: Random, name: ProfileName): Faults {
     case "lossy":
       return { ...none, ...dying, total: random.pick([0, 1]) };
     case "wipe":
-      return { ...none, ...dying, wipe: 2 };
+      return {
+        ...none,
+        ...dying,
+        wipe: random.pick([0, 1, 2]),
+        rot: random.pick([0, 1, 2]),
+        failedDisk: random.pick([0, 1]),
+      };
   }
 }

@@ -36,6 +36,8 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     if (!(error instanceof Error)) throw error;
     const rule = error instanceof SimulationFailure ? error.rule : error.name;
     failure = { rule, message: error.message, stack: error.stack ?? "" };
+  } finally {
+    cluster.close();
   }
   return {
     profile,

@@ -26,6 +26,8 @@ export interface ShadowObserver {
   appended(log: ShadowLog, record: LogRecord): void;
   /** This entry is on this disk now. */
   durable(log: ShadowLog, index: number, chain: bigint): void;
+  /** This entry was durable and is behind damage now. */
+  lost(log: ShadowLog, chain: bigint): void;
 }
 
 export class ShadowLog {
@@ -36,6 +38,8 @@ export class ShadowLog {
   /** The greatest view that this replica has told anyone it promised; survives restarts, as the promise must. */
   toldPromise = 0;
   wiped = false;
+  /** Something durable has changed by itself, and was not repaired since. */
+  damaged = false;
   private pending: PendingRecord[] = [];
 
   constructor(
@@ -81,13 +85,14 @@ export class ShadowLog {
   /** A process has opened this disk again: what it found must be what was durable, or a later state of what was asked. */
   reopened(recovered: RecoveredLog): void {
     let promised = this.durable.promised;
-    let matched = same(this.durable, recovered);
+    const matches = recovered.damaged ? isPrefix : same;
+    let matched = matches(this.durable, recovered);
     let taken = 0;
     while (!matched && taken < this.pending.length) {
       const record = this.pending[taken++] as PendingRecord;
       put(this.durable, record);
       promised = Math.max(promised, this.durable.promised);
-      matched = same(this.durable, recovered);
+      matched = matches(this.durable, recovered);
     }
     if (!matched) {
       throw new SimulationFailure(
@@ -102,11 +107,21 @@ export class ShadowLog {
       put(this.durable, this.pending[taken++] as PendingRecord);
     }
     this.pending = [];
+    this.damaged = recovered.damaged;
+    if (recovered.damaged) this.damage(recovered);
     this.durable.promised = Math.max(this.durable.promised, recovered.promised);
     copy(this.durable, this.current);
     for (let at = 0; at < this.durable.chains.length; at++) {
       this.observer.durable(this, at + 1, this.durable.chains[at] as bigint);
     }
+  }
+
+  /** What stands behind the damage is not in the log any more, and a promise may be gone. What was told still binds. */
+  private damage(recovered: RecoveredLog): void {
+    const { durable } = this;
+    for (const chain of durable.chains.splice(recovered.chains.length)) this.observer.lost(this, chain);
+    durable.views.length = recovered.chains.length;
+    durable.promised = recovered.promised;
   }
 
   /** Whether this entry is durably in this disk's logical log now. */
@@ -133,6 +148,11 @@ function same(image: LogImage, recovered: RecoveredLog): boolean {
   return (
     (length === 0 || recovered.chains[length - 1] === image.chains[length - 1]) && recovered.promised >= image.promised
   );
+}
+
+function isPrefix(image: LogImage, recovered: RecoveredLog): boolean {
+  const { length } = recovered.chains;
+  return length === 0 || (length <= image.chains.length && recovered.chains[length - 1] === image.chains[length - 1]);
 }
 
 function copy(from: LogImage, to: LogImage): void {

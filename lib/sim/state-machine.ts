@@ -1,6 +1,6 @@
 /**
- * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, and can be
- * set back to an earlier point as SQLite would be by a loss of power. Knows no chat.
+ * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, for
+ * runs that are about the log and want speed. Knows no chat.
  */
 import { assert } from "../base/assert.ts";
 import type {
@@ -52,13 +52,6 @@ export class MemoryStateMachine implements StateMachine {
     this.entries.length = 0;
     this.results.clear();
     this.digest = 0;
-  }
-
-  /** What a disk that lost power may hold: the state as it stood at `index`. */
-  rollBack(index: number): void {
-    const kept = this.entries.slice(0, index);
-    this.reset();
-    this.apply(kept);
   }
 
   hasApplied(session: string, seq: number): boolean {

@@ -8,7 +8,7 @@ import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 
 /** How an op ended, as the replica on which the client waits tells it. */
-export type OpEnd = "acknowledged" | "unavailable";
+export type OpEnd = "acknowledged" | "refused" | "unavailable";
 
 /** A replica as a client sees it. */
 export interface ClientPort {
@@ -29,7 +29,9 @@ export interface ClientConnection {
 }
 
 export interface ClientOptions {
+  /** Seqs from 1 to this one; and 0 before them, on every new connection, where sessions are opened. */
   readonly ops: number;
+  readonly opensSession: boolean;
   readonly window: number;
   readonly thinkMs: number;
   readonly patienceMs: number;
@@ -49,6 +51,8 @@ export class SimulatedClient {
   private nextSeq = 1;
   private connection: ClientConnection | null = null;
   private port: ClientPort | null = null;
+  /** The session was opened on this connection, as far as the client can do that. */
+  private opened = false;
   private progressMs = 0;
   private holding = false;
 
@@ -97,11 +101,14 @@ export class SimulatedClient {
   private send(ops: readonly OpEntry[]): void {
     const { port, connection } = this;
     if (ops.length === 0 || port === null || connection === null) return;
+    // Not waited for: what follows it in the same session cannot overtake it.
+    const opening = this.opened ? [] : [this.options.makeOp(this.session, 0, 1)];
+    this.opened = true;
     for (const op of ops) {
       const outstanding = this.outstanding.get(op.seq);
       if (outstanding !== undefined) outstanding.sends++;
     }
-    port.submit(ops, connection);
+    port.submit([...opening, ...ops], connection);
   }
 
   private move(delayMs: number): void {
@@ -115,6 +122,7 @@ export class SimulatedClient {
         return;
       }
       this.port = port;
+      this.opened = !this.options.opensSession;
       this.connection = this.connect();
       this.progressMs = this.simulator.nowMs;
       this.send([...this.outstanding.values()].map(({ op }) => op));

@@ -1,0 +1,49 @@
+/**
+ * What simulated clients ask of the real chat: a session, an account, then messages to one another and what is done with
+ * them. An op is a function of its session and seq, so that every retry is the same. Some are refused, as in life.
+ */
+import { encodeCommand } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
+import type { OpEntry } from "../protocol/entries.ts";
+import type { OpId } from "../protocol/messages.ts";
+import { Random } from "./random.ts";
+
+/** Accounts are claimed under so few names that some collide: on one side, or when forks meet. */
+const names = 3;
+
+/** `sessions`: those of all clients, the owner's at `client`. Seq 0 opens the session. */
+export function makeChatOp(client: number, sessions: readonly string[], seq: number, oldest: number): OpEntry {
+  const session = sessions[client] ?? "";
+  const command = encodeCommand(commandOf(client, sessions, seq));
+  return { session, seq, oldest, at: 0, origAt: 0, digest: new Uint8Array(8).fill(seq & 0xff), command };
+}
+
+function commandOf(client: number, sessions: readonly string[], seq: number): Command {
+  const random = new Random(client * 0x1_0000 + seq + 1);
+  const session = sessions[client] ?? "";
+  const account: OpId = { session, seq: 1 };
+  if (seq === 0) return { type: "registerSession", tokenHash: new Uint8Array(32).fill(client), ...attachment(client) };
+  if (seq === 1) return { type: "createAccount", user: `user${client % names}`, passwordHash: "none" };
+  if (seq === 2) return { type: "login", account };
+  const other = sessions[(client + 1 + random.below(sessions.length - 1)) % sessions.length] ?? session;
+  const ids = Array.from({ length: 1 + random.below(3) }, () => ({ session: other, seq: 3 + random.below(seq) }));
+  switch (random.below(16)) {
+    case 0:
+      return { type: "open", account, ids };
+    case 1:
+      return { type: "mark", account, ids, read: random.chance(0.5) };
+    case 2:
+      return { type: "deleteMessages", account, ids };
+    case 3:
+      return random.chance(0.5) ? { type: "logout" } : { type: "login", account };
+    case 4:
+      if (random.chance(0.02)) return { type: "deleteAccount", account: { session: other, seq: 1 } };
+      break;
+    default:
+      break;
+  }
+  const text = `message ${seq} `.repeat(1 + random.below(4));
+  return { type: "send", from: account, to: { session: other, seq: 1 }, text };
+}
+
+const attachment = (client: number) => ({ pid: 1, incarnation: client + 1, number: 1 });
