@@ -9,6 +9,7 @@ import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
+import { makeView, viewCount } from "../protocol/ids.ts";
 import { decodeRecord, encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { Detector } from "./detector.ts";
@@ -288,6 +289,15 @@ export class Core {
     this.promisedMs = this.nowMs;
     this.saw(view);
     this.promisedSequence = this.persist([this.localRecord(encodeEntry({ type: "promise", view }), view)], action);
+  }
+
+  /**
+   * A view of this replica's, greater than every view heard of. A view is never reused, nor one promised that is less
+   * than one promised before: who may have forgotten some leaps far ahead.
+   */
+  nextView(isForgetful: boolean): number {
+    const seen = viewCount(Math.max(this.maxSeen, this.promised));
+    return makeView(seen + 1 + (isForgetful ? 1_000 + this.random.below(2 ** 20) : 0), this.self.pid);
   }
 
   saw(view: number): void {

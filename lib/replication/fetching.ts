@@ -117,5 +117,8 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
 /** The lineage has been fetched to its end: whatever was unreadable here stands there again. */
 function repaired(core: Core): void {
   core.damaged = false;
+  // Promises are not fetched: one that was behind the damage is kept by promising more than anybody can have asked for.
+  core.promise(core.nextView(true), () => {});
+  core.promisedTo = core.self.pid;
   core.effects.push({ type: "repaired" });
 }

@@ -7,7 +7,7 @@
 import { assert } from "../base/assert.ts";
 import { encodeEntry, decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
-import { formatView, makeView, viewCount, viewPid } from "../protocol/ids.ts";
+import { formatView, viewPid } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { Candidacy, Core, Progress } from "./core.ts";
@@ -120,14 +120,10 @@ function startJoining(core: Core, candidacy: Candidacy): void {
   sendJoins(core, candidacy);
 }
 
-/**
- * Greater than every view heard of. A disk that replaced another under its pid may not know which views its forerunner
- * started, and a view is never reused: it jumps far ahead, once.
- */
+/** A disk that replaced another under its pid does not remember which views its forerunner has started: it leaps, once. */
 function nextView(core: Core): number {
-  const seen = viewCount(Math.max(core.maxSeen, core.promised));
   const isReplacement = core.maxSeen > 0 && viewPid(core.promised) !== core.self.pid && !core.log.knows(core.self);
-  return makeView(seen + 1 + (isReplacement ? 1_000 + core.random.below(2 ** 20) : 0), core.self.pid);
+  return core.nextView(isReplacement);
 }
 
 function sendJoins(core: Core, candidacy: Candidacy): void {

@@ -404,6 +404,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
 
   private stands(standing: Standing): void {
     this.effect();
+    this.world.oracle.commitKnown(this.shadow, standing.commit);
     if (standing.ready) this.world.oracle.serves(this.shadow, standing.view);
     this.trace(
       `is ${standing.role}${standing.ready ? ", ready" : ""} in ${formatView(standing.view)} with ` +

@@ -1,5 +1,6 @@
 /** The stories of `lib/replication/README.md`, told to whole simulated replicas: real core, real driver, judged disks. */
 import { describe, expect, test } from "bun:test";
+import { viewCount } from "../protocol/ids.ts";
 import type { ReplicaMessage } from "../protocol/messages.ts";
 import { Story, type StoryOptions } from "./scenario.ts";
 
@@ -170,6 +171,34 @@ for (const policy of policies) {
       story.start("B");
       story.untilServing("ABC");
       expect(story.held("op", "B")).toBe(10);
+      story.end();
+    });
+
+    test("a damaged log votes for nothing, is repaired, and may have forgotten promises", () => {
+      const story = founded({ policy, wal: true });
+      for (let round = 1; round <= 20; round++) {
+        story.send("op", "A", 2);
+        story.untilAcknowledged("op", 2 * round);
+      }
+      story.kill("B");
+      story.rot("B");
+      story.untilServing("AC");
+      const before = viewCount(story.node("A").standing?.view ?? 0);
+      let repaired = false;
+      story.intercept((from, _to, message) => {
+        if (from === "B" && message.type === "promised" && !repaired) expect(message.damaged).toBe(true);
+        return "deliver";
+      });
+      story.start("B");
+      expect(story.node("B").log.damaged).toBe(true);
+      story.until("B is repaired", () => !story.node("B").log.damaged);
+      repaired = true;
+      story.untilServing("ABC");
+      expect(viewCount(story.node("B").standing?.view ?? 0)).toBeGreaterThan(before + 1_000);
+      expect(story.held("op", "B")).toBe(40);
+      story.kill("B");
+      story.start("B");
+      expect(story.node("B").log.damaged).toBe(false);
       story.end();
     });
 

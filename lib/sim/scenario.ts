@@ -19,6 +19,8 @@ export interface StoryOptions {
   readonly recoveryWaitMs?: number;
   /** Two views may go on beside each other in this story. */
   readonly forks?: boolean;
+  /** On real logs and simulated disks. */
+  readonly wal?: boolean;
   readonly print?: (line: string) => void;
 }
 
@@ -37,6 +39,8 @@ export class Story {
       ...drawProfile(options.seed ?? 1, { policy: options.policy, replicas: options.replicas ?? 3, profile: "crash" }),
       ...storyTiming,
       clients: 0,
+      wal: options.wal ?? false,
+      chat: false,
       recoveryWaitMs: options.recoveryWaitMs ?? 1e12,
       link: { delayMsMin: 0.1, delayMsMean: 0.05, loss: 0, duplication: 0, reordering: 0, lateMsMean: 0 },
       syncMs: 0.5,
@@ -67,6 +71,11 @@ export class Story {
 
   wipe(name: string): void {
     this.node(name).wipe();
+  }
+
+  /** Something durable on the disk of a dead replica changes by itself. */
+  rot(name: string): void {
+    this.node(name).rot();
   }
 
   pause(name: string, forMs: number): void {
