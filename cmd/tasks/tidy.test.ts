@@ -120,8 +120,9 @@ describe("what is tracked", () => {
   });
 
   test("mentions no home directory of anybody", async () => {
-    const listing = Bun.spawnSync({ cmd: ["git", "ls-files", "-z"], cwd: root, stderr: "ignore" });
-    const tracked = listing.success ? listing.stdout.toString().split("\0").filter(Boolean) : paths;
+    const git = Bun.which("git");
+    const listing = git && Bun.spawnSync({ cmd: [git, "ls-files", "-z"], cwd: root, stderr: "ignore" });
+    const tracked = listing?.success ? listing.stdout.toString().split("\0").filter(Boolean) : paths;
     expect(tracked.length).toBeGreaterThan(30);
     // Put together here, so that this file does not mention one either.
     const homes = new RegExp(["/home", "/Users", "/root"].map((home) => `${home}/[A-Za-z.]`).join("|"));
