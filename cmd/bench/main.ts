@@ -8,7 +8,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Cluster } from "../cluster/cluster.ts";
-import { endWhenTold } from "../cluster/lifetime.ts";
+import { runToEnd } from "../cluster/lifetime.ts";
 import { ensureBuilt } from "../tasks/build.ts";
 
 const usage = `bun run bench [--json] [--seconds N] [--clients N] [--messages N]
@@ -70,29 +70,21 @@ function table({ processors, alone, throughput, start, failover }: Awaited<Retur
   return rows.map(([what, value]) => `${what.padEnd(width)}  ${value}`).join("\n");
 }
 
-async function main(): Promise<void> {
-  if (flags.help) return console.log(usage);
-  await ensureBuilt({ progress: say });
-  const directory = await mkdtemp(join(tmpdir(), "chatd-bench-"));
-  const cluster = Cluster.inDirectory(directory);
-  const cleanUp = async (): Promise<void> => {
-    await cluster.close();
-    await rm(directory, { recursive: true, force: true });
-  };
-  const unwatch = endWhenTold(cleanUp);
-  try {
+if (flags.help) {
+  console.log(usage);
+  process.exit(0);
+}
+await ensureBuilt({ progress: say });
+const directory = await mkdtemp(join(tmpdir(), "chatd-bench-"));
+const cluster = Cluster.inDirectory(directory);
+await runToEnd({
+  async main() {
     const result = await measure(cluster);
     console.log(flags.json ? JSON.stringify(result) : table(result));
-  } finally {
-    unwatch();
-    await cleanUp();
-  }
-}
-
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
+    return 0;
   },
-);
+  async cleanUp() {
+    await cluster.close();
+    await rm(directory, { recursive: true, force: true });
+  },
+});

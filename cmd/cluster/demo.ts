@@ -11,7 +11,7 @@ import { Cluster } from "./cluster.ts";
 import { faultsAt, faultsOnDisk, passwordOf } from "./inquiry.ts";
 import { JsonClient } from "./json-client.ts";
 import { Ledger } from "./ledger.ts";
-import { endWhenTold } from "./lifetime.ts";
+import { runToEnd } from "./lifetime.ts";
 
 const users = ["alice", "bob"] as const;
 type User = (typeof users)[number];
@@ -150,36 +150,30 @@ async function expire(): Promise<never> {
   throw new Error(`not done after ${demoTimeoutMs / 1000} s`);
 }
 
+await ensureBuilt({ progress: say });
+const directory = await mkdtemp(join(tmpdir(), "chatd-demo-"));
+const cluster = Cluster.inDirectory(directory);
+/** What fails from now on does so because it was ended. */
+let ending = false;
+
 async function main(): Promise<number> {
-  await ensureBuilt({ progress: say });
-  const directory = await mkdtemp(join(tmpdir(), "chatd-demo-"));
-  const cluster = Cluster.inDirectory(directory);
-  const cleanUp = async (): Promise<void> => {
-    await cluster.close();
-    await rm(directory, { recursive: true, force: true });
-  };
-  const unwatch = endWhenTold(cleanUp);
-  try {
-    const started = performance.now();
-    const faults = await Promise.race([new Demo(cluster).run(), expire()]);
-    for (const fault of faults.slice(0, 20)) say(`  ✗ ${fault}`);
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    const verdict = "every message acknowledged is there exactly once, on every replica";
-    say(faults.length === 0 ? `\n✓ ${verdict} (${seconds} s)` : `\n✗ ${faults.length} faults`);
-    return faults.length === 0 ? 0 : 1;
-  } catch (error) {
-    for (const pid of cluster.pids) console.error(`replica ${pid} said last:\n${await cluster.stderrTail(pid)}`);
+  const startedMs = performance.now();
+  const faults = await Promise.race([new Demo(cluster).run(), expire()]).catch(async (error: unknown) => {
+    if (!ending) for (const pid of cluster.pids) say(`replica ${pid} said last:\n${await cluster.stderrTail(pid)}`);
     throw error;
-  } finally {
-    unwatch();
-    await cleanUp();
-  }
+  });
+  for (const fault of faults.slice(0, 20)) say(`  ✗ ${fault}`);
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  const verdict = "every message acknowledged is there exactly once, on every replica";
+  say(faults.length === 0 ? `\n✓ ${verdict} (${seconds} s)` : `\n✗ ${faults.length} faults`);
+  return faults.length === 0 ? 0 : 1;
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
+await runToEnd({
+  main,
+  async cleanUp() {
+    ending = true;
+    await cluster.close();
+    await rm(directory, { recursive: true, force: true });
   },
-);
+});

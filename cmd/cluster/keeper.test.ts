@@ -29,9 +29,9 @@ async function startOwner(options: { through?: readonly string[] } = {}) {
   await Bun.write(
     script,
     `const { Keeper } = await import(${here} + "/kept.ts");
-     const { endWhenTold } = await import(${here} + "/lifetime.ts");
+     const { runToEnd } = await import(${here} + "/lifetime.ts");
      const keeper = new Keeper();
-     endWhenTold(() => keeper.close());
+     void runToEnd({ main: () => new Promise(() => {}), cleanUp: () => keeper.close() });
      const idle = [process.execPath, "-e", "setInterval(() => {}, 1000)"];
      const kept = await keeper.start(idle, ${JSON.stringify(stderrFile)}, () => {});
      const adopted = Bun.spawn({ cmd: idle, detached: true });

@@ -10,36 +10,45 @@ const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** A signal that comes later than this after the first is a second wish: to end now. One to the group comes twice. */
 const insistMs = 1000;
 
+export interface Work {
+  /** Resolves with the exit code. What becomes of it once the end has been told does not matter any more. */
+  main(): Promise<number>;
+  /** Runs once, after `main` or instead of the rest of it. May give the exit code of a script that was told to end. */
+  cleanUp(reason: string): Promise<number | void>;
+  /** Signals that are not meant for this process now. */
+  ignores?(signal: string): boolean;
+}
+
 /**
- * Calls `cleanUp` at the first reason to end, then exits: with its exit code, or else the signal's own. Insisting ends
- * the process at once, and the keeper does the rest. Signals that `ignore` holds for are not meant for this process.
- * Returns a function that ends the watch.
+ * Does the work, cleans up and ends the process; or, at the first reason to end, cleans up and ends with the signal's
+ * own exit code. Insisting ends the process at once, and the keeper does the rest.
  */
-export function endWhenTold(
-  cleanUp: (reason: string) => Promise<number | void>,
-  options: { ignore?: (signal: string) => boolean } = {},
-): () => void {
-  let endingSince: number | null = null;
+export async function runToEnd(work: Work): Promise<never> {
+  const told = Promise.withResolvers<{ reason: string; exitCode: number }>();
+  let toldAtMs: number | null = null;
   const end = (reason: string, exitCode: number): void => {
-    if (options.ignore?.(reason)) return;
-    if (endingSince !== null) {
-      if (performance.now() - endingSince > insistMs) process.exit(exitCode);
-      return;
-    }
-    endingSince = performance.now();
-    cleanUp(reason).then(
-      (code) => process.exit(code ?? exitCode),
-      () => process.exit(1),
-    );
+    if (work.ignores?.(reason)) return;
+    const nowMs = performance.now();
+    if (toldAtMs !== null && nowMs - toldAtMs > insistMs) process.exit(exitCode);
+    toldAtMs ??= nowMs;
+    told.resolve({ reason, exitCode });
   };
-  const handlers = Object.entries(signals).map(([signal, code]) => [signal, () => end(signal, code)] as const);
-  for (const [signal, handler] of handlers) process.on(signal, handler);
-  const unwatch = watchAncestors((name) => end(`${name} has gone`, signals.SIGHUP));
-  const unread = (): void => end("nobody reads the output", 1);
-  process.stdout.on("error", unread);
-  return () => {
-    for (const [signal, handler] of handlers) process.off(signal, handler);
-    process.stdout.off("error", unread);
-    unwatch();
-  };
+  for (const [signal, exitCode] of Object.entries(signals)) process.on(signal, () => end(signal, exitCode));
+  process.stdout.on("error", () => end("nobody reads the output", 1));
+  watchAncestors((name) => end(`${name} has gone`, signals.SIGHUP));
+
+  const done = work.main().then(
+    (exitCode) => ({ reason: "done", exitCode }),
+    (error: unknown) => {
+      // After the end was told, things fail because they were ended.
+      if (toldAtMs === null) console.error(error instanceof Error ? error.message : error);
+      return { reason: "failed", exitCode: 1 };
+    },
+  );
+  const { reason, exitCode } = await Promise.race([told.promise, done]);
+  const cleaned = await work.cleanUp(reason).catch((error: unknown) => {
+    console.error(error);
+    return 1;
+  });
+  process.exit(toldAtMs === null || typeof cleaned !== "number" ? exitCode : cleaned);
 }

@@ -8,7 +8,7 @@ import { isAbsolute, join } from "node:path";
 import { ensureBuilt, executable } from "../tasks/build.ts";
 import { Cluster, type Place } from "./cluster.ts";
 import { Keeper } from "./kept.ts";
-import { endWhenTold } from "./lifetime.ts";
+import { runToEnd } from "./lifetime.ts";
 
 const defaultPeers = "1=127.0.0.1:1538,2=127.0.0.1:2538,3=127.0.0.1:3538";
 /** How long the chat, and then the replicas, may take to end when asked. */
@@ -58,14 +58,8 @@ class Session {
   #chat: Bun.Subprocess | null = null;
   #stopping = false;
 
-  constructor() {
-    const end = async (reason: string): Promise<number | void> => {
-      if (!inTerminal) say(`stopping (${reason})`);
-      await this.stop();
-      return inTerminal ? undefined : 0;
-    };
-    // Ctrl-C in the chat goes to the whole group and is the chat's to answer.
-    endWhenTold(end, { ignore: (signal) => signal === "SIGINT" && this.#chat !== null });
+  get isChatting(): boolean {
+    return this.#chat !== null;
   }
 
   async serve(wanted: readonly Place[]): Promise<void> {
@@ -102,29 +96,30 @@ class Session {
   }
 }
 
+const session = new Session();
+
 async function main(): Promise<number> {
   await ensureBuilt({ progress: say });
   const wanted = places();
   const servers = wanted.map((place) => place.address);
   const served = await isServed(wanted);
   if (served) say(`already served at ${servers.join(", ")}`);
-  if (served && !inTerminal) return 0;
-  const session = new Session();
-  try {
-    if (!served) await session.serve(wanted);
-    if (inTerminal) return await session.chat(servers);
-    say(`chat with: ${executable} chat --server ${servers.join(",")}`);
-    say("running until SIGINT or SIGTERM");
-    return await new Promise<never>(() => {});
-  } finally {
-    await session.stop();
-  }
+  else await session.serve(wanted);
+  if (inTerminal) return session.chat(servers);
+  if (served) return 0;
+  say(`chat with: ${executable} chat --server ${servers.join(",")}`);
+  say("running until SIGINT or SIGTERM");
+  return new Promise(() => {});
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(1);
+await runToEnd({
+  main,
+  async cleanUp(reason) {
+    const told = reason !== "done" && reason !== "failed";
+    if (told && !inTerminal) say(`stopping (${reason})`);
+    await session.stop();
+    return inTerminal ? undefined : 0;
   },
-);
+  // Ctrl-C in the chat goes to the whole group and is the chat's to answer.
+  ignores: (signal) => signal === "SIGINT" && session.isChatting,
+});
