@@ -4,6 +4,9 @@
  */
 import type { JsonClient, JsonMessage } from "./json-client.ts";
 
+/** What the ledger needs of a client. */
+export type Asked = Pick<JsonClient, "must">;
+
 interface Sent {
   readonly from: string;
   readonly to: string;
@@ -29,12 +32,12 @@ export class Ledger {
   }
 
   /** Sends one message whose text is like no other and waits for its acknowledgement; a refusal throws. */
-  async send(client: JsonClient, from: string, to: string, about: string): Promise<Acknowledged> {
+  async send(client: Asked, from: string, to: string, about: string): Promise<Acknowledged> {
     return this.sendExactly(client, from, to, `${about} #${++this.#sequence} from ${from}`);
   }
 
   /** The same with a text that the caller sends only once. */
-  async sendExactly(client: JsonClient, from: string, to: string, text: string): Promise<Acknowledged> {
+  async sendExactly(client: Asked, from: string, to: string, text: string): Promise<Acknowledged> {
     this.#texts.add(text);
     const reply = await client.must({ do: "send", to, text });
     if (this.#acknowledged.has(reply.id)) throw new Error(`two messages were acknowledged under the id ${reply.id}`);
@@ -44,7 +47,7 @@ export class Ledger {
   }
 
   /** Sends `count` messages without waiting in between; resolves when all are acknowledged. */
-  async sendMany(client: JsonClient, from: string, to: string, about: string, count: number): Promise<void> {
+  async sendMany(client: Asked, from: string, to: string, about: string, count: number): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.send(client, from, to, about)));
   }
 
@@ -58,7 +61,7 @@ export class Ledger {
    * What is wrong with what `user`, logged in on `client`, finds: one line for each message that is missing, doubled,
    * changed or was never sent. Opens the inbox on the way.
    */
-  async faultsOf(client: JsonClient, user: string): Promise<string[]> {
+  async faultsOf(client: Asked, user: string): Promise<string[]> {
     const faults: string[] = [];
     const found = await everything(client);
     const texts = new Map<string, string>();
@@ -84,7 +87,7 @@ export class Ledger {
 }
 
 /** All messages of the account, those of the inbox first opened. */
-async function everything(client: JsonClient): Promise<JsonMessage[]> {
+async function everything(client: Asked): Promise<JsonMessage[]> {
   for (let opened = 1; opened > 0;) opened = (await client.must({ do: "open", count: 200 })).messages.length;
   const all: JsonMessage[] = [];
   for (let before: number | undefined; ;) {
