@@ -7,7 +7,7 @@ import { DiskError } from "../log/disk.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import type { RecoveredLog } from "../protocol/log-port.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
-import type { LogHandlers, NodeLog, Storage } from "./node.ts";
+import type { LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 

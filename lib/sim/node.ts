@@ -5,10 +5,9 @@
  */
 import type { OpEntry } from "../protocol/entries.ts";
 import { formatView } from "../protocol/ids.ts";
-import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
-import type { Applied, OpResult, StateMachine } from "../protocol/state-machine.ts";
+import type { StateMachine } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
@@ -20,42 +19,11 @@ import type { Host, Network } from "./network.ts";
 import { ObservedState } from "./observed-state.ts";
 import type { Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
+import { Service } from "./service.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { Simulator } from "./simulator.ts";
+import type { NodeLog, StateStore, Storage } from "./storage.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
-
-/** A log as a process holds it while it runs. */
-export interface NodeLog extends LogReader {
-  readonly recovered: RecoveredLog;
-  append(sequence: number, records: readonly Uint8Array[], commit: number): void;
-  repaired(done: () => void): void;
-}
-
-export interface LogHandlers {
-  persisted(sequence: number): void;
-  failed(error: DiskError): void;
-}
-
-/** A disk and the log on it, whichever kind a run uses. */
-export interface Storage {
-  open(uuid: string, handlers: LogHandlers): NodeLog;
-  /** The process is gone; `power`: so is what the system had not written yet. */
-  crash(power: boolean): void;
-  syncTakes(meanMs: number): void;
-  /** The next one does. */
-  fail(how: "sync" | "write" | "short write"): void;
-  /** No fault is waiting any more. */
-  mend(): void;
-  /** While no process runs: something durable changes by itself. What, for the trace; null if there is nothing yet. */
-  rot(): string | null;
-}
-
-/** The state that outlives a process, as SQLite's file does. */
-export interface StateStore {
-  readonly stateMachine: StateMachine;
-  /** Equal for equal states. */
-  digest(): string;
-}
 
 export interface Surroundings {
   readonly simulator: Simulator;
@@ -84,8 +52,7 @@ interface Process {
   countdown: number;
   /** The kind of record around which it dies. */
   deadly: { readonly kind: number; readonly count: number } | null;
-  /** Who waits for which op here. */
-  readonly waiting: Map<string, ClientConnection>;
+  readonly service: Service;
 }
 
 export class SimulatedNode implements Host, Victim, ClientPort {
@@ -169,6 +136,12 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     const shadow = this.shadow;
     const clockOffsetMs = this.random.between(0, 1e6);
     const clockRate = this.random.between(0.98, 1.02);
+    const service = new Service({
+      ...{ simulator, oracle, shadow, random: this.random, state: this.observed },
+      runs: () => this.running === member,
+      standing: () => driver.standing,
+      propose: (op) => driver.propose(op),
+    });
     const driver = new ReplicaDriver(
       {
         self: member,
@@ -204,8 +177,11 @@ export class SimulatedNode implements Host, Victim, ClientPort {
           simulator.after(this.random.between(0, 0.1), () => this.enter(member, callback));
         },
         standing: (standing) => this.stands(standing),
-        applied: (applied, standing) => this.answer(applied, standing),
-        unavailable: (ops) => this.refuse(ops),
+        applied: (applied, standing) => service.answer(applied, standing),
+        unavailable: (ops) => {
+          this.effect();
+          service.refuse(ops);
+        },
         log: (level, message) => this.trace(`[${level}] ${message}`),
         fatal: (message) => {
           throw new SimulationFailure("fatal", `replica ${this.pid} stops: ${message}`);
@@ -219,7 +195,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       resumeMs: 0,
       countdown: Infinity,
       deadly: null,
-      waiting: new Map(),
+      service,
     };
     const { promised, commit } = log.recovered;
     this.trace(
@@ -267,9 +243,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     }
     this.world.network.stopped(this, kind === "power");
     if (kind === "power") return;
-    for (const connection of new Set(process.waiting.values())) {
-      this.world.simulator.after(this.random.between(0.1, 1), () => connection.lost());
-    }
+    process.service.died();
   }
 
   dieMidway(count: number): void {
@@ -371,21 +345,9 @@ export class SimulatedNode implements Host, Victim, ClientPort {
         return;
       }
       this.enter(member, () => {
-        for (const op of ops) this.accept(op, connection);
+        for (const op of ops) this.process?.service.accept(op, connection);
       });
     });
-  }
-
-  private accept(op: OpEntry, connection: ClientConnection): void {
-    const { process } = this;
-    if (process === null || !connection.open) return;
-    const known = this.observed.result(op.session, op.seq);
-    if (known !== null && process.driver.standing.copies > 0) {
-      this.reply(connection, op.session, op.seq, known, process.driver.standing);
-      return;
-    }
-    process.waiting.set(`${op.session}/${op.seq}`, connection);
-    process.driver.propose(op);
   }
 
   // ---- what the process asks for
@@ -411,56 +373,6 @@ export class SimulatedNode implements Host, Victim, ClientPort {
         `{${standing.members.map(({ pid }) => pid).join("")}}${standing.provisional ? " provisional" : ""} ` +
         standing.waitingFor,
     );
-  }
-
-  private answer({ outcomes }: Applied, standing: Standing): void {
-    const { process } = this;
-    if (process === null || standing.copies === 0) return;
-    for (const { session, seq, result } of outcomes) {
-      const key = `${session}/${seq}`;
-      const connection = process.waiting.get(key);
-      if (connection === undefined || result === null) continue;
-      process.waiting.delete(key);
-      this.reply(connection, session, seq, result, standing);
-    }
-  }
-
-  private reply(
-    connection: ClientConnection,
-    session: string,
-    seq: number,
-    result: OpResult,
-    standing: Standing,
-  ): void {
-    const { oracle, simulator } = this.world;
-    const member = this.running;
-    if (!connection.open) return;
-    if (result.type === "refused") {
-      simulator.after(0.2, () => {
-        // Refused for good, or unknown to this side of a fork: a client goes elsewhere with it.
-        if (result.code === "unauthorized") connection.lost();
-        else connection.ended(session, seq, "refused", 0);
-      });
-      return;
-    }
-    oracle.acknowledge(this.shadow, session, seq, this.observed.entries[result.index - 1], standing.copies);
-    simulator.after(0.2, () => {
-      // What was written before the process died may or may not have left the machine.
-      if (this.running === member || this.random.chance(0.5))
-        connection.ended(session, seq, "acknowledged", standing.copies);
-    });
-  }
-
-  private refuse(ops: readonly { readonly session: string; readonly seq: number }[]): void {
-    this.effect();
-    for (const { session, seq } of ops) {
-      const key = `${session}/${seq}`;
-      const connection = this.process?.waiting.get(key);
-      this.process?.waiting.delete(key);
-      if (connection !== undefined) {
-        this.world.simulator.after(0.2, () => connection.ended(session, seq, "unavailable", 0));
-      }
-    }
   }
 
   // ---- inside

@@ -6,7 +6,7 @@ import { openLog, type Wal } from "../log/wal.ts";
 import { segmentHeaderBytes, segmentNumber } from "../log/segment.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { MachineStopped, SimulatedDisk } from "./disk.ts";
-import type { LogHandlers, NodeLog, Storage } from "./node.ts";
+import type { LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 

@@ -1,0 +1,37 @@
+/** What a simulated machine keeps from process to process: a disk with a log on it, and a state. Types only. */
+import type { DiskError } from "../log/disk.ts";
+import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { StateMachine } from "../protocol/state-machine.ts";
+
+/** A log as a process holds it while it runs. */
+export interface NodeLog extends LogReader {
+  readonly recovered: RecoveredLog;
+  append(sequence: number, records: readonly Uint8Array[], commit: number): void;
+  repaired(done: () => void): void;
+}
+
+export interface LogHandlers {
+  persisted(sequence: number): void;
+  failed(error: DiskError): void;
+}
+
+/** A disk and the log on it, whichever kind a run uses. */
+export interface Storage {
+  open(uuid: string, handlers: LogHandlers): NodeLog;
+  /** The process is gone; `power`: so is what the system had not written yet. */
+  crash(power: boolean): void;
+  syncTakes(meanMs: number): void;
+  /** The next one does. */
+  fail(how: "sync" | "write" | "short write"): void;
+  /** No fault is waiting any more. */
+  mend(): void;
+  /** While no process runs: something durable changes by itself. What, for the trace; null if there is nothing yet. */
+  rot(): string | null;
+}
+
+/** The state that outlives a process, as SQLite's file does. */
+export interface StateStore {
+  readonly stateMachine: StateMachine;
+  /** Equal for equal states. */
+  digest(): string;
+}
