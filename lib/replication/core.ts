@@ -187,7 +187,9 @@ export class Core {
     this.promised = recovered.promised;
     this.maxSeen = Math.max(recovered.promised, this.log.lastView);
     this.durableIndex = this.log.lastIndex;
-    this.commit = Math.max(appliedIndex, this.log.decided(recovered.commit, this.log.lastIndex));
+    // What is damaged may be what had superseded the end of this log: nothing there is known to be committed.
+    const known = recovered.damaged ? 0 : this.log.decided(recovered.commit, this.log.lastIndex);
+    this.commit = Math.max(appliedIndex, known);
     this.delivered = appliedIndex;
     assert(this.commit <= this.log.lastIndex, "nothing is applied that is not in the log");
   }

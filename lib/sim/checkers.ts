@@ -123,6 +123,10 @@ export class Oracle implements ShadowObserver {
     if (info !== undefined) info.lost |= 1 << log.disk;
   }
 
+  held(log: ShadowLog, chain: bigint): boolean {
+    return ((this.entries.get(chain)?.holders ?? 0) & (1 << log.disk)) !== 0;
+  }
+
   /** The core asked the log to append, and named this commit index with it. */
   commitKnown(log: ShadowLog, commit: number): void {
     const seen = this.commitSeen.get(log) ?? 0;

@@ -28,6 +28,8 @@ export interface ShadowObserver {
   durable(log: ShadowLog, index: number, chain: bigint): void;
   /** This entry was durable and is behind damage now. */
   lost(log: ShadowLog, chain: bigint): void;
+  /** Whether this entry was ever durable on this disk. */
+  held(log: ShadowLog, chain: bigint): boolean;
 }
 
 export class ShadowLog {
@@ -85,16 +87,15 @@ export class ShadowLog {
   /** A process has opened this disk again: what it found must be what was durable, or a later state of what was asked. */
   reopened(recovered: RecoveredLog): void {
     let promised = this.durable.promised;
-    const matches = recovered.damaged ? isPrefix : same;
-    let matched = matches(this.durable, recovered);
+    let matched = same(this.durable, recovered);
     let taken = 0;
     while (!matched && taken < this.pending.length) {
       const record = this.pending[taken++] as PendingRecord;
       put(this.durable, record);
       promised = Math.max(promised, this.durable.promised);
-      matched = matches(this.durable, recovered);
+      matched = same(this.durable, recovered);
     }
-    if (!matched) {
+    if (!matched && !this.isDamaged(recovered)) {
       throw new SimulationFailure(
         "disk",
         `replica ${this.pid} recovered ${recovered.chains.length} entries and promise ${recovered.promised}, ` +
@@ -116,12 +117,21 @@ export class ShadowLog {
     }
   }
 
+  /**
+   * A log that says it is damaged may have lost anything, what had superseded its end included; but it makes nothing up.
+   */
+  private isDamaged({ damaged, chains }: RecoveredLog): boolean {
+    const last = chains.at(-1);
+    return damaged && (last === undefined || this.observer.held(this, last));
+  }
+
   /** What stands behind the damage is not in the log any more, and a promise may be gone. What was told still binds. */
-  private damage(recovered: RecoveredLog): void {
+  private damage({ chains, views, promised }: RecoveredLog): void {
     const { durable } = this;
-    for (const chain of durable.chains.splice(recovered.chains.length)) this.observer.lost(this, chain);
-    durable.views.length = recovered.chains.length;
-    durable.promised = recovered.promised;
+    for (const [at, chain] of durable.chains.entries()) if (chains[at] !== chain) this.observer.lost(this, chain);
+    durable.chains.splice(0, Infinity, ...chains);
+    durable.views.splice(0, Infinity, ...views);
+    durable.promised = promised;
   }
 
   /** Whether this entry is durably in this disk's logical log now. */
@@ -148,11 +158,6 @@ function same(image: LogImage, recovered: RecoveredLog): boolean {
   return (
     (length === 0 || recovered.chains[length - 1] === image.chains[length - 1]) && recovered.promised >= image.promised
   );
-}
-
-function isPrefix(image: LogImage, recovered: RecoveredLog): boolean {
-  const { length } = recovered.chains;
-  return length === 0 || (length <= image.chains.length && recovered.chains[length - 1] === image.chains[length - 1]);
 }
 
 function copy(from: LogImage, to: LogImage): void {
