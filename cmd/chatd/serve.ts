@@ -87,14 +87,18 @@ async function serve(settings: ServeSettings): Promise<void> {
   const journal = new Journal(settings.pid, settings.logLevel, settings.logFormat);
   const end = new Ending(journal);
   end.watchErrors();
+  // From the first moment on: a signal that comes while it starts stops it in good order as soon as it has started.
+  let starting: Promise<ReplicaNode> | null = null;
+  let directory: DataDirectory | null = null;
+  end.stopOnSignals(async () => {
+    await (await starting)?.stop();
+    directory?.close();
+  });
   try {
     const cluster = clusterIdOf(settings.peers, sha256);
-    const directory = openDataDirectory(settings.data, { cluster, pid: settings.pid });
-    const node = await start(settings, cluster, directory, journal, end);
-    end.stopOnSignals(async () => {
-      await node.stop();
-      directory.close();
-    });
+    directory = openDataDirectory(settings.data, { cluster, pid: settings.pid });
+    starting = start(settings, cluster, directory, journal, end);
+    await starting;
   } catch (error) {
     throw explain(error, settings);
   }
@@ -126,6 +130,7 @@ async function start(
       directory.established();
       saveIncarnation(incarnationFile, incarnation);
       describeLog(log, journal);
+      refuseDamageAlone(log, peers.length);
       return log;
     },
     openState: () => openState(directory.statePath),
@@ -161,6 +166,16 @@ function describeLog({ report }: Wal, journal: Journal): void {
       `${file} is damaged at ${offset} (${fault}), from index ${index} on: to be repaired from a peer`,
     );
   }
+}
+
+/** With nobody to repair it from, a damaged log is not worked on: what it still holds must not be overwritten. */
+function refuseDamageAlone({ report }: Wal, replicas: number): void {
+  const [damage] = report.damage;
+  if (damage === undefined || replicas > 1) return;
+  throw new DiskError(
+    `${damage.file} is damaged at ${damage.offset} (${damage.fault}), from index ${damage.index} on, and this cluster has ` +
+      `no other replica to repair it from: restore the data directory from a copy, or look at it with chatd inspect-log`,
+  );
 }
 
 function printReady(pid: number, { view, role }: Standing, { host, port }: Listener): void {

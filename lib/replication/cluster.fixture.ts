@@ -3,7 +3,6 @@
  * of messages. Not a simulator (`lib/sim` is): no seeds, no torn disks, everything arrives in order unless it is cut.
  */
 import { assert } from "../base/assert.ts";
-import { decodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
@@ -328,15 +327,4 @@ export function opOf(pid: number, seq: number): OpEntry {
     digest: new Uint8Array(8),
     command: new Uint8Array([seq & 255]),
   };
-}
-
-/** The payload of an op record, for tests that look into logs. */
-export function opsIn(records: readonly Uint8Array[]): string[] {
-  return records.flatMap((bytes) => {
-    const record = decodeRecord(bytes, 0);
-    assert(typeof record !== "string", "records in memory are sound");
-    if (record.kind !== recordKind.op) return [];
-    const op = decodeEntry(record.kind, record.payload);
-    return op.type === "op" ? [`${op.session.slice(-2)}/${op.seq}`] : [];
-  });
 }

@@ -161,6 +161,8 @@ export class Core {
   /** Since when there is a reason to start a view, and before when none is started again. */
   reasonSinceMs: number | null = null;
   retryMs = 0;
+  /** How often in a row an own ASK was refused. */
+  refusals = 0;
 
   /** Ops accepted here (or relayed) that have not come out of the log, in order. */
   readonly pending = new Map<string, PendingOp>();

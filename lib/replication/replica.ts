@@ -177,6 +177,7 @@ export class Replica {
     const reason = reasonToStart(core, newcomer);
     if (reason === null) {
       core.reasonSinceMs = null;
+      core.refusals = 0;
       return;
     }
     core.reasonSinceMs ??= core.nowMs;
@@ -186,7 +187,7 @@ export class Replica {
     const waitMs = !leads ? rankDelayMs(core) : reason.isUrgent ? 0 : 3 * core.options.heartbeatMs;
     if (core.nowMs - core.reasonSinceMs < waitMs) return;
     if (newcomer !== null) noteAdmission(core, newcomer);
-    core.say("info", `starting a view: ${reason.why}`);
+    core.say(core.refusals === 0 ? "info" : "debug", `starting a view: ${reason.why}`);
     startCandidacy(core, reason.why, !leads);
   }
 

@@ -45,7 +45,17 @@ export function abandon(core: Core, why: string, retryAfterMs: number): void {
   core.say("debug", `gave up an attempt (${core.candidacy.why}): ${why}`);
   if (core.candidacy.stage === "fetching") core.fetch = null;
   core.candidacy = null;
-  core.retryMs = core.nowMs + retryAfterMs + core.random.below(core.options.heartbeatMs);
+  core.retryMs =
+    core.nowMs + retryAfterMs + core.random.below(Math.max(1, Math.min(retryAfterMs, core.options.heartbeatMs)));
+}
+
+/**
+ * The others may only not have noticed yet, so the first refusals are soon asked again; who is refused on and on (it
+ * alone does not hear the primary) asks more and more seldom.
+ */
+function refusedWaitMs(core: Core): number {
+  const { heartbeatMs, timeoutMs } = core.options;
+  return Math.min(timeoutMs / 2, (heartbeatMs / 4) * 2 ** core.refusals++);
 }
 
 /** Sends again what was not answered; gives up what takes too long. */
@@ -96,7 +106,7 @@ export function onAskReply(core: Core, from: Member, message: FrameOf<"askReply"
   const { candidacy } = core;
   if (candidacy?.stage !== "asking" || candidacy.nonce !== message.nonce) return;
   if (message.verdict !== "go") {
-    abandon(core, `replica ${from.pid}: ${message.verdict}`, core.options.timeoutMs / 2);
+    abandon(core, `replica ${from.pid}: ${message.verdict}`, refusedWaitMs(core));
     return;
   }
   candidacy.go.add(from.pid);
