@@ -2,9 +2,10 @@
  * Says what a scan found wrong as one would who reads the bytes with the schema in hand: frame, field, fault. Only
  * runs when something is refused. Pure.
  */
+import { counted } from "../base/words.ts";
 import { describeByte, falseByte, majorArray, majorBytes, majorText, majorUint, nullByte, trueByte } from "./cbor.ts";
 import type { ScanFault } from "./cbor-scan.ts";
-import { belongs, fault, longestOf } from "./compile.ts";
+import { belongs, exactly, fault, longestOf } from "./compile.ts";
 import type { ProtocolError } from "./protocol-error.ts";
 import type { Description } from "./schema.ts";
 
@@ -54,7 +55,7 @@ function explainItem(found: ScanFault, schema: Description, path: string): Proto
 const tooMuch = "has more in it than any frame has";
 
 const wrongCount = (count: number, expected: number, path: string): ProtocolError =>
-  fault(path, `has ${count} fields; exactly ${expected} belong here`);
+  fault(path, `has ${counted(count, "field")}; ${exactly(expected)}`);
 
 function tooLong(count: number, schema: Extract<Description, { kind: "list" }>, path: string): ProtocolError | null {
   return count > schema.max ? fault(path, `has ${count} items; at most ${schema.max} are allowed`) : null;
@@ -68,7 +69,7 @@ function wrongBytes(length: number, schema: Description, path: string): Protocol
     return length > max ? fault(path, `has ${length} bytes; at most ${max} are allowed`) : null;
   }
   const exact = schema.kind === "uuid" ? 16 : schema.kind === "hash64" ? 8 : length;
-  return length === exact ? null : fault(path, `has ${length} bytes; exactly ${exact} belong here`);
+  return length === exact ? null : fault(path, `has ${counted(length, "byte")}; ${exactly(exact)}`);
 }
 
 /** Whether an item that begins with this byte could be of this schema. */

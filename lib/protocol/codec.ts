@@ -9,11 +9,12 @@
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
+import { counted } from "../base/words.ts";
 import { decodePlain, decodePlains, describePlain, encodePlain, type Plain } from "./cbor.ts";
 import { explain } from "./cbor-explain.ts";
 import { Scanner, type ScanFault } from "./cbor-scan.ts";
 import { commands, type Command } from "./commands.ts";
-import { compile, compileFields, fault, itemsOf, uintFromPlain, type CompiledFields } from "./compile.ts";
+import { compile, compileFields, exactly, fault, itemsOf, uintFromPlain, type CompiledFields } from "./compile.ts";
 import { entries, type EntryPayload } from "./entries.ts";
 import { frames, protocolMagic, type Frame, type FrameOf } from "./messages.ts";
 import { ProtocolError } from "./protocol-error.ts";
@@ -98,7 +99,11 @@ function decodeValue(table: Table, bytes: Uint8Array, kind: Codec | null): Recor
   if (plain.length !== codec.length) throw wrongLength(codec, plain.length);
   const value: Record<string, unknown> = { type: codec.type };
   codec.fromPlain(plain, table.offset, value);
-  if (left > 0) throw fault(codec.type, `is followed by ${left} bytes that belong to nothing`);
+  if (left > 0)
+    throw fault(
+      codec.type,
+      `is followed by ${counted(left, "byte")} that ${left === 1 ? "belongs" : "belong"} to nothing`,
+    );
   return value;
 }
 
@@ -131,7 +136,7 @@ function codecOf(table: Table, items: readonly Plain[]): Codec {
 }
 
 const wrongLength = (codec: Codec, length: number): ProtocolError =>
-  new ProtocolError("frame", `${codec.type} has ${length} elements; exactly ${codec.length} belong here`);
+  new ProtocolError("frame", `${codec.type} has ${counted(length, "element")}; ${exactly(codec.length)}`);
 
 /** What is wrong, as far as can be told, with bytes that a scan refused. */
 function refusal(table: Table, bytes: Uint8Array, kind: Codec | null, found: ScanFault): ProtocolError {
@@ -193,7 +198,8 @@ export function readHello(payload: Uint8Array): FrameOf<"hello"> | FrameOf<"peer
   if (number !== frames.hello.number && number !== frames.peerHello.number) {
     throw new ProtocolError("unexpected", "the first frame on a connection must be hello or peerHello");
   }
-  if (length < helloItems) throw new ProtocolError("frame", `hello has ${length} elements; it begins with three`);
+  if (length < helloItems)
+    throw new ProtocolError("frame", `hello has ${counted(length, "element")}; it begins with three`);
   const magic = item(1, frames.hello.fields.magic, "hello.magic");
   if (magic !== protocolMagic) throw new ProtocolError("protocol", `hello.magic is not "${protocolMagic}"`);
   const version = item(2, anyUint, "hello.version") as number;

@@ -5,6 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
+import { counted } from "../base/words.ts";
 import { describePlain, type Plain } from "./cbor.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { Description, Field } from "./schema.ts";
@@ -32,6 +33,9 @@ const copiedBytesMax = 64;
 
 const uint32Max = 0xffff_ffff;
 const canonicalUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** How many there must be, in the words of a fault. */
+export const exactly = (count: number): string => `exactly ${count} ${count === 1 ? "belongs" : "belong"} here`;
 
 /** The sentence is "<path> <what>", e.g. "send.text has 5000 bytes; at most 4096 are allowed". */
 export const fault = (path: string, what: string): ProtocolError => new ProtocolError("frame", `${path} ${what}`);
@@ -166,7 +170,7 @@ function compileBytes(schema: Extract<Description, { kind: "bytes" }>, path: str
   const { minBytes, maxBytes } = schema;
   const check = (length: number): void => {
     if (length > maxBytes) throw fault(path, `has ${length} bytes; at most ${maxBytes} are allowed`);
-    if (length < minBytes) throw fault(path, `has ${length} bytes; at least ${minBytes} are needed`);
+    if (length < minBytes) throw fault(path, `has ${counted(length, "byte")}; at least ${minBytes} are needed`);
   };
   const copied = maxBytes <= copiedBytesMax;
   return {
@@ -188,7 +192,7 @@ function exactBytes(plain: Plain | undefined, length: number, path: string): Uin
   if (!(plain instanceof Uint8Array)) {
     throw fault(path, `is ${describePlain(plain)} where a byte string belongs`);
   }
-  if (plain.length !== length) throw fault(path, `has ${plain.length} bytes; exactly ${length} belong here`);
+  if (plain.length !== length) throw fault(path, `has ${counted(plain.length, "byte")}; ${exactly(length)}`);
   return plain;
 }
 
@@ -302,7 +306,7 @@ function compileStruct(schema: Extract<Description, { kind: "struct" }>, path: s
     },
     fromPlain(plain) {
       if (!Array.isArray(plain)) throw unexpected(path, plain, schema);
-      if (plain.length !== count) throw fault(path, `has ${plain.length} fields; exactly ${count} belong here`);
+      if (plain.length !== count) throw fault(path, `has ${counted(plain.length, "field")}; ${exactly(count)}`);
       const value: Values = {};
       fromPlain(plain, 0, value);
       return value;

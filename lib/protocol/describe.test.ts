@@ -89,11 +89,11 @@ describe("one line of text", () => {
     );
     expect(describeRecord(promise)).toBe("promise view=3.1");
     const unknown = encodeRecord({ ...fields, kind: 77, payload: Uint8Array.of(0x80) }, 0n);
-    expect(describeRecord(unknown)).toBe("kind 77, 1 bytes, unreadable: record kind 77 is not known");
+    expect(describeRecord(unknown)).toBe("kind 77, 1 byte, unreadable: record kind 77 is not known");
     const broken = encodeRecord({ ...fields, kind: recordKind.act, payload: Uint8Array.of(0x81) }, 0n);
-    expect(describeRecord(broken)).toStartWith("kind 2, 1 bytes, unreadable: act");
+    expect(describeRecord(broken)).toStartWith("kind 2, 1 byte, unreadable: act");
     expect(describeEntry({ ...op, command: Uint8Array.of(0x80) })).toEndWith(
-      "command of 1 bytes, unreadable: command is an empty array",
+      "command of 1 byte, unreadable: command is an empty array",
     );
   });
 });

@@ -3,6 +3,7 @@
  * schemas: fields marked secret are never shown, message bodies only when asked for, and nothing shown can move a
  * terminal's cursor. Pure.
  */
+import { counted } from "../base/words.ts";
 import { decodeCommand, decodeEntry, ProtocolError } from "./codec.ts";
 import { commands, type Command } from "./commands.ts";
 import { entries, type EntryPayload } from "./entries.ts";
@@ -47,7 +48,7 @@ export function describeRecord(record: LogRecord, options: DescribeOptions = {})
     return describeEntry(decodeEntry(record.kind, record.payload), options);
   } catch (error) {
     if (error instanceof ProtocolError) {
-      return `kind ${record.kind}, ${record.payload.length} bytes, unreadable: ${error.message}`;
+      return `kind ${record.kind}, ${counted(record.payload.length, "byte")}, unreadable: ${error.message}`;
     }
     throw error;
   }
@@ -57,7 +58,8 @@ function describeOpaqueCommand(bytes: Uint8Array, options: DescribeOptions): str
   try {
     return describeCommand(decodeCommand(bytes), options);
   } catch (error) {
-    if (error instanceof ProtocolError) return `command of ${bytes.length} bytes, unreadable: ${error.message}`;
+    if (error instanceof ProtocolError)
+      return `command of ${counted(bytes.length, "byte")}, unreadable: ${error.message}`;
     throw error;
   }
 }
@@ -82,7 +84,7 @@ function show(schema: Description, value: unknown, options: DescribeOptions): st
       return (value as bigint).toString(16).padStart(16, "0");
     case "text":
       if (schema.secret) return "(secret)";
-      if (schema.body && options.bodies !== true) return `(${Buffer.byteLength(value as string)} bytes)`;
+      if (schema.body && options.bodies !== true) return `(${counted(Buffer.byteLength(value as string), "byte")})`;
       return quote(value as string);
     case "bytes": {
       const bytes = value as Uint8Array;

@@ -51,10 +51,10 @@ describe("what is not a frame is refused, with frame, field and fault named", ()
       refuse("82613507"),
       "frame: frame number is a text string where an unsigned integer belongs",
     ],
-    ["too few elements", refuse("8105"), "frame: ping has 1 elements; exactly 2 belong here"],
+    ["too few elements", refuse("8105"), "frame: ping has 1 element; exactly 2 belong here"],
     ["too many elements", refuse("83050701"), "frame: ping has 3 elements; exactly 2 belong here"],
-    ["bytes after the end", refuse("82050700"), "frame: ping is followed by 1 bytes that belong to nothing"],
-    ["a stop code after the end", refuse("820507ff"), "frame: ping is followed by 1 bytes that belong to nothing"],
+    ["bytes after the end", refuse("82050700"), "frame: ping is followed by 1 byte that belongs to nothing"],
+    ["a stop code after the end", refuse("820507ff"), "frame: ping is followed by 1 byte that belongs to nothing"],
     [
       "a negative integer",
       sendWith("20"),
@@ -96,12 +96,12 @@ describe("what is not a frame is refused, with frame, field and fault named", ()
     [
       "a struct of another length",
       refuse("861824010101" + "818100" + "f5"),
-      "frame: mark.ids[] has 1 fields; exactly 2 belong here",
+      "frame: mark.ids[] has 1 field; exactly 2 belong here",
     ],
     [
       "a uuid of another length",
       refuse("861824010101" + "8182410001" + "f5"),
-      "frame: mark.ids[].session has 1 bytes; exactly 16 belong here",
+      "frame: mark.ids[].session has 1 byte; exactly 16 belong here",
     ],
     [
       "a boolean that is a number",
@@ -111,7 +111,7 @@ describe("what is not a frame is refused, with frame, field and fault named", ()
     [
       "a word that is none of the choices",
       refuse("83185b64726561648000"),
-      "frame: changed is followed by 1 bytes that belong to nothing",
+      "frame: changed is followed by 1 byte that belongs to nothing",
     ],
     ["another word", refuse("83185b617880"), "frame: changed.what is none of read, deleted, drafts, inbox"],
   ];
@@ -121,7 +121,7 @@ describe("what is not a frame is refused, with frame, field and fault named", ()
     expect(messageOf(() => decodeCommand(Uint8Array.fromHex("8118c8")))).toBe("frame: command number 200 is not known");
     expect(messageOf(() => decodeEntry(99, Uint8Array.fromHex("80")))).toBe("frame: record kind 99 is not known");
     expect(messageOf(() => decodeEntry(2, Uint8Array.fromHex("820101")))).toBe(
-      "frame: act has 2 elements; exactly 1 belong here",
+      "frame: act has 2 elements; exactly 1 belongs here",
     );
   });
 });
@@ -204,7 +204,7 @@ describe("hello", () => {
   });
 
   test("of this version is decoded strictly", () => {
-    expect(readHex(hello + "6178" + "00")).toBe("frame: hello is followed by 1 bytes that belong to nothing");
+    expect(readHex(hello + "6178" + "00")).toBe("frame: hello is followed by 1 byte that belongs to nothing");
     expect(readHex(hello + "07")).toBe("frame: hello.software is an unsigned integer where a text string belongs");
     expect(readHex("82016563686174640161")).toBe("frame: hello has 2 elements; it begins with three");
   });

@@ -1,0 +1,16 @@
+/** Grammar of what is generated. */
+import { expect, test } from "bun:test";
+import { counted, withArticle } from "./words.ts";
+
+test("one thing is singular, all other counts are plural", () => {
+  expect([0, 1, 2].map((count) => counted(count, "byte"))).toEqual(["0 bytes", "1 byte", "2 bytes"]);
+});
+
+test("an article fits the word that follows", () => {
+  expect(["inboxCount frame", "error frame", "ask frame", "logout frame"].map(withArticle)).toEqual([
+    "an inboxCount frame",
+    "an error frame",
+    "an ask frame",
+    "a logout frame",
+  ]);
+});
