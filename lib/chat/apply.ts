@@ -263,40 +263,43 @@ export class Applier {
   #mark(step: Step, { account: id, ids, read }: CommandOf<"mark">): Finding {
     const account = this.#stores.accounts.byId(id);
     if (account === null) return this.#noAccount(id);
-    const numbers = this.#findAll(step, account, ids);
-    if (numbers === null) return noSuchMessage;
-    for (const number of numbers) this.#stores.messages.mark(account, number, read);
-    this.#changed(step, account, "read", ids);
-    return { type: "done", count: numbers.size };
+    const found = this.#findAll(step, account, ids);
+    if (found === null) return noSuchMessage;
+    const marked: OpId[] = [];
+    for (const [number, message] of found) {
+      if (this.#stores.messages.mark(account, number, read)) marked.push(message);
+    }
+    this.#changed(step, account, "read", marked);
+    return { type: "done", count: marked.length };
   }
 
   #deleteMessages(step: Step, { account: id, ids }: CommandOf<"deleteMessages">): Finding {
     const { accounts, messages, erasure } = this.#stores;
     const account = accounts.byId(id);
     if (account === null) return this.#noAccount(id);
-    const numbers = this.#findAll(step, account, ids);
-    if (numbers === null) return noSuchMessage;
-    for (const number of numbers) {
+    const found = this.#findAll(step, account, ids);
+    if (found === null) return noSuchMessage;
+    for (const number of found.keys()) {
       const conversation = messages.remove(account.number, number);
       if (conversation !== null) erasure.shrunk(conversation);
     }
-    this.#changed(step, account, "deleted", ids);
-    return { type: "done", count: numbers.size };
+    this.#changed(step, account, "deleted", [...found.values()]);
+    return { type: "done", count: found.size };
   }
 
   #find({ entry }: Step, account: Account, { session, seq }: OpId): number | null {
     return this.#stores.messages.find(account, this.#stores.sessions.byUuid(session), seq, entry.index);
   }
 
-  /** Null when one of them is not the account's. */
-  #findAll(step: Step, account: Account, ids: readonly OpId[]): ReadonlySet<number> | null {
-    const numbers = new Set<number>();
+  /** Each once, by its number; null when one of them is not the account's. */
+  #findAll(step: Step, account: Account, ids: readonly OpId[]): ReadonlyMap<number, OpId> | null {
+    const found = new Map<number, OpId>();
     for (const id of ids) {
       const number = this.#find(step, account, id);
       if (number === null) return null;
-      numbers.add(number);
+      found.set(number, id);
     }
-    return numbers;
+    return found;
   }
 
   #tell(account: Account, index: number, text: string): void {

@@ -132,9 +132,9 @@ export class Messages {
     return this.#open.run(owner.number, message).changes > 0;
   }
 
-  /** Marks a message that the owner received; those it sent are always read. */
-  mark(owner: Account, message: number, read: boolean): void {
-    this.#mark.run(read ? 1 : 0, owner.number, message);
+  /** Marks a message that the owner received; those it sent are always read. False when that changed nothing. */
+  mark(owner: Account, message: number, read: boolean): boolean {
+    return this.#mark.run(read ? 1 : 0, owner.number, message).changes > 0;
   }
 
   /**

@@ -123,7 +123,9 @@ export class Model {
   mark(owner: OpId, ids: readonly OpId[], read: boolean): Expected {
     return this.#each(owner, ids, (account, message) => {
       const state = message.owners.get(account);
-      if (state !== undefined && message.sender !== account) state.read = read;
+      if (state === undefined || message.sender === account || state.read === read) return false;
+      state.read = read;
+      return true;
     });
   }
 
@@ -148,7 +150,12 @@ export class Model {
     return seen.reverse();
   }
 
-  #each(owner: OpId, ids: readonly OpId[], change: (account: ModelAccount, message: ModelMessage) => void): Expected {
+  /** `change` says whether it was one. */
+  #each(
+    owner: OpId,
+    ids: readonly OpId[],
+    change: (account: ModelAccount, message: ModelMessage) => boolean,
+  ): Expected {
     const account = this.accounts.get(formatOpId(owner));
     if (account === undefined) return refused("no-such-user");
     const messages = new Set<ModelMessage>();
@@ -157,8 +164,7 @@ export class Model {
       if (message === undefined || !message.owners.has(account)) return refused("no-such-message");
       messages.add(message);
     }
-    for (const message of messages) change(account, message);
-    return { type: "done", count: messages.size };
+    return { type: "done", count: [...messages].filter((message) => change(account, message)).length };
   }
 
   #find(id: OpId): ModelMessage | undefined {

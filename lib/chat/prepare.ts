@@ -131,9 +131,13 @@ const picked = ({ ids, read }: RequestOf<"mark">) => ({ ids, read });
 
 /** Results are kept for a window of ops: a client that runs ahead of it could not be answered twice. */
 function windowFault({ seq, oldest }: ClientOp): Fault | null {
-  if (seq >= 1 && oldest >= 1 && oldest <= seq && seq < oldest + limits.sessionWindow) return null;
+  if (oldest < 1) return fault("bad-command", "The ops of a session are numbered from 1: oldest cannot be 0.");
+  if (seq < oldest) {
+    return fault("bad-command", `Op ${seq} comes before ${oldest}, said to be the oldest unanswered one.`);
+  }
+  if (seq < oldest + limits.sessionWindow) return null;
   return fault(
     "too-many",
-    `Number ${seq} is not within ${limits.sessionWindow} of ${oldest}, the oldest unacknowledged.`,
+    `Op ${seq} is ahead of the window: with ${oldest} unanswered, at most ${oldest + limits.sessionWindow - 1} may be asked.`,
   );
 }
