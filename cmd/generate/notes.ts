@@ -58,7 +58,8 @@ export const errorNotes: Readonly<Record<FrameOf<"error">["code"], string>> = {
   policy: "the replica was started with another policy",
   frame: "bytes that are no frame: too long, not CBOR, of an unknown number or the wrong shape",
   unexpected: "a sound frame at a time or from a side where it does not belong",
-  overloaded: "too many connections, or the peer reads too slowly",
+  replaced: "the session goes on over another connection, which was opened later",
+  overloaded: "too many connections that have not said hello",
   idle: "nothing was heard for too long",
   internal: "a fault of the sender's own",
 };

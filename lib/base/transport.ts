@@ -9,9 +9,10 @@ export interface ConnectionHandlers {
   data(chunk: Uint8Array): void;
   /**
    * The connection is gone, exactly once, whoever closed it. `reason` is one readable phrase. `ended`: the other side
-   * finished its stream in good order, so that nothing it sent is missing.
+   * finished its stream in good order, so that nothing it sent is missing. `overflowed`: this side has cut it, since too
+   * much was queued for a reader that does not keep up.
    */
-  closed(reason: string, ended?: boolean): void;
+  closed(reason: string, ended?: boolean, overflowed?: boolean): void;
   /** The send queue has emptied after `queuedBytes` had been above zero. */
   drained?(): void;
 }

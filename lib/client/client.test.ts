@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { limits } from "../base/limits.ts";
 import type { Frame } from "../protocol/messages.ts";
+import { errorFrame } from "../protocol/protocol-error.ts";
 import type { Peer } from "../sim/scripted-cluster.ts";
 import { ClientClosedError } from "./client.ts";
 import {
@@ -281,6 +282,38 @@ describe("events", () => {
       "between",
       "after",
     ]);
+  });
+
+  test("a replica that says goodbye is left for another one", async () => {
+    const alice = await loggedIn("alice");
+    cluster.peers[0]?.send({ type: "goodbye", reason: "the replica is stopping" });
+    expect(await network.run(2000, () => replicaOf(alice) === 2 && isOpen(alice)())).toBeTrue();
+  });
+
+  test("a session that another client has taken over is not fought for", async () => {
+    const alice = await loggedIn("alice");
+    cluster.peers[0]?.send(errorFrame("replaced", "the session went on with another connection"));
+    const dialled = network.dialled.length;
+    await network.run(60_000);
+    expect(alice.client.connection).toEqual({ state: "closed", reason: "another client goes on with this session" });
+    expect(network.dialled).toHaveLength(dialled);
+  });
+
+  test("a session taken over by an earlier try of the client itself is taken back", async () => {
+    let asked = 0;
+    cluster.intercept = (peer, frame) => {
+      if (frame.type !== "openSession" || peer.replica !== 1) return false;
+      asked++;
+      return true;
+    };
+    // The first replica does not answer, and the client goes to the second one; then the first one opens it after all.
+    const alice = await connected();
+    expect([asked, replicaOf(alice)]).toEqual([1, 2]);
+    cluster.intercept = () => false;
+    cluster.peers.at(-1)?.send(errorFrame("replaced", "the session went on with another connection"));
+    await network.run(10);
+    expect(isOpen(alice)()).toBeFalse();
+    expect(await network.run(5000, isOpen(alice))).toBeTrue();
   });
 
   test("closing says goodbye, and what is open is unknown, not failed", async () => {

@@ -35,6 +35,8 @@ const silenceMsDefault = 3000;
 const openTimeoutMs = 6000;
 /** When an op that may have been proposed is to be asked about again after `unavailable`. */
 const askAgainMs = 250;
+/** For how long a replica that did not get to open the session may still bring it about, and replace a later one. */
+const openLateMs = 30_000;
 const goodbyeMs = 500;
 
 type Reply = OpReply | QueryReply;
@@ -75,6 +77,8 @@ class Client implements ChatClient, ConnectorOwner {
   readonly #again = new Set<number>();
   /** When the session stood last; null before the first time. */
   #lostAtMs: number | null = null;
+  /** When a connection was given up last on which the session was asked for and not opened. */
+  #unopenedMs = -Infinity;
   #cancelOpen: () => void = () => {};
   #cancelAgain: () => void = () => {};
 
@@ -146,14 +150,23 @@ class Client implements ChatClient, ConnectorOwner {
     );
   }
 
-  lost(): void {
+  lost(_reason: string, replaced: boolean): void {
+    const nowMs = this.#ports.clock.monotonicMs();
     this.#cancelOpen();
     this.#cancelAgain();
     this.#again.clear();
     this.#link = null;
-    if (!this.#open) return;
+    if (!this.#open) {
+      this.#unopenedMs = nowMs;
+      return;
+    }
+    // Two clients with one session would take it from each other for ever.
+    if (replaced && nowMs - this.#unopenedMs > openLateMs) {
+      void this.#shut("another client goes on with this session");
+      return;
+    }
     this.#open = false;
-    this.#lostAtMs = this.#ports.clock.monotonicMs();
+    this.#lostAtMs = nowMs;
     if (this.connection.state !== "offline") this.#show({ state: "connecting", tried: [] });
   }
 

@@ -26,8 +26,11 @@ export interface ConnectorOwner {
   found(link: Link): void;
   placed(link: Link): void;
   frame(link: Link, frame: Frame): void;
-  /** The connection is gone and a search has begun; `found` follows. */
-  lost(reason: string): void;
+  /**
+   * The connection is gone; unless the owner stops it now, a search follows, and `found`. `replaced`: the session was
+   * opened on another connection.
+   */
+  lost(reason: string, replaced: boolean): void;
 }
 
 export class Connector implements LinkOwner {
@@ -103,7 +106,7 @@ export class Connector implements LinkOwner {
     this.#book.startAfter(link.address);
     const since = this.#steadySinceMs;
     this.#steadySinceMs = null;
-    this.#owner.lost(`${link.address} ${reason}`);
+    this.#owner.lost(`${link.address} ${reason}`, link.replaced);
     if (this.#stopped) return;
     if (since !== null && this.#ports.clock.monotonicMs() - since >= steadyMs) {
       this.#failedRounds = 0;
@@ -176,7 +179,7 @@ export class Connector implements LinkOwner {
         link.drop();
         this.#link = null;
         this.#steadySinceMs = null;
-        this.#owner.lost(`${link.address} is not ready, ${better.address} is`);
+        this.#owner.lost(`${link.address} is not ready, ${better.address} is`, false);
         this.#adopt(better);
       });
     });

@@ -4,6 +4,7 @@
  */
 import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
+import { withArticle } from "../base/words.ts";
 import type { Connection } from "../base/transport.ts";
 import { decodeFrame, encodeFrame, ProtocolError } from "../protocol/codec.ts";
 import { FrameReader } from "../protocol/frame-reader.ts";
@@ -44,6 +45,8 @@ export class Link {
   place: Place | null = null;
   /** Of the cluster the replica belongs to, 16 bytes; empty before the welcome. */
   cluster: Uint8Array = new Uint8Array(0);
+  /** It has ended because the session was opened on another connection later. */
+  replaced = false;
 
   readonly #ports: ClientPorts;
   readonly #settings: LinkSettings;
@@ -161,6 +164,7 @@ export class Link {
       case "pong":
         return;
       case "error":
+        this.replaced = frame.code === "replaced";
         return this.#end(explainError(frame));
       case "goodbye":
         return this.#end(`said goodbye: ${frame.reason}`);
@@ -172,7 +176,8 @@ export class Link {
         return this.owner.placed(this);
       }
       default:
-        if (this.place === null) return this.refuse("unexpected", `a ${frame.type} frame before the welcome`);
+        if (this.place === null)
+          return this.refuse("unexpected", `${withArticle(frame.type)} frame before the welcome`);
         return this.owner.frame(this, frame);
     }
   }

@@ -40,18 +40,20 @@ interface Seen {
   text: string;
   closed: string | null;
   ended: boolean | undefined;
+  overflowed: boolean | undefined;
 }
 
 function recorder() {
-  const seen: Seen = { connection: null, text: "", closed: null, ended: undefined };
+  const seen: Seen = { connection: null, text: "", closed: null, ended: undefined, overflowed: undefined };
   const attach = (connection: Connection) => {
     seen.connection = connection;
     return {
       data: (chunk: Uint8Array) => void (seen.text += Buffer.from(chunk).toString()),
-      closed: (reason: string, ended?: boolean) => {
+      closed: (reason: string, ended?: boolean, overflowed?: boolean) => {
         expect(seen.closed).toBeNull();
         seen.closed = reason;
         seen.ended = ended;
+        seen.overflowed = overflowed;
       },
     };
   };
@@ -164,6 +166,7 @@ describe("a TCP connection", () => {
     }
     await until(() => seen.closed !== null);
     expect(seen.closed).toContain("reads too slowly");
+    expect(seen.overflowed).toBeTrue();
     expect(connection.queuedBytes).toBe(0);
   });
 

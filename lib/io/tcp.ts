@@ -79,6 +79,7 @@ class TcpConnection implements Connection {
   /** The other side has ended its stream. */
   #ended = false;
   #reason: string | null = null;
+  #overflowed = false;
   #linger: ReturnType<typeof setTimeout> | null = null;
 
   constructor(socket: Socket<Holder>, options: Required<TcpOptions>) {
@@ -100,6 +101,7 @@ class TcpConnection implements Connection {
     this.queuedBytes += bytes.length;
     if (this.queuedBytes > this.#queueBytesMax) {
       this.#reason = `it reads too slowly: ${this.queuedBytes} bytes were waiting for it`;
+      this.#overflowed = true;
       this.#stage = "shut";
       this.#dropQueue();
       // Not within the sender's call: it may be in the middle of telling many.
@@ -185,7 +187,7 @@ class TcpConnection implements Connection {
     this.#dropQueue();
     if (this.#linger !== null) clearTimeout(this.#linger);
     const lost = error === undefined ? "connection lost" : "connection reset by the other side";
-    this.#handlers?.closed(this.#reason ?? lost, ended);
+    this.#handlers?.closed(this.#reason ?? lost, ended, this.#overflowed);
   }
 
   #emptied(): void {

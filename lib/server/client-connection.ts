@@ -4,6 +4,7 @@
  * hub's business.
  */
 import { limits } from "../base/limits.ts";
+import { withArticle } from "../base/words.ts";
 import type {
   ClientOp,
   ClientQuery,
@@ -15,7 +16,8 @@ import type {
   Refusal,
 } from "../protocol/messages.ts";
 import type { Command } from "../protocol/commands.ts";
-import type { Attachment, OpResult, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import type { Attachment, OpResult, Prepared, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import type { Guesses } from "./guesses.ts";
 import { Opening, type OpeningPorts } from "./opening.ts";
 import { directionOf, type Wire, type WireOwner } from "./wire.ts";
 
@@ -32,6 +34,7 @@ export interface Hub extends OpeningPorts {
   readonly copies: number;
   /** Nothing more is begun. */
   readonly stopping: boolean;
+  readonly guesses: Guesses;
   nextAttachment(session: string): Attachment;
   /** The session stands on this connection: an older one here gives it up. */
   opened(connection: ClientConnection): void;
@@ -41,7 +44,8 @@ export interface Hub extends OpeningPorts {
   redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another";
   proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void;
   status(request: number): FrameOf<"statusReport">;
-  gone(connection: ClientConnection, reason: string, onPurpose: boolean): void;
+  /** `onPurpose`: it said goodbye. `overflowed`: it was cut because it reads too slowly. */
+  gone(connection: ClientConnection, reason: string, onPurpose: boolean, overflowed: boolean): void;
 }
 
 type Request = ClientOp | ClientQuery;
@@ -60,14 +64,20 @@ export class ClientConnection implements WireOwner {
   #unanswered = 0;
   #unansweredOthers = 0;
   #paused = false;
+  /** Of `wire.takenBytes`, at the last sweep. */
+  #takenBytes = 0;
+  /** The placement it knows, encoded. */
+  #placement: Uint8Array;
   #leaving = false;
   /** Pushes up to this index have been sent; what is above comes live once `#caughtUp`. */
   #pushedIndex = 0;
   #caughtUp = false;
 
-  constructor(wire: Wire, hub: Hub) {
+  /** `placement`: encoded, as the welcome tells it. */
+  constructor(wire: Wire, hub: Hub, placement: Uint8Array) {
     this.wire = wire;
     this.#hub = hub;
+    this.#placement = placement;
     wire.owner = this;
   }
 
@@ -90,7 +100,7 @@ export class ClientConnection implements WireOwner {
   frame(frame: Frame): void {
     const direction = directionOf(frame);
     if (direction !== "client" && direction !== "any") {
-      return this.wire.refuse("unexpected", `a ${frame.type} frame is not for clients to send`);
+      return this.wire.refuse("unexpected", `${withArticle(frame.type)} frame is not for clients to send`);
     }
     switch (frame.type) {
       case "openSession":
@@ -114,7 +124,7 @@ export class ClientConnection implements WireOwner {
       case "mark":
       case "deleteMessages":
         if (this.#session === null && this.#opening === null) {
-          return this.wire.refuse("unexpected", `a ${frame.type} frame before openSession`);
+          return this.wire.refuse("unexpected", `${withArticle(frame.type)} frame before openSession`);
         }
         return this.#enqueue(frame);
       default:
@@ -122,12 +132,13 @@ export class ClientConnection implements WireOwner {
     }
   }
 
-  closed(reason: string, ended: boolean): void {
+  closed(reason: string, overflowed: boolean): void {
     this.#waiting = [];
     this.#next = 0;
     // What was proposed for a session that did not get to stand may still attach it.
     this.#endOpening();
-    this.#hub.gone(this, reason, ended || this.#leaving);
+    // An end without a goodbye is a loss: a process that is killed ends its connections as politely as one that quits.
+    this.#hub.gone(this, reason, this.#leaving, overflowed);
   }
 
   drained(): void {
@@ -140,12 +151,24 @@ export class ClientConnection implements WireOwner {
   /** Once a second. */
   sweep(): void {
     this.#opening?.sweep();
+    if (this.#isServed()) this.wire.quiet = 0;
     if (this.wire.quiet++ >= idleSweeps) this.wire.refuse("idle", `nothing was heard for ${idleSweeps} s`);
   }
 
   /** The state or this replica's standing has changed: what waited for it may go on. */
   advance(): void {
     this.#opening?.advance();
+  }
+
+  /**
+   * Requests wait: on this side, or for the client to read the answers before them. Reading stops then, and with it pings
+   * are read late, so that what counts is whether it goes on taking answers.
+   */
+  #isServed(): boolean {
+    const { takenBytes, connection } = this.wire;
+    const isReading = takenBytes > this.#takenBytes || connection.queuedBytes < unsentBytesMax;
+    this.#takenBytes = takenBytes;
+    return isReading && this.#waiting.length > this.#next;
   }
 
   /** The outcome of an op that this connection asked for. */
@@ -174,10 +197,17 @@ export class ClientConnection implements WireOwner {
     this.wire.sendEncoded(encoded);
   }
 
-  /** The session went on with another connection, or has to be resumed: this one is of no more use. */
-  dismiss(reason: string): void {
+  /** Where this replica stands now, encoded: told when it differs from what the client knows. */
+  placed(placement: Uint8Array): void {
+    if (isSame(placement, this.#placement)) return;
+    this.#placement = placement;
+    this.wire.sendEncoded(placement);
+  }
+
+  /** The session went on with another connection: this one is of no more use. */
+  dismiss(): void {
     this.#attachment = null;
-    this.wire.leave(reason);
+    this.wire.refuse("replaced", "the session went on with another connection");
   }
 
   // The session.
@@ -296,15 +326,13 @@ export class ClientConnection implements WireOwner {
 
   #begin(op: ClientOp, session: string): void {
     const { request, seq, oldest } = op;
-    if (seq === 0 || oldest > seq) {
-      return this.#refuse(
-        request,
-        "bad-command",
-        "An op's seq begins at 1 and is not below the oldest unacknowledged.",
-      );
+    if (oldest === 0 || oldest > seq) {
+      const rule = "oldest is from 1 to seq";
+      return this.#refuse(request, "bad-command", `The op has seq ${seq} and oldest ${oldest}: ${rule}.`);
     }
     if (seq >= oldest + limits.sessionWindow) {
-      return this.#refuse(request, "too-many", `At most ${limits.sessionWindow} ops may be unacknowledged at once.`);
+      const message = `At most ${limits.sessionWindow} ops may be unanswered at once: with oldest ${oldest}, seq ${seq} has to wait.`;
+      return this.#refuse(request, "too-many", message);
     }
     const underway = this.#hub.redirect(session, op, this);
     if (underway === "from-another") this.#count(op);
@@ -320,9 +348,12 @@ export class ClientConnection implements WireOwner {
     if (record === null || attachment === null) {
       return this.#refuse(request, "unauthorized", "This session is not known: open it again.");
     }
+    const user = op.type === "login" ? op.user : op.type === "deleteAccount" ? record.user : null;
+    if (this.#isSlowed(user)) return this.#refuse(request, tooManyGuesses.code, tooManyGuesses.message);
     this.#preparing = true;
-    void state.prepare(op, record, attachment).then((prepared) => {
+    void state.prepare(op, record, attachment).then((outcome) => {
       this.#preparing = false;
+      const prepared = this.#guessed(user, outcome);
       // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
       if (this.wire.over) return;
       if (prepared.ok) {
@@ -333,6 +364,18 @@ export class ClientConnection implements WireOwner {
       }
       this.#pump();
     });
+  }
+
+  #isSlowed(user: string | null): boolean {
+    return user !== null && this.#hub.guesses.isSlowed(user, this.wire.host);
+  }
+
+  /** Outcomes are held back from who has guessed too often meanwhile, on however many connections at once. */
+  #guessed(user: string | null, prepared: Prepared): Prepared {
+    if (user === null) return prepared;
+    if (this.#isSlowed(user)) return tooManyGuesses;
+    if (!prepared.ok && prepared.code === "wrong-password") this.#hub.guesses.count(user, this.wire.host);
+    return prepared;
   }
 
   #count(op: ClientOp): void {
@@ -349,6 +392,15 @@ export class ClientConnection implements WireOwner {
     this.wire.send({ type: "refused", request, code, message });
   }
 }
+
+const tooManyGuesses = {
+  ok: false,
+  code: "rate-limited",
+  message: "Too many wrong passwords for this account: try again in a few seconds.",
+} as const;
+
+const isSame = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, at) => byte === other[at]);
 
 function isQuery(request: Request): request is ClientQuery {
   const { type } = request;

@@ -12,6 +12,7 @@ import type { Standing } from "../replication/events.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments } from "./attachments.ts";
 import { ClientConnection, type Hub } from "./client-connection.ts";
+import { Guesses } from "./guesses.ts";
 import { systemSessionOf } from "./identity.ts";
 import { isSame } from "./opening.ts";
 import { placementOf, statusReport, type HeartbeatOf } from "./status.ts";
@@ -63,6 +64,7 @@ export class Clients implements Hub {
   /** Those whose session is being opened. */
   readonly #opening = new Set<ClientConnection>();
   readonly #pending = new Map<string, Pending>();
+  readonly guesses = new Guesses();
   #stopping = false;
 
   constructor(options: ClientsOptions, ports: ClientsPorts) {
@@ -90,10 +92,11 @@ export class Clients implements Hub {
   /** A connection has introduced itself as a client. */
   accept(wire: Wire, hello: FrameOf<"hello">): void {
     if (this.#stopping) return wire.leave("the replica is stopping");
-    this.#connections.add(new ClientConnection(wire, this));
+    const place = this.#placement();
+    this.#connections.add(new ClientConnection(wire, this, encodeFrame(place)));
     this.#ports.counted(this.#connections.size);
     this.#ports.log("debug", `client ${wire.remote} connected (${printable(hello.software)})`);
-    const { type: _, ...placement } = this.#placement();
+    const { type: _, ...placement } = place;
     const { cluster, software } = this.#options;
     wire.send({ type: "welcome", version: limits.protocolVersion, software, cluster, ...placement });
   }
@@ -125,17 +128,18 @@ export class Clients implements Hub {
     for (const connection of settled) connection.proceed();
   }
 
-  /** This replica's role, view or members changed: tell all clients. */
+  /** This replica's role, view or members may have changed: tell the clients for whom that is news. */
   standingChanged(): void {
     if (this.#connections.size > 0) {
       const encoded = encodeFrame(this.#placement());
-      for (const connection of this.#connections) connection.wire.sendEncoded(encoded);
+      for (const connection of this.#connections) connection.placed(encoded);
     }
     this.#advance();
   }
 
   /** Once a second. */
   sweep(): void {
+    this.guesses.sweep();
     for (const connection of [...this.#connections]) connection.sweep();
     const { role, ready } = this.#ports.standing();
     if (!this.#stopping) this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.isLive);
@@ -191,7 +195,7 @@ export class Clients implements Hub {
     if (session === null) return;
     const older = this.#bySession.get(session);
     this.#bySession.set(session, connection);
-    if (older !== undefined && older !== connection) older.dismiss("the session went on with another connection");
+    if (older !== undefined && older !== connection) older.dismiss();
   }
 
   opening(connection: ClientConnection, isOpening: boolean): void {
@@ -223,11 +227,11 @@ export class Clients implements Hub {
     return statusReport(request, this.#placement(), this.#ports.standing(), own, this.#ports.heartbeat);
   }
 
-  gone(connection: ClientConnection, reason: string, onPurpose: boolean): void {
+  gone(connection: ClientConnection, reason: string, onPurpose: boolean, overflowed: boolean): void {
     this.#connections.delete(connection);
     this.#ports.counted(this.#connections.size);
     const { remote, refusal } = connection.wire;
-    const level = refusal === null || this.#stopping ? "debug" : "info";
+    const level = (refusal === null && !overflowed) || this.#stopping ? "debug" : "info";
     this.#ports.log(level, `client ${remote} is gone: ${printable(reason)}`);
     const { session, attachment } = connection;
     if (session !== null && this.#bySession.get(session) === connection) this.#bySession.delete(session);
@@ -272,7 +276,7 @@ export class Clients implements Hub {
     const attachment = connection?.attachment ?? null;
     if (connection === undefined || attachment === null) return;
     const now = this.state.session(session)?.attachment ?? null;
-    if (now !== null && !isSame(now, attachment)) connection.dismiss("the session went on with another connection");
+    if (now !== null && !isSame(now, attachment)) connection.dismiss();
   }
 
   #dismissAll(reason: string): void {

@@ -82,11 +82,11 @@ describe("a client", () => {
     await expectServing();
   });
 
-  test.each<[string, Frame]>([
+  test.each<[string, Frame, string?]>([
     ["a second hello", hello],
     ["an op before a session", { type: "logout", ...op }],
     ["a replica's message", { type: "ask", nonce: 1, epoch: 0, lastActView: 0 }],
-    ["a reply", { type: "inboxCount", request: 1, count: 1 }],
+    ["a reply", { type: "inboxCount", request: 1, count: 1 }, "an inboxCount frame"],
     [
       "a replica's hello after its own",
       {
@@ -101,10 +101,10 @@ describe("a client", () => {
         policy: "available",
       },
     ],
-  ])("that sends %s is told so", async (_what, frame) => {
+  ])("that sends %s is told so", async (_what, frame, says = "") => {
     const client = await RawClient.greeted(port);
     client.send(frame);
-    expect((await reason(client)).code).toBe("unexpected");
+    expect(await reason(client)).toMatchObject({ code: "unexpected", message: expect.stringContaining(says) });
     await expectServing();
   });
 
@@ -162,9 +162,10 @@ describe("an op", () => {
       { type: "logout", request: 2, seq: 3, oldest: 4 },
       { type: "logout", request: 3, seq: 65, oldest: 1 },
       { type: "logout", request: 4, seq: 64, oldest: 1 },
+      { type: "logout", request: 5, seq: 1, oldest: 0 },
     );
     const codes = [];
-    for (let at = 0; at < 4; at++) {
+    for (let at = 0; at < 5; at++) {
       const { request, code } = await client.next("refused");
       codes.push([request, code]);
     }
@@ -173,8 +174,37 @@ describe("an op", () => {
       [2, "bad-command"],
       [3, "too-many"],
       [4, "not-logged-in"],
+      [5, "bad-command"],
     ]);
     client.terminate();
+  });
+});
+
+describe("passwords", () => {
+  test("may be guessed ten times, however many connections do it; other accounts are not slowed down", async () => {
+    const owner = await RawClient.opened(port);
+    const password = "correct horse";
+    owner.send(
+      { type: "createAccount", ...op, request: 1, user: "guarded", password },
+      { type: "createAccount", ...op, request: 2, seq: 2, user: "other", password },
+    );
+    await until(() => owner.frames.filter(({ type }) => type === "created").length === 2, "the accounts");
+    const clients = await Promise.all(Array.from({ length: 3 }, () => RawClient.opened(port)));
+    const guess = (client: RawClient, seq: number, user: string, password: string): void =>
+      client.send({ type: "login", request: seq, seq, oldest: seq, user, password });
+    for (let seq = 1; seq <= 4; seq++) for (const client of clients) guess(client, seq, "Guarded", `wrong ${seq}`);
+    const codes: string[] = [];
+    for (let seq = 1; seq <= 4; seq++) for (const client of clients) codes.push((await client.next("refused")).code);
+    expect(codes.filter((code) => code === "wrong-password")).toHaveLength(10);
+    expect(codes.filter((code) => code === "rate-limited")).toHaveLength(2);
+    const [first, second] = clients;
+    if (first === undefined || second === undefined) throw new Error("there are three");
+    // Not even the right one is told then.
+    guess(first, 5, "guarded", password);
+    expect(await first.next("refused")).toMatchObject({ code: "rate-limited" });
+    guess(second, 5, "other", password);
+    expect(await second.next("loggedIn")).toMatchObject({ user: "other" });
+    for (const client of [owner, ...clients]) client.terminate();
   });
 });
 
@@ -209,12 +239,39 @@ describe("a session", () => {
     client.terminate();
   });
 
+  test("whose connection ends without a goodbye stays attached for a while: it misses nothing, and the inbox stays empty", async () => {
+    const session = crypto.randomUUID();
+    const bob = await RawClient.opened(port, session);
+    const alice = await RawClient.opened(port);
+    const password = "correct horse";
+    const create = (client: RawClient, user: string) =>
+      client.send(
+        { type: "createAccount", ...op, user, password },
+        { type: "login", ...op, request: 3, seq: 2, user, password },
+      );
+    create(bob, "leaver");
+    create(alice, "stayer");
+    await Promise.all([bob, alice].map((client) => client.next("loggedIn")));
+    // Exactly what a process does that is killed.
+    bob.connection.close();
+    await until(() => bob.closed !== null);
+    alice.send({ type: "send", request: 4, seq: 3, oldest: 3, to: "leaver", text: "while away" });
+    await alice.next("sent");
+    const again = await RawClient.greeted(port);
+    again.open({ session, create: false });
+    expect(await again.next("sessionOpened")).toMatchObject({ user: "leaver", inbox: 0 });
+    expect((await again.next("message")).message).toMatchObject({ text: "while away", inbox: false });
+    for (const client of [alice, again]) client.terminate();
+  });
+
   test("moves to its newest connection; the older one is told and closed", async () => {
     const session = crypto.randomUUID();
     const older = await RawClient.opened(port, session);
     const newer = await RawClient.opened(port, session);
-    expect((await older.next("goodbye")).reason).toContain("another connection");
-    await until(() => older.closed !== null);
+    expect(await reason(older)).toMatchObject({
+      code: "replaced",
+      message: expect.stringContaining("another connection"),
+    });
     newer.send({ type: "logout", ...op });
     expect(await newer.next("refused")).toMatchObject({ code: "not-logged-in" });
     newer.terminate();

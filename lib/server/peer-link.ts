@@ -5,6 +5,7 @@
  */
 import { formatAddress, type Address } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
+import { withArticle } from "../base/words.ts";
 import type { Random } from "../base/random.ts";
 import { ConnectError, type Clock, type Transport } from "../base/transport.ts";
 import { protocolMagic, type Frame, type FrameOf, type Member } from "../protocol/messages.ts";
@@ -150,7 +151,10 @@ export class PeerLink {
       case "goodbye":
         return wire.close();
       default:
-        return wire.refuse("unexpected", `a ${frame.type} frame on a connection that only its dialler sends on`);
+        return wire.refuse(
+          "unexpected",
+          `${withArticle(frame.type)} frame on a connection that only its dialler sends on`,
+        );
     }
   }
 

@@ -230,7 +230,18 @@ describe("a replica that does not belong here", () => {
     const stranger = new Replica(network, { pid: 7 }, false);
     await network.run(2000);
     expect(same.warnings.join()).toContain("replica 1 is already running");
-    expect(stranger.warnings.join()).toContain("there is no replica 7 in this cluster's configuration");
+    expect(stranger.warnings.join()).toContain("(cluster): there is no replica 7 in this cluster's configuration");
+  });
+
+  test("because it is this very one, or has a copy of its disk, is told which", async () => {
+    const network = new ByteNetwork();
+    const one = new Replica(network, { pid: 1 });
+    one.peers.configure([...config, { pid: 9, address: "10.0.0.1:1538", uuid: null }]);
+    const copy = new Replica(network, { pid: 1, incarnation: 2 }, false);
+    copy.peers.configure([{ pid: 9, address: "10.0.0.1:1538", uuid: null }]);
+    await network.run(2000);
+    expect(one.warnings.join()).toContain("replica 1 has reached itself");
+    expect(copy.warnings.join()).toContain(`with a copy of its data directory (${uuidOf(1)})`);
   });
 
   test("with messages that are none is told so, and its connection closed", async () => {

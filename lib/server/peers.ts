@@ -5,6 +5,7 @@
  */
 import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
+import { withArticle } from "../base/words.ts";
 import type { Configured, Frame, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { protocolMagic } from "../protocol/messages.ts";
 import { PeerLink, pingsPerTimeout, type PeerLinkOwner, type PeerLinkPorts } from "./peer-link.ts";
@@ -177,7 +178,8 @@ export class Peers implements PeerLinkOwner {
       );
       return from.wire.close();
     }
-    if (!isReplicaMessage(frame)) return from.wire.refuse("unexpected", `a ${frame.type} frame is not for replicas`);
+    if (!isReplicaMessage(frame))
+      return from.wire.refuse("unexpected", `${withArticle(frame.type)} frame is not for replicas`);
     const { pid, incarnation } = from.member;
     if (frame.type === "heartbeat") {
       const atMs = this.#ports.clock.monotonicMs();
@@ -188,13 +190,19 @@ export class Peers implements PeerLinkOwner {
   }
 
   /** A pid that this replica does not know, or its own. */
-  #stranger({ pid, uuid }: FrameOf<"peerHello">): Objection | null {
-    if (pid === this.#options.self.pid) {
-      const message = `replica ${pid} is already running (${this.#options.self.uuid}); ${uuid} was started with the same --pid`;
+  #stranger({ pid, uuid, incarnation }: FrameOf<"peerHello">): Objection | null {
+    const { self } = this.#options;
+    if (pid === self.pid) {
+      const message =
+        uuid !== self.uuid
+          ? `replica ${pid} is already running (${self.uuid}); ${uuid} was started with the same --pid`
+          : incarnation === self.incarnation
+            ? `replica ${pid} has reached itself: its address stands in --peers under another pid as well`
+            : `replica ${pid} is already running; another process was started with a copy of its data directory (${uuid})`;
       return { code: "unexpected", message };
     }
     if (this.#links.has(pid)) return null;
-    return { code: "unexpected", message: `there is no replica ${pid} in this cluster's configuration` };
+    return { code: "cluster", message: `there is no replica ${pid} in this cluster's configuration` };
   }
 
   /** Two processes under one pid: the one that is here and alive stays, unless the other is its successor. */
@@ -204,7 +212,11 @@ export class Peers implements PeerLinkOwner {
     const { uuid, incarnation } = present.member;
     if (uuid === member.uuid && member.incarnation >= incarnation) return null;
     if (uuid !== member.uuid && present.wire.quiet > pingsPerTimeout) return null;
-    const message = `replica ${member.pid} is already connected from ${present.wire.remote} (${uuid}); ${member.uuid} was started with the same --pid`;
+    const there = `replica ${member.pid} is already connected from ${present.wire.remote}`;
+    const message =
+      uuid === member.uuid
+        ? `${there} as a later process; this one has a copy of its data directory (${uuid}), or has ended`
+        : `${there} (${uuid}); ${member.uuid} was started with the same --pid`;
     return { code: "unexpected", message };
   }
 

@@ -61,6 +61,7 @@ class World {
   readonly network = new ByteNetwork();
   readonly states = new Map<number, StateMachine>();
   readonly nodes = new Map<number, ReplicaNode>();
+  readonly said: string[] = [];
   readonly #config: Configured[];
   /** Replicas whose process is gone: nothing they would do happens. */
   readonly #dead = new Set<number>();
@@ -113,7 +114,7 @@ class World {
         sha256,
         openLog: (persisted) => new MemoryLog(network, alive(persisted)),
         openState: () => state,
-        log: () => {},
+        log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),
         ready: () => {},
         fatal: (message) => {
           throw new Error(message);
@@ -222,6 +223,13 @@ class SimulatedClient {
   }
 }
 
+/** The replica's end of the last connection that was made. */
+function serverEndOf(world: World) {
+  const pair = world.network.connections.at(-1);
+  if (pair === undefined) throw new Error("there is a connection");
+  return pair.server;
+}
+
 describe("a session", () => {
   test("is detached at once by a goodbye", async () => {
     const world = await World.of(2);
@@ -270,7 +278,7 @@ describe("a session", () => {
     const world = await World.of(2);
     const client = await world.client(1);
     await world.client(2, client.session, { create: false });
-    expect(await client.next("goodbye", 500)).toMatchObject({ reason: expect.stringContaining("another connection") });
+    expect(await client.next("error", 500)).toMatchObject({ code: "replaced" });
     await world.until(() => client.closed !== null, 100);
     await world.network.run(15_000);
     expect(world.attached(1)).toEqual([client.session]);
@@ -335,13 +343,49 @@ describe("a connection", () => {
     expect(world.attached(1)).toEqual([lively.session]);
   });
 
-  test("hears of every change of the view", async () => {
+  test("whose requests wait is not taken for silent, as long as it takes answers", async () => {
+    const world = await World.of(1);
+    const client = await world.client(1);
+    const end = serverEndOf(world);
+    let paused = false;
+    end.pause = () => void (paused = true);
+    end.resume = () => void (paused = false);
+    // Two megabytes are on their way to a slow reader: what it asks for has to wait, and its pings are not read.
+    end.queuedBytes = 2 * 1024 * 1024;
+    for (let request = 2; request < 400; request++) client.send({ type: "inbox", request });
+    await world.network.run(100);
+    expect(paused).toBeTrue();
+    for (let seconds = 0; seconds < 90; seconds += 10) {
+      await world.network.run(10_000);
+      end.queuedBytes -= 1000;
+    }
+    expect(client.closed).toBeNull();
+    // Who takes nothing any more is gone.
+    expect(await client.next("error", 35_000)).toMatchObject({ code: "idle" });
+  });
+
+  test("that is cut because it reads too slowly is named in the log", async () => {
+    const world = await World.of(1);
+    await world.client(1);
+    const end = serverEndOf(world);
+    end.handlers?.closed("it reads too slowly: 17000000 bytes were waiting for it", false, true);
+    expect(world.said).toContain(
+      "1 info: client client is gone: it reads too slowly: 17000000 bytes were waiting for it",
+    );
+  });
+
+  test("hears of every change of the view, and of nothing that is none", async () => {
     const world = await World.of(2);
     const client = await world.client(1);
-    client.frames.length = 0;
+    const welcome = await client.next("welcome");
     world.kill(2);
     await world.until(() =>
       client.frames.some((frame) => frame.type === "placement" && frame.copies === 1 && frame.ready),
     );
+    await world.network.run(2000);
+    const { version: _version, software: _software, cluster: _cluster, ...first } = welcome;
+    const places = [{ ...first, type: "placement" }, ...client.frames.filter(({ type }) => type === "placement")];
+    const repeated = places.filter((place, at) => at > 0 && Bun.deepEquals(place, places[at - 1]));
+    expect(repeated).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@
  * One connection as frames: cuts, decodes and encodes, answers pings, says why it closes, counts silence. Whoever owns it
  * decides what the frames mean. Knows neither clients nor replicas.
  */
+import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import type { Connection, ConnectionHandlers } from "../base/transport.ts";
 import { decodeFrame, encodeFrame, readHello } from "../protocol/codec.ts";
@@ -16,8 +17,8 @@ export type Hello = FrameOf<"hello"> | FrameOf<"peerHello">;
 export interface WireOwner {
   /** Any frame but ping and pong, which are answered here. */
   frame(frame: Frame): void;
-  /** `ended`: the other side finished in good order. */
-  closed(reason: string, ended: boolean): void;
+  /** `overflowed`: it was cut here, unannounced, because the other side reads too slowly. */
+  closed(reason: string, overflowed: boolean): void;
   /** What was queued has been taken. */
   drained?(): void;
 }
@@ -37,6 +38,7 @@ export class Wire implements ConnectionHandlers {
   readonly #eachPayload = (payload: Uint8Array): void => this.#received(payload);
   #greet: ((hello: Hello) => void) | null;
   #over = false;
+  #sentBytes = 0;
   /** Why this side has closed it; null when it has not. */
   refusal: string | null = null;
 
@@ -51,18 +53,30 @@ export class Wire implements ConnectionHandlers {
     return this.connection.remote;
   }
 
+  /** Of the other end, without its port. */
+  get host(): string {
+    return parseAddress(this.remote)?.host ?? this.remote;
+  }
+
   /** It is being closed: nothing that arrives is looked at any more. */
   get over(): boolean {
     return this.#over;
   }
 
+  /** Bytes that the system has taken of what was sent. */
+  get takenBytes(): number {
+    return this.#sentBytes - this.connection.queuedBytes;
+  }
+
   send(frame: Frame): void {
-    if (!this.#over) this.connection.send(encodeFrame(frame));
+    if (!this.#over) this.sendEncoded(encodeFrame(frame));
   }
 
   /** The same for a frame encoded before, for many receivers. */
   sendEncoded(bytes: Uint8Array): void {
-    if (!this.#over) this.connection.send(bytes);
+    if (this.#over) return;
+    this.#sentBytes += bytes.length;
+    this.connection.send(bytes);
   }
 
   /** Tells the other side why, and closes. */
@@ -106,9 +120,9 @@ export class Wire implements ConnectionHandlers {
     }
   }
 
-  closed(reason: string, ended = false): void {
+  closed(reason: string, _ended = false, overflowed = false): void {
     this.#over = true;
-    this.owner.closed(this.refusal ?? reason, ended);
+    this.owner.closed(this.refusal ?? reason, overflowed);
   }
 
   drained(): void {
