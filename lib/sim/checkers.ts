@@ -228,6 +228,15 @@ export class Oracle implements ShadowObserver {
     }
   }
 
+  /** Whether this disk knows of a formed view in whose config it stands: one that does not cannot go on alone. */
+  knowsItself(log: ShadowLog): boolean {
+    return log.durable.chains.some((chain) => {
+      const info = this.entries.get(chain);
+      if (info?.kind !== recordKind.act) return false;
+      return this.entries.get(info.previous)?.viewEntry?.config.some(({ uuid }) => uuid === log.uuid) === true;
+    });
+  }
+
   /** Disks made so far, wiped ones included. */
   get disks(): number {
     return this.logs.length;

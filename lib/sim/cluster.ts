@@ -193,7 +193,7 @@ export class Cluster {
     const config = this.oracle.latestConfig;
     if (config === null || nodes.length === 1 || this.oracle.disks > 25) return false;
     const isSound = ({ log, uuid }: SimulatedNode): boolean =>
-      !log.damaged && config.some((each) => each.uuid === uuid);
+      !log.damaged && config.some((each) => each.uuid === uuid) && this.oracle.knowsItself(log);
     const lost = nodes.filter((each) => each === node || !isSound(each));
     if (this.profile.policy === "quorum") return 2 * lost.length < nodes.length;
     return lost.length <= Math.max(1, (nodes.length - 1) / 2);
