@@ -25,8 +25,8 @@ import { directionOf, type Wire, type WireOwner } from "./wire.ts";
 const waitingMax = 4 * limits.sessionWindow;
 /** Bytes on their way to the client above which no further request is answered. */
 const unsentBytesMax = 1024 * 1024;
-/** Sweeps (seconds) of silence after which a client is taken for gone. It pings more often than that. */
-const idleSweeps = 30;
+/** Of sweeps, which are seconds. A client pings more often than that. */
+const { idleSeconds } = limits;
 
 export interface Hub extends OpeningPorts {
   readonly state: StateMachine;
@@ -152,7 +152,7 @@ export class ClientConnection implements WireOwner {
   sweep(): void {
     this.#opening?.sweep();
     if (this.#isServed()) this.wire.quiet = 0;
-    if (this.wire.quiet++ >= idleSweeps) this.wire.refuse("idle", `nothing was heard for ${idleSweeps} s`);
+    if (this.wire.quiet++ >= idleSeconds) this.wire.refuse("idle", `nothing was heard for ${idleSeconds} s`);
   }
 
   /** The state or this replica's standing has changed: what waited for it may go on. */
@@ -287,14 +287,15 @@ export class ClientConnection implements WireOwner {
 
   /**
    * Begins what may begin. An op is prepared from the state, so it waits for the ops before it that may change what it is
-   * prepared from; plain sends change nothing of that and flow freely. A query sees all ops before it.
+   * prepared from; plain sends change nothing of that and flow freely. A query sees all ops before it, and
+   * the session that is being opened.
    */
   #pump(): void {
     while (this.#next < this.#waiting.length && !this.#preparing && !this.wire.over && !this.#hub.stopping) {
       if (this.wire.connection.queuedBytes >= unsentBytesMax) break;
       const head = this.#waiting[this.#next] as Request;
       if (isQuery(head)) {
-        if (this.#unanswered > 0) break;
+        if (this.#unanswered > 0 || this.#opening !== null) break;
         this.#next++;
         this.#answer(head);
       } else {

@@ -264,6 +264,33 @@ describe("a session", () => {
     for (const client of [alice, again]) client.terminate();
   });
 
+  test("is there for all that was sent ahead in one write with its opening", async () => {
+    const session = crypto.randomUUID();
+    const account = { user: "hasty", password: "correct horse" };
+    const client = await RawClient.connect(port);
+    const open = { type: "openSession", request: 1, session, token, create: true } as const;
+    const unseen = { lastView: 0, lastIndex: 0, lastMessageIndex: 0 };
+    const frames: Frame[] = [
+      hello,
+      { ...open, ...unseen },
+      { type: "inbox", request: 2 },
+      { type: "createAccount", ...op, request: 3, ...account },
+      { type: "login", request: 4, seq: 2, oldest: 1, ...account },
+    ];
+    client.raw(Buffer.concat(frames.map(encodeFrame)));
+    await client.next("loggedIn");
+    expect(client.frames.flatMap((frame) => ("request" in frame ? [[frame.type, frame.request]] : []))).toEqual([
+      ["sessionOpened", 1],
+      ["refused", 2],
+      ["created", 3],
+    ]);
+    client.terminate();
+    const again = await RawClient.connect(port);
+    again.raw(Buffer.concat([hello, { ...open, ...unseen, create: false }, frames[2] as Frame].map(encodeFrame)));
+    expect(await again.next("inboxCount")).toMatchObject({ request: 2, count: 0 });
+    again.terminate();
+  });
+
   test("moves to its newest connection; the older one is told and closed", async () => {
     const session = crypto.randomUUID();
     const older = await RawClient.opened(port, session);
