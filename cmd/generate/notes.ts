@@ -17,6 +17,9 @@ export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
   applyBatchEntriesMax: "entries handed to the state machine at once",
   sessionWindow: "ops of one session unacknowledged at once: seq < oldest + window",
   sendQueueBytesMax: "bytes queued towards a slow reader before it is disconnected",
+  helloSeconds: "seconds that a new connection has for its hello",
+  idleSeconds: "seconds of silence after which a client is taken for gone",
+  graceSeconds: "seconds for which the session of a connection that was lost stays attached",
   pidMax: "greatest pid of a replica",
   replicasMax: "replicas of a cluster",
   userNameCharactersMax: "characters of a user name",
@@ -31,7 +34,7 @@ export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
 
 export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
   "bad-command":
-    "the request makes no sense as it stands: an empty text, a seq outside the window, an id used again for other content",
+    "the request makes no sense as it stands: an empty text, a page of 0, an oldest above its seq, a seq used again for other content",
   "bad-name": "not a user name",
   "bad-password": "too short or too long for a password",
   "bad-pattern": "not a shell pattern",
@@ -44,10 +47,10 @@ export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
   "already-logged-in": "log out first",
   "to-self": "a message to oneself",
   "too-long": "a text is longer than its limit",
-  "too-many": "a list or a number of things is above its limit",
-  "rate-limited": "too much at once; try again later",
+  "too-many": "more at once than there may be: a seq ahead of the window",
+  "rate-limited": "too many sign-ins at once, or too many wrong passwords for one account; try again in some seconds",
   unavailable: "certainly not proposed by this replica, which serves no clients now; try again, here or elsewhere",
-  unknown: "the result is no longer kept: the op was acknowledged before, and its effect stands",
+  unknown: "this op was applied before, so long ago that its result is no longer kept: what it did stands",
   unauthorized: "no such session, or not its token",
 };
 

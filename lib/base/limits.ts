@@ -29,6 +29,11 @@ export const limits = {
   sessionWindow: 64,
   /** Bytes queued towards one slow reader before it is disconnected. */
   sendQueueBytesMax: 16 * 1024 * 1024,
+  /** Seconds that a new connection has for its hello, and that a client may be silent after it. */
+  helloSeconds: 5,
+  idleSeconds: 30,
+  /** Seconds for which a session stays attached whose connection was lost. */
+  graceSeconds: 10,
 
   pidMax: 255,
   replicasMax: 7,

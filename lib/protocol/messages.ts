@@ -101,6 +101,7 @@ const placementFields = {
   primary: pid,
   view,
   policy,
+  /** Since a total stop, a replica that may hold more has not been heard. */
   provisional: bool,
   /** Disks an acknowledgement stands for now. */
   copies: uint(limits.replicasMax),
@@ -131,9 +132,9 @@ export type ErrorCode = Infer<typeof errorCode>;
 /** What every op of a client begins with. `request` comes back on the reply; (session, seq) is the op's identity. */
 const op = {
   request: uint(),
-  /** 1, 2, 3 … without gaps within the session; 0 is the registration. */
+  /** 1, 2, 3 … within the session, each used for one op alone; 0 is the registration. */
   seq: uint(),
-  /** The oldest seq not yet acknowledged: results below it may be forgotten. seq < oldest + window. */
+  /** The oldest seq not yet answered, from 1 to seq: results below it may be forgotten. seq < oldest + window. */
   oldest: uint(),
 } as const;
 /** What every reply to an op begins with: where in the log it stands. */
@@ -183,7 +184,12 @@ export const frames = {
   }),
   ping: define(5, "any", "Asks for a pong with the same nonce.", { nonce: uint() }),
   pong: define(6, "any", "Answers ping.", { nonce: uint() }),
-  goodbye: define(7, "any", "The sender leaves on purpose: a client quits, a replica stops.", { reason: text(200) }),
+  goodbye: define(
+    7,
+    "any",
+    "The sender leaves on purpose: a client quits, a replica stops or goes over to another log.",
+    { reason: text(200) },
+  ),
 
   // A client's session and ops.
   openSession: define(20, "client", "Registers (create) or resumes a session on this connection.", {
@@ -191,10 +197,10 @@ export const frames = {
     session: uuid,
     token,
     create: bool,
-    /** The last place in the log this client has seen: the replica answers when it has applied it. */
+    /** The last place in the log this client has seen, or 0: the replica answers when it has applied it, or after 2 s. */
     lastView: view,
     lastIndex: index,
-    /** Messages above this index that arrived while the session was between replicas are pushed after the reply. */
+    /** Messages pushed to the account above this index (0: since the login) are pushed after the reply. */
     lastMessageIndex: index,
   }),
   createAccount: define(30, "client", "Creates an account; does not log in.", {
@@ -290,12 +296,14 @@ export const frames = {
 
   // What nobody asked for.
   message: define(90, "server", "A message arrived for the account of this session.", { message: messageStruct }),
-  changed: define(91, "server", "Another session of this account changed something.", {
+  changed: define(91, "server", "Another session of this account marked, deleted or opened messages.", {
     what: oneOf("read", "deleted", "drafts", "inbox"),
     ids: list(opId, limits.pageMax),
   }),
   notice: define(92, "server", "Something the user should know.", { text: text(1000) }),
-  loggedOut: define(93, "server", "The session is no longer logged in.", { reason: text(200) }),
+  loggedOut: define(93, "server", "The account was deleted: the session stands, and is not logged in.", {
+    reason: text(200),
+  }),
   placement: define(94, "server", "The view changed, or this replica's place in it.", {
     ...placementFields,
     replicas: list(configured, limits.replicasMax),

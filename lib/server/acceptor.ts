@@ -2,12 +2,13 @@
  * Connections that have not said who they are. The first frame tells a client from a replica; who says nothing, or
  * something else, is told why and closed. Knows nothing of what either kind does afterwards.
  */
+import { limits } from "../base/limits.ts";
 import type { Connection, ConnectionHandlers } from "../base/transport.ts";
 import type { FrameOf } from "../protocol/messages.ts";
 import { Wire, type Hello } from "./wire.ts";
 
-/** Sweeps (seconds) that a stranger has for its hello. */
-const helloSweeps = 5;
+/** Of sweeps, which are seconds. */
+const { helloSeconds } = limits;
 /** Connections that may be open at once without having said hello. */
 const strangersMax = 4096;
 
@@ -42,7 +43,7 @@ export class Acceptor {
   /** Once a second: counted and not read from a clock, so that a pause of this process is not the stranger's silence. */
   sweep(): void {
     for (const [wire, sweeps] of this.#strangers) {
-      if (sweeps >= helloSweeps) wire.refuse("idle", `no hello within ${helloSweeps} s`);
+      if (sweeps >= helloSeconds) wire.refuse("idle", `no hello within ${helloSeconds} s`);
       this.#strangers.set(wire, sweeps + 1);
     }
   }

@@ -3,14 +3,13 @@
  * has ended, and, as the primary, those whose replica is gone. Each is a system op under this process's own name.
  * Holds no connection.
  */
+import { limits } from "../base/limits.ts";
 import { encodeCommand } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { Member } from "../protocol/messages.ts";
 import type { Attachment, StateMachine } from "../protocol/state-machine.ts";
 
-/** Sweeps (seconds) for which a session whose connection was lost stays attached. */
-const graceSweeps = 10;
-/** How many sweeps a replica has to come back, or a new primary to hear of it, before its sessions are detached. */
+/** How many sweeps (seconds) a replica has to come back, or a new primary to hear of it, before its sessions are detached. */
 const absenceSweeps = 10;
 /** The primary looks for sessions of absent replicas this often, and detaches so many of them at a time. */
 const searchSweeps = 3;
@@ -58,7 +57,7 @@ export class Attachments {
 
   /** The connection was lost: detached unless it is resumed, here or elsewhere, in time. A later attachment wins. */
   detachLater(attachment: Attachment): void {
-    this.#lost.set(attachment, graceSweeps);
+    this.#lost.set(attachment, limits.graceSeconds);
   }
 
   /** Whether an op is one of this process. */
