@@ -190,6 +190,33 @@ describe("a replica that cannot start", () => {
     expect([73, 74]).toContain(await broken.ended());
     expect(broken.lastError).toContain(join(directory, "broken"));
   });
+
+  test("for its policy: exit 64, with the one the cluster was founded with", async () => {
+    const port = freePort();
+    const founding = new Serve(alone("policy", port, "--policy", "quorum"));
+    await founding.says(/^ready /m);
+    founding.child.kill("SIGTERM");
+    await founding.ended();
+    const other = new Serve(alone("policy", port));
+    expect(await other.ended()).toBe(64);
+    expect(other.lastError).toContain("founded with the policy quorum");
+  });
+
+  test("for damage in its log that no other replica can repair: exit 74, naming file, offset and index", async () => {
+    const port = freePort();
+    const first = new Serve(alone("damaged", port));
+    await first.says(/^ready /m);
+    first.child.kill("SIGTERM");
+    await first.ended();
+    const file = join(directory, "damaged", "log", "00000001.wal");
+    const bytes = new Uint8Array(await Bun.file(file).arrayBuffer());
+    bytes[240] = (bytes[240] ?? 0) ^ 1;
+    await Bun.write(file, bytes);
+    const damaged = new Serve(alone("damaged", port));
+    expect(await damaged.ended()).toBe(74);
+    expect(damaged.lastError).toMatch(/00000001\.wal is damaged at \d+ .*from index \d+ on.*inspect-log/);
+    expect(new Uint8Array(await Bun.file(file).arrayBuffer())).toEqual(bytes);
+  });
 });
 
 test("each process of a replica has a greater number than the one before, whatever the clock says", () => {

@@ -16,7 +16,10 @@ import { ListenError, tcpTransport } from "../../lib/io/tcp.ts";
 import { DiskError } from "../../lib/log/disk.ts";
 import { LogRefusedError } from "../../lib/log/errors.ts";
 import { openLog, type Wal } from "../../lib/log/wal.ts";
+import { decodeEntry } from "../../lib/protocol/codec.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
+import type { Policy } from "../../lib/protocol/messages.ts";
+import { decodeRecord } from "../../lib/protocol/record.ts";
 import type { Standing } from "../../lib/replication/events.ts";
 import { clusterIdOf } from "../../lib/server/identity.ts";
 import { ReplicaNode, type NodePorts } from "../../lib/server/node.ts";
@@ -131,6 +134,7 @@ async function start(
       saveIncarnation(incarnationFile, incarnation);
       describeLog(log, journal);
       refuseDamageAlone(log, peers.length);
+      refuseOtherPolicy(log, policy);
       return log;
     },
     openState: () => openState(directory.statePath),
@@ -175,6 +179,20 @@ function refuseDamageAlone({ report }: Wal, replicas: number): void {
   throw new DiskError(
     `${damage.file} is damaged at ${damage.offset} (${damage.fault}), from index ${damage.index} on, and this cluster has ` +
       `no other replica to repair it from: restore the data directory from a copy, or look at it with chatd inspect-log`,
+  );
+}
+
+/** The policy is the cluster's, from its founding on: it stands in every VIEW entry. */
+function refuseOtherPolicy(log: Wal, policy: Policy): void {
+  if (log.lastIndex === 0) return;
+  const [bytes] = log.read(1, 1);
+  const record = bytes === undefined ? "end" : decodeRecord(bytes, 0);
+  if (typeof record === "string") return;
+  const entry = decodeEntry(record.kind, record.payload);
+  if (entry.type !== "view" || entry.policy === policy) return;
+  throw new CommandFailure(
+    `--policy ${policy}: this cluster was founded with the policy ${entry.policy}, which stays; start with --policy ${entry.policy}`,
+    exitStatus.usage,
   );
 }
 
