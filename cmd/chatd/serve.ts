@@ -9,6 +9,7 @@ import { Command, Option } from "commander";
 import { formatAddress } from "../../lib/base/address.ts";
 import type { Listener } from "../../lib/base/transport.ts";
 import { openChat, StateFormatError, StateStorageError } from "../../lib/chat/chat.ts";
+import { startCheckpoints } from "../../lib/io/checkpoints.ts";
 import { nextTurn, systemClock } from "../../lib/io/clock.ts";
 import { DataDirectoryError, openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
 import { openDisk } from "../../lib/io/disk.ts";
@@ -91,7 +92,7 @@ async function serve(settings: ServeSettings): Promise<void> {
   const end = new Ending(journal);
   end.watchErrors();
   // From the first moment on: a signal that comes while it starts stops it in good order as soon as it has started.
-  let starting: Promise<ReplicaNode> | null = null;
+  let starting: Promise<Running> | null = null;
   let directory: DataDirectory | null = null;
   end.stopOnSignals(async () => {
     await (await starting)?.stop();
@@ -107,13 +108,17 @@ async function serve(settings: ServeSettings): Promise<void> {
   }
 }
 
+interface Running {
+  stop(): Promise<void>;
+}
+
 async function start(
   settings: ServeSettings,
   cluster: Uint8Array,
   directory: DataDirectory,
   journal: Journal,
   end: Ending,
-): Promise<ReplicaNode> {
+): Promise<Running> {
   const { pid, peers, listen, policy, heartbeatMs, timeoutMs, recoveryWaitMs } = settings;
   if (settings.warnsOfPlain) {
     const where = formatAddress(listen.host, listen.port);
@@ -145,13 +150,22 @@ async function start(
   const self = { pid, uuid: directory.replica, incarnation };
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const timing = { heartbeatMs, timeoutMs, recoveryWaitMs };
-  return ReplicaNode.start({ self, peers, listen, cluster, policy, ...timing, software, seed }, ports);
+  const node = await ReplicaNode.start({ self, peers, listen, cluster, policy, ...timing, software, seed }, ports);
+  const checkpoints = startCheckpoints(directory.statePath, (error) =>
+    end.fail(new StateStorageError(error.message, { cause: error })),
+  );
+  return {
+    stop: async () => {
+      await node.stop();
+      await checkpoints.stop();
+    },
+  };
 }
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256").update(bytes).digest();
 
 function openState(path: string) {
-  return openChat(new Database(path, { create: true, readwrite: true, strict: true }));
+  return openChat(new Database(path, { create: true, readwrite: true, strict: true }), { checkpointPages: 0 });
 }
 
 /** What opening the log has found, as far as anybody wants to know. */

@@ -26,6 +26,9 @@ const flags = [
   "--no-compile-autoload-dotenv",
 ];
 
+/** The program, and what runs on threads of its own. */
+const entries = ["cmd/chatd/main.ts", "lib/io/checkpoint-worker.ts"];
+
 export interface BuildOptions {
   /** Builds even when nothing changed. */
   readonly force?: boolean;
@@ -48,9 +51,8 @@ export async function ensureBuilt(options: BuildOptions = {}): Promise<"built" |
   const aside = await mkdtemp(join(dist, ".build-"));
   try {
     const define = `CHATD_VERSION=${JSON.stringify(await packageVersion())}`;
-    const entry = join("cmd", "chatd", "main.ts");
     const output = join(aside, "chatd");
-    const result = await runQuietly([bun, "build", ...flags, "--define", define, "--outfile", output, entry]);
+    const result = await runQuietly([bun, "build", ...flags, "--define", define, "--outfile", output, ...entries]);
     if (result.exitCode !== 0) throw new Error(`bun build failed (exit ${result.exitCode}):\n${result.output.trim()}`);
     await rm(stampFile, { force: true });
     if (existsSync(`${output}.map`)) await rename(`${output}.map`, `${executable}.map`);
@@ -70,7 +72,7 @@ async function packageVersion(): Promise<string> {
 /** A hash over everything that goes into the executable, and over the compiler. */
 async function inputsHash(): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
-  hasher.update([Bun.version, Bun.revision, process.platform, process.arch, ...flags].join("\0"));
+  hasher.update([Bun.version, Bun.revision, process.platform, process.arch, ...flags, ...entries].join("\0"));
   const files = ["package.json", "bun.lock", "tsconfig.json"];
   for (const pattern of ["lib/**/*.ts", "cmd/chatd/**/*.ts"]) {
     for await (const file of new Bun.Glob(pattern).scan({ cwd: root })) {

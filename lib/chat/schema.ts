@@ -177,6 +177,8 @@ export function prepareDatabase(database: Database, checkpointPages: number): vo
     "foreign_keys = ON",
     "secure_delete = ON",
     `wal_autocheckpoint = ${checkpointPages}`,
+    // What a burst made longer is given back.
+    "journal_size_limit = 67108864",
   ];
   for (const setting of settings) database.run(`PRAGMA ${setting}`);
   const version = readPragma(database, "user_version");
