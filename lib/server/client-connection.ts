@@ -16,7 +16,7 @@ import type {
   Refusal,
 } from "../protocol/messages.ts";
 import type { Command } from "../protocol/commands.ts";
-import type { Attachment, OpResult, Prepared, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import type { Attachment, OpResult, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
 import type { Guesses } from "./guesses.ts";
 import { Opening, type OpeningPorts } from "./opening.ts";
 import { directionOf, type Wire, type WireOwner } from "./wire.ts";
@@ -350,11 +350,14 @@ export class ClientConnection implements WireOwner {
       return this.#refuse(request, "unauthorized", "This session is not known: open it again.");
     }
     const user = op.type === "login" ? op.user : op.type === "deleteAccount" ? record.user : null;
-    if (this.#isSlowed(user)) return this.#refuse(request, tooManyGuesses.code, tooManyGuesses.message);
+    const { guesses } = this.#hub;
+    const { host } = this.wire;
+    const slowed = guesses.refusal(user, host);
+    if (slowed !== null) return this.#refuse(request, slowed.code, slowed.message);
     this.#preparing = true;
     void state.prepare(op, record, attachment).then((outcome) => {
       this.#preparing = false;
-      const prepared = this.#guessed(user, outcome);
+      const prepared = guesses.judge(user, host, outcome);
       // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
       if (this.wire.over) return;
       if (prepared.ok) {
@@ -365,18 +368,6 @@ export class ClientConnection implements WireOwner {
       }
       this.#pump();
     });
-  }
-
-  #isSlowed(user: string | null): boolean {
-    return user !== null && this.#hub.guesses.isSlowed(user, this.wire.host);
-  }
-
-  /** Outcomes are held back from who has guessed too often meanwhile, on however many connections at once. */
-  #guessed(user: string | null, prepared: Prepared): Prepared {
-    if (user === null) return prepared;
-    if (this.#isSlowed(user)) return tooManyGuesses;
-    if (!prepared.ok && prepared.code === "wrong-password") this.#hub.guesses.count(user, this.wire.host);
-    return prepared;
   }
 
   #count(op: ClientOp): void {
@@ -393,12 +384,6 @@ export class ClientConnection implements WireOwner {
     this.wire.send({ type: "refused", request, code, message });
   }
 }
-
-const tooManyGuesses = {
-  ok: false,
-  code: "rate-limited",
-  message: "Too many wrong passwords for this account: try again in a few seconds.",
-} as const;
 
 const isSame = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && one.every((byte, at) => byte === other[at]);
