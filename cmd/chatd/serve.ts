@@ -8,14 +8,13 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { formatAddress } from "../../lib/base/address.ts";
 import type { Listener } from "../../lib/base/transport.ts";
-import { openChat, StateFormatError, StateStorageError } from "../../lib/chat/chat.ts";
+import { openChat, StateStorageError } from "../../lib/chat/chat.ts";
 import { startCheckpoints } from "../../lib/io/checkpoints.ts";
 import { nextTurn, systemClock } from "../../lib/io/clock.ts";
-import { DataDirectoryError, openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
+import { openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
 import { openDisk } from "../../lib/io/disk.ts";
-import { ListenError, tcpTransport } from "../../lib/io/tcp.ts";
+import { tcpTransport } from "../../lib/io/tcp.ts";
 import { DiskError } from "../../lib/log/disk.ts";
-import { LogRefusedError } from "../../lib/log/errors.ts";
 import { openLog, type Wal } from "../../lib/log/wal.ts";
 import { decodeEntry } from "../../lib/protocol/codec.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
@@ -27,6 +26,7 @@ import { ReplicaNode, type NodePorts } from "../../lib/server/node.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
 import { Journal } from "./journal.ts";
+import { explain, statusOf } from "./serve-failure.ts";
 import { checkFlags, defaultPeers, type ServeFlags, type ServeSettings } from "./serve-flags.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
@@ -89,7 +89,7 @@ Exit status: 0 stopped, 1 failed (a port in use), 64 usage, 73 cannot use the da
 
 async function serve(settings: ServeSettings): Promise<void> {
   const journal = new Journal(settings.pid, settings.logLevel, settings.logFormat);
-  const end = new Ending(journal);
+  const end = new Ending(journal, settings);
   end.watchErrors();
   // From the first moment on: a signal that comes while it starts stops it in good order as soon as it has started.
   let starting: Promise<Running> | null = null;
@@ -221,10 +221,12 @@ function printReady(pid: number, { view, role }: Standing, { host, port }: Liste
 /** How the process ends: in good order on signals, at once with a reason when it must not go on. */
 class Ending {
   readonly #journal: Journal;
+  readonly #settings: ServeSettings;
   #failing = false;
 
-  constructor(journal: Journal) {
+  constructor(journal: Journal, settings: ServeSettings) {
     this.#journal = journal;
+    this.#settings = settings;
   }
 
   /** Errors that reach nobody else: a broken invariant, a disk that fails in the middle of something. */
@@ -237,8 +239,9 @@ class Ending {
   fail(error: unknown): void {
     if (this.#failing) return;
     this.#failing = true;
-    const message = error instanceof Error ? error.message : String(error);
-    this.#journal.lastWords(`${message}; this replica stops`);
+    const explained = explain(error, this.#settings);
+    const message = explained instanceof Error ? explained.message : String(explained);
+    this.#journal.lastWords(`this replica stops: ${message}`);
     if (error instanceof Error && error.stack !== undefined) this.#journal.lastWords(error.stack, "debug");
     process.exit(statusOf(error));
   }
@@ -275,31 +278,3 @@ function isIgnored(signal: number): boolean {
     return false;
   }
 }
-
-function statusOf(error: unknown): number {
-  if (error instanceof CommandFailure) return error.status;
-  if (error instanceof DataDirectoryError || error instanceof LogRefusedError || error instanceof StateFormatError) {
-    return exitStatus.dataDirectory;
-  }
-  if (error instanceof DiskError || error instanceof StateStorageError) return exitStatus.disk;
-  return exitStatus.failed;
-}
-
-/** What went wrong before it ran, in one line with what to do. */
-function explain(error: unknown, { data, pid }: ServeSettings): unknown {
-  const status = statusOf(error);
-  if (!(error instanceof Error) || error instanceof CommandFailure) return error;
-  if (error instanceof ListenError)
-    return new CommandFailure(`${error.message}${remedies[error.code]}`, status, { cause: error });
-  if (status === exitStatus.failed) return error;
-  const where = error.message.includes(data) ? "" : `${data} (replica ${pid}): `;
-  const remedy = error instanceof StateStorageError ? "; without state.sqlite* it is built again from the log" : "";
-  return new CommandFailure(`${where}${error.message}${remedy}`, status, { cause: error });
-}
-
-const remedies: Readonly<Record<ListenError["code"], string>> = {
-  "in-use": ": end what uses it, or give this replica another address (--peers, --listen)",
-  "not-here": ": correct its entry in --peers, or say where to bind with --listen",
-  denied: ": choose a port above 1023 (--peers, --listen)",
-  other: "",
-};

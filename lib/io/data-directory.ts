@@ -79,9 +79,10 @@ export function openDataDirectory(
     }
   } catch (error) {
     if (error instanceof DataDirectoryError) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    const remedy = /^(ENOSPC|EDQUOT)/.test(message) ? "make room there" : "make it readable and writable for this user";
     throw new DataDirectoryError(
-      `cannot use the data directory ${directory}: ${error instanceof Error ? error.message : String(error)}; ` +
-        `make it readable and writable for this user, or name another with --data`,
+      `cannot use the data directory ${directory}: ${message}; ${remedy}, or name another with --data`,
       { cause: error },
     );
   }
