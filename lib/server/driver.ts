@@ -16,8 +16,8 @@ import { Replica } from "../replication/replica.ts";
 export interface DriverLog extends LogReader {
   readonly recovered: RecoveredLog;
   append(sequence: number, records: readonly Uint8Array[], commit: number): void;
-  /** What was damaged has been appended again: put the damaged files aside. */
-  repaired(): void;
+  /** What was damaged has been appended again: put the damaged files aside. `done` is called when that is durable. */
+  repaired(done: () => void): void;
 }
 
 export interface DriverPorts {
@@ -147,7 +147,9 @@ export class ReplicaDriver {
         this.#stateMachine.reset();
         return;
       case "repaired":
-        this.#log.repaired();
+        this.#log.repaired(() =>
+          ports.log("info", "the log is repaired from a peer: what was damaged is kept beside it as *.corrupt"),
+        );
         return;
       case "standing":
         ports.standing(effect.standing);

@@ -157,7 +157,11 @@ export class SimulatedNode implements Host, Victim, ClientPort {
         recovered: log.recovered,
         read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
         orphans: () => log.orphans(),
-        repaired: () => log.repaired(() => (shadow.damaged = false)),
+        repaired: (done) =>
+          log.repaired(() => {
+            shadow.damaged = false;
+            done();
+          }),
         append: (sequence, records, commit) => {
           this.effect();
           this.dieIfDeadly(records);
