@@ -10,7 +10,7 @@ interface LogLine {
 }
 
 /** Runs `chatd inspect-log`; never throws for its exit status. */
-async function inspectLog(directory: string, ...flags: string[]): Promise<{ exitCode: number; output: string }> {
+export async function inspectLog(directory: string, ...flags: string[]): Promise<{ exitCode: number; output: string }> {
   const child = Bun.spawn({
     cmd: [executable, "inspect-log", directory, ...flags],
     stdio: ["ignore", "pipe", "pipe"],
