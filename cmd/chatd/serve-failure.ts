@@ -31,6 +31,8 @@ function remedyFor(error: Error): string {
   if (error instanceof DataDirectoryError) return "";
   // Errors reach this through libraries and threads that keep nothing but their message.
   if (/ENOSPC|EDQUOT|disk (is )?full/.test(error.message)) return "; make room on this disk, then start it again";
+  if (/EACCES|EPERM|EROFS|readonly database/.test(error.message))
+    return "; make it readable and writable for this user";
   if (error instanceof StateStorageError) return "; without state.sqlite* it is built again from the log";
   return "";
 }

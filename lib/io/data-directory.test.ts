@@ -107,6 +107,14 @@ describe("a data directory", () => {
     chmodSync(path, 0o500);
     expect(refusal(() => openDataDirectory(path, owner))).toContain("make it readable and writable");
   });
+
+  test.skipIf(process.getuid?.() === 0)("whose log cannot be written is refused", () => {
+    const { logPath, close } = openDataDirectory(path, owner);
+    close();
+    chmodSync(logPath, 0o500);
+    expect(refusal(() => openDataDirectory(path, owner))).toContain("make it readable and writable");
+    chmodSync(logPath, 0o700);
+  });
 });
 
 describe("the lock", () => {

@@ -109,6 +109,8 @@ function openLocked(
   refuseOther(directory, identity, owner);
   if (isNew) mkdirSync(logPath, { recursive: true, mode: 0o700 });
   else refuseLostLog(directory, logPath);
+  // Otherwise it would be noticed when the first segment is full.
+  accessSync(logPath, constants.R_OK | constants.W_OK | constants.X_OK);
   syncDirectory(directory);
   let established = !isNew;
   return {
