@@ -79,7 +79,7 @@ export class ReplicaNode {
   #cancelSweep: () => void = () => {};
   #announced = false;
   #waitingFor = "";
-  readonly #startedMs: number;
+  #waitingSinceMs: number;
   #remindedMs: number;
   #config = "";
   #stopped: Promise<void> | null = null;
@@ -108,8 +108,8 @@ export class ReplicaNode {
     const { self, peers, cluster, policy, timeoutMs, software } = options;
     const { transport, clock, sha256, schedule } = ports;
     this.#ports = ports;
-    this.#startedMs = clock.monotonicMs();
-    this.#remindedMs = this.#startedMs;
+    this.#waitingSinceMs = clock.monotonicMs();
+    this.#remindedMs = this.#waitingSinceMs;
     this.#log = ports.openLog((sequence) => this.#driver.dispatch({ type: "persisted", sequence }));
     const state = new WatchedState(ports.openState());
     this.#state = state;
@@ -249,11 +249,12 @@ export class ReplicaNode {
 
   /** Says what is waited for, and how long already. */
   #remind(standing: Standing): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    if (this.#waitingFor === "") this.#waitingSinceMs = nowMs;
     this.#waitingFor = standing.waitingFor;
     if (standing.waitingFor === "") return;
-    const nowMs = this.#ports.clock.monotonicMs();
     this.#remindedMs = nowMs;
-    const seconds = Math.floor((nowMs - this.#startedMs) / 1000);
+    const seconds = Math.floor((nowMs - this.#waitingSinceMs) / 1000);
     this.#ports.log("info", seconds === 0 ? standing.waitingFor : `${standing.waitingFor} (${seconds} s)`);
   }
 
