@@ -134,7 +134,12 @@ async function start(
     openLog: (persisted) => {
       const failed = (error: DiskError): void => end.fail(error);
       const identity = { cluster, replica: directory.replica };
-      const log = openLog(openDisk(directory.logPath), identity, { persisted, failed });
+      const log = openLog(
+        openDisk(directory.logPath),
+        identity,
+        { persisted, failed },
+        { established: !directory.isNew },
+      );
       directory.established();
       saveIncarnation(incarnationFile, incarnation);
       describeLog(log, journal);

@@ -70,7 +70,8 @@ export interface Recovery {
   readonly report: OpenReport;
 }
 
-export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number): Recovery {
+/** `established`: this replica has had a log before, whose first segment was whole on disk before anything was said. */
+export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number, established: boolean): Recovery {
   const numbers = segmentsOn(disk);
   refuseForeign(disk, identity, numbers);
   for (const name of disk.list()) if (name.endsWith(".tmp")) disk.remove(name);
@@ -78,6 +79,7 @@ export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number)
   if (last !== undefined) syncBeforeTrusting(disk, segmentName(last));
   const found = survey(disk, { clusterTag: clusterTagOf(identity.cluster), segmentBytes });
   refuseUnknown(disk, found);
+  if (established) refuseLost(disk, found);
   const { assembly, segments } = found;
   const torn = saveTorn(disk, found);
   const tail = makeTail(disk, identity, found, segmentBytes);
@@ -130,6 +132,18 @@ function refuseUnknown(disk: Disk, found: Survey): void {
   const [first] = found.unknown;
   if (first === undefined) return;
   throw new LogRefusedError(`in the log ${disk.name} ${first}: start the chatd that wrote it, or a newer one`);
+}
+
+/**
+ * A header that is not whole means that a new segment was being begun, unless it is the first one of a log that has been
+ * used: then the log is gone, and what it had promised and acknowledged is not known.
+ */
+function refuseLost(disk: Disk, { segments, tail }: Survey): void {
+  if (segments.at(-1)?.number !== 1 || tail?.torn?.fault !== "header") return;
+  throw new LogRefusedError(
+    `the log ${disk.name} is lost: ${segmentName(1)} has no header, though this replica has written to it before: put it ` +
+      `back from a copy, or move the data directory away to start as a new replica that learns from the others`,
+  );
 }
 
 /** Copies what a crash left behind the last good record into a file of its own. */

@@ -317,3 +317,18 @@ function makeUnknown(flags: number): Uint8Array {
   new DataView(bytes.buffer).setUint32(4, crc, true);
   return bytes;
 }
+
+test("a log that was used and has lost its beginning is refused, and left as it is", () => {
+  const log = new PlainLog();
+  log.put("one");
+  log.settle();
+  const disk = log.disk.restart();
+  disk.remove("00000001.wal");
+  disk.open("00000001.wal", "create").close();
+  disk.syncDirectory();
+  const before = disk.list();
+  expect(() => openLog(disk, identity, quiet, { established: true })).toThrow(LogRefusedError);
+  expect(disk.list()).toEqual(before);
+  // Before it was established, the same is a creation that did not come to its end.
+  expect(openLog(disk, identity, quiet).lastIndex).toBe(0);
+});

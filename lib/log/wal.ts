@@ -33,6 +33,8 @@ export interface WalHandlers {
 export interface WalOptions {
   /** Size of new segments, header included. Default: 16 MiB. */
   readonly segmentBytes?: number;
+  /** This replica has had a log before: one without a beginning is lost, not new. Default: false. */
+  readonly established?: boolean;
 }
 
 /**
@@ -43,7 +45,13 @@ export function openLog(disk: Disk, identity: LogIdentity, handlers: WalHandlers
   const segmentBytes = options.segmentBytes ?? limits.segmentBytes;
   assert(segmentBytes % 8 === 0 && segmentBytes <= segmentBytesMax, "segments are aligned and not too large");
   assert(segmentBytes >= segmentHeaderBytes + 2 * endReserveBytes, "a segment holds a record");
-  return new Wal(disk, identity, handlers, segmentBytes, recover(disk, identity, segmentBytes));
+  return new Wal(
+    disk,
+    identity,
+    handlers,
+    segmentBytes,
+    recover(disk, identity, segmentBytes, options.established ?? false),
+  );
 }
 
 export class Wal implements LogReader {

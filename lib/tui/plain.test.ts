@@ -43,6 +43,16 @@ test("thousands of piped lines all go out, in order, without all being taken in 
   expect(output.text).toContain("message 3000 on 3 disks");
 });
 
+test("/quit in a script waits for what was sent before it, as the end of input does", async () => {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const { input, output, code } = start(client);
+  input.end("bob\nbob-password\n/msg carol first\n/accounts c*\n/quit\n");
+  expect(await code).toBe(0);
+  expect(output.text).toContain("message 1 on 3 disks");
+  expect(output.text).not.toContain("it may arrive or not");
+  expect(output.text).not.toContain("No answer yet");
+});
+
 test("hostile text is harmless and cannot begin a line", async () => {
   const client = new FakeClient({ bob: "bob-password" });
   const { input, output, code } = start(client);

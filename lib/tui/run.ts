@@ -25,6 +25,7 @@ export async function runChat(client: ChatClient, surface: Surface, options: Con
     const leaving = await Promise.race([conversation.run(), surface.nextLeaving(), gaveUp, fault.promise]);
     const settled = await settle(conversation, surface, leaving, connection.ended);
     conversation.giveUp();
+    if (leaving.how === "user" && surface.linear && !settled) return 1;
     if (leaving.how !== "end of input") return leaving.code;
     return settled && conversation.begun ? leaving.code : 1;
   } finally {
@@ -34,6 +35,11 @@ export async function runChat(client: ChatClient, surface: Surface, options: Con
     surface.close();
     await client.close();
   }
+}
+
+/** The next wish to leave that is one: that a pipe has no more lines after `/quit` is none. */
+async function secondWish(surface: Surface): Promise<void> {
+  while ((await surface.nextLeaving()).how === "end of input");
 }
 
 /** Waits for what is under way unless there is no time for it; false when something stayed open. */
@@ -51,7 +57,7 @@ async function settle(
   const all = Promise.all([messages.fewerThan(1), answers]).then(() => true);
   const limit = Promise.withResolvers<boolean>();
   const timer = surface.linear ? setTimeout(() => limit.resolve(false), giveUpMs) : null;
-  const stopped = Promise.race([surface.nextLeaving(), ended]).then(() => false);
+  const stopped = Promise.race([secondWish(surface), ended]).then(() => false);
   const how = surface.linear ? "" : " (Ctrl-C leaves now)";
   const label = `Waiting for ${count(open(), "acknowledgement")}${how}`;
   const settled = await surface.busy(label, Promise.race([all, stopped, limit.promise]));
