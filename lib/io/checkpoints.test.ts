@@ -68,12 +68,18 @@ test("it begins anew, and nothing is lost, though the writer never pauses for as
   for (; rows < 3; rows++) write();
   // It is there.
   await until(() => lookAtLog(writer)?.left === 0);
-  while (checkpoints.helped < 3 && rows < 2000) {
+  let beganAnew = 0;
+  let pagesBefore = 0;
+  // A help may be in vain, when the worker copies at that moment: then the next one does it.
+  while ((checkpoints.helped < 3 || beganAnew < 2) && rows < 4000) {
     for (let at = 0; at < 8; at++, rows++) write();
+    const pages = lookAtLog(writer)?.pages ?? pagesBefore;
+    if (pages < pagesBefore) beganAnew++;
+    pagesBefore = pages;
     await new Promise<void>((resolve) => void setImmediate(resolve));
   }
   expect(checkpoints.helped).toBeGreaterThanOrEqual(3);
-  expect(lookAtLog(writer)?.pages ?? 0).toBeLessThan(rows * 40);
+  expect(beganAnew).toBeGreaterThanOrEqual(2);
   writer.close();
   await checkpoints.stop();
   const reader = new Database(path, { readonly: true, strict: true });
