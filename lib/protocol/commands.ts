@@ -3,7 +3,7 @@
  * Every command names accounts and messages by id, resolved before it is proposed, and carries everything random.
  */
 import { limits } from "../base/limits.ts";
-import { opId } from "./messages.ts";
+import { opId } from "./fields.ts";
 import { bool, bytes, define, list, text, uint, uuid, type ValueOf } from "./schema.ts";
 
 /** Which connection of which process holds a session. A later attachment replaces an earlier one. */

@@ -2,7 +2,7 @@
  * The payloads of log records, described once. The record around them (header, checksum, chain) is `record.ts`.
  */
 import { limits } from "../base/limits.ts";
-import { configured, member, policy, view } from "./messages.ts";
+import { configured, member, policy, view } from "./fields.ts";
 import { bytes, define, list, uint, uuid, type FieldsOf, type ValueOf } from "./schema.ts";
 
 /** Record kinds are the definitions' numbers. VIEW, ACT and OP are entries (they have an index); the rest are local. */
