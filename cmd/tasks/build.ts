@@ -15,7 +15,8 @@ export const executable = join(dist, "chatd");
 
 const stampFile = join(dist, "chatd.inputs");
 
-const flags = [
+/** What `bun build` is told besides names. */
+export const flags = [
   "--compile",
   "--minify",
   "--bytecode",
@@ -24,6 +25,8 @@ const flags = [
   // Without these two the executable would run what a bunfig.toml or .env in the *current* directory says.
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-dotenv",
+  // The mistakes that the simulator makes in the real code (lib/base/mistakes.ts) are not in the product.
+  "--drop=globalThis.mistaken",
 ];
 
 /** The program, and what runs on threads of its own. */

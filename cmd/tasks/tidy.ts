@@ -41,6 +41,9 @@ const worldGlobals = [
   ..."globalThis global require WebSocket Worker navigator Math.random".split(" "),
 ];
 
+/** The one exception: the simulator's switches in the real code, which the product's build drops. */
+const mistakeSwitch = "globalThis.mistaken";
+
 /** Of those: words so common that a file may declare a variable or parameter of that name for itself. */
 const localNames = ["process", "fetch"];
 const declares = (text: string, name: string): boolean =>
@@ -126,7 +129,7 @@ function globalsOf(path: string, text: string): string[] {
   const folder = libraryFolder(path);
   const allowed = folder === null ? undefined : allowedOfBun[folder];
   if (!allowed) return [];
-  const used = new Set(globalsUsed(text));
+  const used = new Set(globalsUsed(text.replace("declare global {", "{")).filter((name) => name !== mistakeSwitch));
   const local = new Set(localNames.filter((name) => declares(text, name)));
   const reaches = (name: string): boolean =>
     worldGlobals.some((global) => name === global || name.startsWith(`${global}.`)) ||

@@ -212,7 +212,9 @@ export class Applier {
     const { accounts, messages } = this.#stores;
     const sender = accounts.byId(from);
     if (sender === null) return this.#noAccount(from);
-    const recipient = accounts.byId(to);
+    const named = accounts.byId(to);
+    const asked = named?.formerFold ?? named?.fold ?? "";
+    const recipient = globalThis.mistaken?.("name resolved at apply") ? accounts.byName(asked) : named;
     if (recipient === null) return this.#undeliverable(sender, entry.index, to, text, merged);
     if (recipient === sender) return refuse("to-self", "A message goes to somebody else, not to yourself.");
     const { seq, origAt: at } = op;

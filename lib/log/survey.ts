@@ -195,7 +195,9 @@ class Surveyor {
       return;
     }
     const missing = bad.some(({ fault }) => fault === "missing");
-    const torn = missing ? undefined : bad.find(({ from }) => from >= durableTo);
+    const isTorn = ({ from }: { from: number }): boolean =>
+      from >= durableTo || globalThis.mistaken?.("truncates at damage") === true;
+    const torn = missing ? undefined : bad.find(isTorn);
     found.end = torn?.from ?? end;
     if (!takeAtOnce) this.#begin(found);
     const from = takeAtOnce ? (bad[0]?.from ?? end) : range.from;

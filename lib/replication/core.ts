@@ -292,6 +292,7 @@ export class Core {
     this.promised = view;
     this.promisedMs = this.nowMs;
     this.saw(view);
+    if (globalThis.mistaken?.("volatile promise")) return action();
     this.promisedSequence = this.persist([this.localRecord(encodeEntry({ type: "promise", view }), view)], action);
   }
 
@@ -301,7 +302,8 @@ export class Core {
    */
   nextView(isForgetful: boolean): number {
     const seen = viewCount(Math.max(this.maxSeen, this.promised));
-    return makeView(seen + 1 + (isForgetful ? 1_000 + this.random.below(2 ** 20) : 0), this.self.pid);
+    const leaps = isForgetful && !globalThis.mistaken?.("view number reused");
+    return makeView(seen + 1 + (leaps ? 1_000 + this.random.below(2 ** 20) : 0), this.self.pid);
   }
 
   saw(view: number): void {
@@ -332,6 +334,8 @@ export class Core {
   deliver(): void {
     if (this.delivered >= this.commit) return;
     this.copies = this.log.lastAct(this.commit)?.members ?? 0;
+    if (globalThis.mistaken?.("copies of the view to come"))
+      this.copies = this.installed?.entry.members.length ?? this.copies;
     const entries: CommittedEntry[] = [];
     while (this.delivered < this.commit && entries.length < limits.applyBatchEntriesMax) {
       const room = limits.applyBatchEntriesMax - entries.length;

@@ -51,7 +51,7 @@ export function compareLogs(
 }
 
 export function judge(input: FormationInput): Verdict {
-  const sound = input.promises.filter(({ message }) => !message.damaged);
+  const sound = input.promises.filter(({ message }) => globalThis.mistaken?.("damaged one votes") || !message.damaged);
   const attempts = attemptsOf(sound);
   const formed = attempts.filter((each) => each.formed);
   const last = formed.reduce<Attempt | null>(
@@ -59,8 +59,7 @@ export function judge(input: FormationInput): Verdict {
     null,
   );
   const basis = sound.reduce<PromiseGiven | null>(
-    (greatest, each) =>
-      greatest === null || compareLogs(input.policy, logOf(each), logOf(greatest)) > 0 ? each : greatest,
+    (greatest, each) => (greatest === null || isGreater(input.policy, each, greatest) ? each : greatest),
     null,
   );
   if (basis === null) return { may: false, why: "no sound log has been found", missing: [] };
@@ -112,16 +111,16 @@ function judgeNext(
     const votersIn = members.filter((member) => isOf(last.config, member));
     const membersOfNew = members.filter((member) => isOf(config, member));
     const enough =
-      2 * voters.length > last.config.length &&
-      2 * votersIn.length > last.config.length &&
-      2 * membersOfNew.length > config.length;
+      isMajority(voters.length, last.config) &&
+      isMajority(votersIn.length, last.config) &&
+      isMajority(membersOfNew.length, config);
     if (!enough) {
       const missing = last.config.filter((each) => !voters.some(({ from }) => from.pid === each.pid));
       return { may: false, why: "for a majority", missing: missing.map(({ pid }) => pid) };
     }
   } else {
     if (absent.length > 0) return { may: false, why: "to promise", missing: absent };
-    const hot = sound.some((each) => isHot(each, last));
+    const hot = globalThis.mistaken?.("cold one goes on alone") || sound.some((each) => isHot(each, last));
     const known = sound.some(({ from }) => isOf(last.config, from));
     if (!hot && open.length > 0 && !(input.waited && known)) {
       return { may: false, why: "who may hold more", missing: pidsOf(open, [last, ...later]) };
@@ -162,7 +161,7 @@ function chooseMembers(
       (input.policy === "available" && message.hot) ||
       (!message.behind && basis.message.last.index - message.last.index <= input.behindEntriesMax),
   );
-  const enough = input.policy === "available" || 2 * near.length > config.length;
+  const enough = input.policy === "available" || isMajority(near.length, config);
   return byPid((enough ? near : promises).map(({ from }) => from));
 }
 
@@ -189,16 +188,28 @@ function attemptsOf(promises: readonly PromiseGiven[]): Attempt[] {
   return [...byView.values()];
 }
 
+function isGreater(policy: Policy, one: PromiseGiven, other: PromiseGiven): boolean {
+  if (globalThis.mistaken?.("longest log wins")) return one.message.last.index > other.message.last.index;
+  return compareLogs(policy, logOf(one), logOf(other)) > 0;
+}
+
 function logOf({ message }: PromiseGiven): { epoch: number; view: number; index: number } {
   return { epoch: message.epoch, view: message.last.view, index: message.last.index };
 }
 
 /** The same process: by pid, uuid and incarnation. */
 export const isSame = (a: Member, b: Member): boolean =>
-  a.pid === b.pid && a.uuid === b.uuid && a.incarnation === b.incarnation;
+  a.pid === b.pid &&
+  a.uuid === b.uuid &&
+  (a.incarnation === b.incarnation || globalThis.mistaken?.("incarnation ignored") === true);
+
+const isMajority = (count: number, config: readonly Configured[]): boolean =>
+  2 * count > config.length || (globalThis.mistaken?.("half is a majority") === true && 2 * count + 1 >= config.length);
 
 const isOf = (config: readonly Configured[], { pid, uuid }: Member): boolean =>
-  config.some((each) => each.pid === pid && each.uuid === uuid);
+  config.some(
+    (each) => each.pid === pid && (each.uuid === uuid || globalThis.mistaken?.("wiped disk counts") === true),
+  );
 
 function withUuids(config: readonly Configured[], members: readonly Member[]): Configured[] {
   return config.map((each) => ({ ...each, uuid: members.find(({ pid }) => pid === each.pid)?.uuid ?? each.uuid }));

@@ -146,7 +146,7 @@ export class Replica {
     }
     if (core.following !== null) core.following.heardMs = core.nowMs;
     for (const write of core.writes) write.sinceMs = core.nowMs;
-    core.coolDown();
+    if (!globalThis.mistaken?.("hot after a pause")) core.coolDown();
   }
 
   /**
@@ -157,7 +157,8 @@ export class Replica {
     const core = this.#core;
     const oldest = core.writes[0];
     const hangs = oldest !== undefined && core.nowMs - oldest.sinceMs > core.options.timeoutMs;
-    if (hangs === core.left) return;
+    if (hangs === core.left || (core.left && core.following === null && globalThis.mistaken?.("hung one waits")))
+      return;
     core.left = hangs;
     if (hangs) {
       core.leaveView();
@@ -172,7 +173,8 @@ export class Replica {
   /** Starts a view when there is a reason and it is this replica's turn. */
   #consider(): void {
     const core = this.#core;
-    if (!core.started || core.stopping || core.candidacy !== null || core.damaged || core.left) return;
+    const isDamaged = core.damaged && !globalThis.mistaken?.("damaged one votes");
+    if (!core.started || core.stopping || core.candidacy !== null || isDamaged || core.left) return;
     const newcomer = core.isServingPrimary ? admissible(core) : null;
     const reason = reasonToStart(core, newcomer);
     if (reason === null) {
@@ -188,7 +190,7 @@ export class Replica {
     if (core.nowMs - core.reasonSinceMs < waitMs) return;
     if (newcomer !== null) noteAdmission(core, newcomer);
     core.say(core.refusals === 0 ? "info" : "debug", `starting a view: ${reason.why}`);
-    startCandidacy(core, reason.why, !leads);
+    startCandidacy(core, reason.why, !leads && !globalThis.mistaken?.("no ask"));
   }
 
   #receive(from: Member, message: ReplicaMessage): void {
@@ -304,6 +306,7 @@ export class Replica {
   #proposeOrphans(): void {
     const core = this.#core;
     if (core.options.policy !== "available" || !core.serving || core.delivered < core.commit) return;
+    if (globalThis.mistaken?.("forks forgotten")) return;
     const view = core.installed?.view ?? 0;
     if (this.#orphansSoughtIn === view) return;
     this.#orphansSoughtIn = view;

@@ -111,8 +111,9 @@ export function onForward(core: Core, from: Member, message: FrameOf<"forward">)
     taken = { incarnation: from.incarnation, stream: message.stream, next: 0 };
     installed.streams.set(from.pid, taken);
   }
-  if (message.stream < taken.stream || message.first > taken.next) return;
-  const fresh = message.ops.slice(taken.next - message.first);
+  if (message.stream < taken.stream) return;
+  if (message.first > taken.next && !globalThis.mistaken?.("gap in forwarding")) return;
+  const fresh = message.ops.slice(Math.max(0, taken.next - message.first));
   taken.next += fresh.length;
   const ops: OpEntry[] = [];
   for (const bytes of fresh) {
@@ -200,7 +201,8 @@ export function commitWhatIsEverywhere(core: Core): void {
   const { installed } = core;
   if (installed?.isPrimary !== true || installed.view !== core.promised) return;
   let everywhere = core.durableIndex;
-  for (const { matchIndex } of installed.progress.values()) everywhere = Math.min(everywhere, matchIndex);
+  if (!globalThis.mistaken?.("commit on one disk"))
+    for (const { matchIndex } of installed.progress.values()) everywhere = Math.min(everywhere, matchIndex);
   if (everywhere < installed.actIndex || !core.advanceCommit(everywhere)) return;
   installed.progressMs = core.nowMs;
   if (!installed.formed) {
@@ -259,7 +261,7 @@ function refuseUnavailable(core: Core): void {
   if (core.unsent.length === 0) return;
   const refused: { session: string; seq: number }[] = [];
   for (const [key, { op, sent, sinceMs }] of core.pending) {
-    if (sent || core.nowMs - sinceMs < unavailableMs) continue;
+    if ((sent && !globalThis.mistaken?.("unavailable although sent")) || core.nowMs - sinceMs < unavailableMs) continue;
     core.pending.delete(key);
     core.pendingProgressMs = core.nowMs;
     refused.push({ session: op.session, seq: op.seq });
@@ -286,6 +288,7 @@ export function onAppend(core: Core, from: Member, message: FrameOf<"append">): 
     core.say("error", `replica ${from.pid} sent records that are damaged: dropped`);
     return;
   }
+  if (globalThis.mistaken?.("append supersedes")) core.supersedeAfter(message.previous.index);
   const { added } = core.log.extend(message.previous, records, "forbidden");
   const news = core.advanceCommit(message.commit);
   if (added.length > 0) core.persist(added);
@@ -295,7 +298,11 @@ export function onAppend(core: Core, from: Member, message: FrameOf<"append">): 
 
 /** What may be acked in this view: not before the VIEW entry itself is on disk. */
 const acked = (core: Core, installed: Installed): number =>
-  core.persistedSequence >= installed.sequence ? core.durableIndex : 0;
+  core.persistedSequence < installed.sequence
+    ? 0
+    : globalThis.mistaken?.("ack before fsync")
+      ? core.log.lastIndex
+      : core.durableIndex;
 
 /** Called when own appends became durable: members ack, the primary counts itself. */
 export function onDurable(core: Core): void {
