@@ -69,6 +69,13 @@ class Story {
     this.op(session, seq, { type: "send", from: { session: from, seq: 1 }, to: { session: to, seq: 1 }, text });
   }
 
+  /** Deletes what is below the end of the log and can go. */
+  compact(): void {
+    const index = this.#wal.compactable(this.lastIndex, false);
+    if (index !== null) this.#wal.compact(index);
+    this.settle();
+  }
+
   /** Lets syncs end: one, or all, so that the log comes to rest. */
   settle(count = Infinity): void {
     for (let left = count; left > 0 && this.#waiting.length > 0; left--) this.#waiting.shift()?.();
@@ -147,6 +154,17 @@ function superseded(): SimulatedDisk {
   return story.close();
 }
 
+/** Two replicas have gone on for a while; what all of them have has been deleted. */
+function compacted(): SimulatedDisk {
+  const story = new Story();
+  conversation(story);
+  for (let seq = 9; seq < 20; seq++) story.send(alice, seq, `message ${seq} to bob`);
+  story.settle();
+  story.compact();
+  story.send(alice, 20, "we go on");
+  return story.close();
+}
+
 /** The machine stopped in the middle of the last write: one sector of it did not land. */
 function torn(): SimulatedDisk {
   const story = new Story();
@@ -174,7 +192,7 @@ function corrupt(): SimulatedDisk {
 function newer(): SimulatedDisk {
   return edit(sound(), (bytes) => {
     const header = decodeSegmentHeader(bytes);
-    if (header !== null) bytes.set(encodeSegmentHeader({ ...header, formatVersion: 2 }));
+    if (header !== null) bytes.set(encodeSegmentHeader({ ...header, formatVersion: 3 }));
   });
 }
 
@@ -191,6 +209,7 @@ function edit(disk: SimulatedDisk, change: (bytes: Buffer, same: Uint8Array) => 
 export const goldenLogs: Readonly<Record<string, { readonly make: () => SimulatedDisk; readonly status: number }>> = {
   sound: { make: sound, status: 0 },
   superseded: { make: superseded, status: 0 },
+  compacted: { make: compacted, status: 0 },
   torn: { make: torn, status: 2 },
   corrupt: { make: corrupt, status: 3 },
   newer: { make: newer, status: 4 },

@@ -203,16 +203,21 @@ function refuseDamageAlone({ report }: Wal, replicas: number): void {
 
 /** The policy is the cluster's, from its founding on: it stands in every VIEW entry. */
 function refuseOtherPolicy(log: Wal, policy: Policy): void {
-  if (log.lastIndex === 0) return;
-  const [bytes] = log.read(1, 1);
-  const record = bytes === undefined ? "end" : decodeRecord(bytes, 0);
-  if (typeof record === "string") return;
-  const entry = decodeEntry(record.kind, record.payload);
-  if (entry.type !== "view" || entry.policy === policy) return;
+  const founded = log.recovered.beginning?.policy ?? policyOfFirst(log);
+  if (founded === null || founded === policy) return;
   throw new CommandFailure(
-    `--policy ${policy}: this cluster was founded with the policy ${entry.policy}, which stays; start with --policy ${entry.policy}`,
+    `--policy ${policy}: this cluster was founded with the policy ${founded}, which stays; start with --policy ${founded}`,
     exitStatus.usage,
   );
+}
+
+/** Null if the first entry cannot be read or there is none. */
+function policyOfFirst(log: Wal): Policy | null {
+  const [bytes] = log.lastIndex === 0 ? [] : log.read(1, 1);
+  const record = bytes === undefined ? "end" : decodeRecord(bytes, 0);
+  if (typeof record === "string") return null;
+  const entry = decodeEntry(record.kind, record.payload);
+  return entry.type === "view" ? entry.policy : null;
 }
 
 function printReady(pid: number, { view, role }: Standing, { host, port }: Listener): void {

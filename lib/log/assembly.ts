@@ -2,9 +2,12 @@
  * Puts records, in the order in which they stand on disk, together to the logical log: what follows on what, what was
  * superseded, which view was promised, what is damaged. Does no I/O and changes nothing on disk.
  */
+import type { BeginEntry } from "../protocol/entries.ts";
+import type { LogBeginning } from "../protocol/log-port.ts";
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
+import { Lineage } from "./lineage.ts";
 import { LogIndex } from "./log-index.ts";
-import { readSync, type BadFault } from "./scan.ts";
+import { readSync, readTrim, type BadFault } from "./scan.ts";
 import { positionOf, type SegmentHeader } from "./segment.ts";
 
 /** `absent`: the whole segment; `header`: its header; `chain`: a sound record that does not follow on what is there. */
@@ -41,17 +44,28 @@ const recordVersionNewest = 1;
 
 export class Assembly {
   index: LogIndex;
-  promised = 0;
+  /** Segments before this one may be gone. */
+  trimmedTo = 1;
+  /** Null for a log that begins with entry 1. */
+  beginning: LogBeginning | null = null;
+  readonly lineage: Lineage;
   commit = 0;
   /** The greatest index of any sound entry on this disk, linked or not. */
   greatestIndex = 0;
   readonly damage: Damage[] = [];
-  readonly superseded: Superseded[] = [];
+  /** Those that no MERGED record has settled. */
+  superseded: Superseded[] = [];
+  supersededCount = 0;
   /** Something is missing here: the next entry need not follow on. */
   #gap = false;
 
-  constructor(index = new LogIndex()) {
+  constructor(index: LogIndex, replica: string) {
     this.index = index;
+    this.lineage = new Lineage(replica);
+  }
+
+  get promised(): number {
+    return this.lineage.promised;
   }
 
   get lastIndex(): number {
@@ -60,6 +74,20 @@ export class Assembly {
 
   get hasGap(): boolean {
     return this.#gap;
+  }
+
+  /** The log begins with this segment; what was found before is none of it, but for what is on its lineage up to `kept`. */
+  beginAt(header: SegmentHeader, { kept, promised, isKnown, policy, views, attempts }: BeginEntry): void {
+    const { previousIndex: index, previousView: view, previousChain: chain } = header;
+    this.#supersede(Math.max(this.index.baseIndex, Math.min(kept, this.lastIndex)) + 1);
+    this.beginning = { position: { index, view, chain }, policy, views, attempts };
+    this.lineage.begin(this.beginning);
+    this.lineage.promise(promised);
+    this.lineage.isKnown ||= isKnown;
+    this.index = new LogIndex(index, view, chain);
+    this.greatestIndex = Math.max(this.greatestIndex, index);
+    this.commit = index;
+    this.#gap = false;
   }
 
   /** False if the segment does not go on from where the log is. */
@@ -88,18 +116,21 @@ export class Assembly {
     const { index, view, chain } = record;
     const position = positionOf(segment, offset);
     if (!this.#follows(record)) {
-      this.superseded.push({ index, position, length: record.bytes.length, chain });
+      this.#fork({ index, position, length: record.bytes.length, chain });
       return this.#gap ? "unlinked" : "stray";
     }
     this.#gap = false;
     this.#supersede(index);
     this.index.push(position, record.bytes.length, view, chain);
+    this.lineage.take(record);
     return "entry";
   }
 
   #takeLocal(record: LogRecord, segment: number, offset: number): void {
-    if (record.kind === recordKind.promise) this.promised = Math.max(this.promised, record.view);
+    if (record.kind === recordKind.promise) this.lineage.promise(record.view);
     if (record.kind === recordKind.gap) this.#gap = true;
+    if (record.kind === recordKind.merged) this.superseded = [];
+    if (record.kind === recordKind.trim) this.trimmedTo = Math.max(this.trimmedTo, readTrim(record));
     const sync = readSync(record, segment, offset);
     if (sync !== null) this.commit = Math.min(sync.commit, this.lastIndex);
   }
@@ -109,7 +140,8 @@ export class Assembly {
     const { index } = this;
     if (before > index.lastIndex) return false;
     if (before < index.baseIndex) {
-      // A single segment is looked at: what it departs from is not here to compare with.
+      // What it departs from is not here to compare with: a single segment is looked at.
+      if (this.beginning !== null) return false;
       for (let at = index.baseIndex + 1; at <= index.lastIndex; at++) this.#dropped(at);
       this.index = new LogIndex(before);
       return true;
@@ -124,9 +156,14 @@ export class Assembly {
     this.commit = Math.min(this.commit, first - 1);
   }
 
+  #fork(superseded: Superseded): void {
+    this.superseded.push(superseded);
+    this.supersededCount++;
+  }
+
   #dropped(at: number): void {
     const { index } = this;
-    this.superseded.push({
+    this.#fork({
       index: at,
       position: index.position(at),
       length: index.length(at),

@@ -14,18 +14,41 @@ interface Block {
 }
 
 export class LogIndex {
-  readonly #blocks: Block[] = [];
+  #blocks: Block[] = [];
   #count = 0;
+  /** Places of entries that are gone, at the beginning of the first block. */
+  #skipped = 0;
+  #baseIndex: number;
+  #baseView: number;
+  #baseChain: bigint;
 
-  /** The log may begin behind an entry that is not here (a single segment is looked at): its index, view and chain. */
-  constructor(
-    readonly baseIndex = 0,
-    readonly baseView = 0,
-    readonly baseChain = 0n,
-  ) {}
+  /** The log may begin behind an entry that is not here: its index, view and chain. */
+  constructor(baseIndex = 0, baseView = 0, baseChain = 0n) {
+    this.#baseIndex = baseIndex;
+    this.#baseView = baseView;
+    this.#baseChain = baseChain;
+  }
+
+  /** The index of the entry before the first one. */
+  get baseIndex(): number {
+    return this.#baseIndex;
+  }
 
   get lastIndex(): number {
-    return this.baseIndex + this.#count;
+    return this.#baseIndex + this.#count;
+  }
+
+  /** Forgets the entries up to this one, which the log keeps as the one before its first. */
+  drop(upTo: number): void {
+    assert(upTo >= this.#baseIndex && upTo <= this.lastIndex, "a log begins behind one of its own entries");
+    const [view, chain] = [this.view(upTo), this.chain(upTo)];
+    this.#skipped += upTo - this.#baseIndex;
+    this.#count -= upTo - this.#baseIndex;
+    this.#blocks = this.#blocks.slice(Math.floor(this.#skipped / blockEntries));
+    this.#skipped %= blockEntries;
+    this.#baseIndex = upTo;
+    this.#baseView = view;
+    this.#baseChain = chain;
   }
 
   has(index: number): boolean {
@@ -34,8 +57,9 @@ export class LogIndex {
 
   /** Appends the entry after the last one. */
   push(position: number, length: number, view: number, chain: bigint): void {
-    const at = this.#count % blockEntries;
-    const number = (this.#count - at) / blockEntries;
+    const place = this.#skipped + this.#count;
+    const at = place % blockEntries;
+    const number = (place - at) / blockEntries;
     let block = this.#blocks[number];
     if (block === undefined) {
       block = {
@@ -57,7 +81,7 @@ export class LogIndex {
   cut(lastIndex: number): void {
     assert(lastIndex >= this.baseIndex && lastIndex <= this.lastIndex, "a log is cut at one of its own entries");
     this.#count = lastIndex - this.baseIndex;
-    const blocks = Math.ceil(this.#count / blockEntries);
+    const blocks = Math.ceil((this.#skipped + this.#count) / blockEntries);
     if (this.#blocks.length > blocks + 1) this.#blocks.length = blocks + 1;
   }
 
@@ -75,42 +99,46 @@ export class LogIndex {
 
   /** Also of the entry before the first one. */
   view(index: number): number {
-    return index === this.baseIndex ? this.baseView : (this.#block(index).views[this.#at(index)] ?? 0);
+    return index === this.#baseIndex ? this.#baseView : (this.#block(index).views[this.#at(index)] ?? 0);
   }
 
   /** Also of the entry before the first one. */
   chain(index: number): bigint {
-    return index === this.baseIndex ? this.baseChain : (this.#block(index).chains[this.#at(index)] ?? 0n);
+    return index === this.#baseIndex ? this.#baseChain : (this.#block(index).chains[this.#at(index)] ?? 0n);
   }
 
   views(): Float64Array {
     const all = new Float64Array(this.#count);
-    this.#eachBlock((block, first, length) => all.set(block.views.subarray(0, length), first));
+    this.#eachRun((block, from, to, first) => all.set(block.views.subarray(from, to), first));
     return all;
   }
 
   chains(): BigUint64Array {
     const all = new BigUint64Array(this.#count);
-    this.#eachBlock((block, first, length) => all.set(block.chains.subarray(0, length), first));
+    this.#eachRun((block, from, to, first) => all.set(block.chains.subarray(from, to), first));
     return all;
   }
 
-  #eachBlock(each: (block: Block, first: number, length: number) => void): void {
-    for (let first = 0; first < this.#count; first += blockEntries) {
-      const block = this.#blocks[first / blockEntries];
-      assert(block !== undefined, "every entry has its block");
-      each(block, first, Math.min(blockEntries, this.#count - first));
+  /** The places from…to of each block, and which entry stands there, counted from 0. */
+  #eachRun(each: (block: Block, from: number, to: number, first: number) => void): void {
+    let first = 0;
+    for (const [number, block] of this.#blocks.entries()) {
+      const from = number === 0 ? this.#skipped : 0;
+      const to = Math.min(blockEntries, from + this.#count - first);
+      if (to <= from) return;
+      each(block, from, to, first);
+      first += to - from;
     }
   }
 
   #block(index: number): Block {
     assert(this.has(index), "only entries of the log are asked for");
-    const block = this.#blocks[Math.floor((index - this.baseIndex - 1) / blockEntries)];
+    const block = this.#blocks[Math.floor((this.#skipped + index - this.#baseIndex - 1) / blockEntries)];
     assert(block !== undefined, "every entry has its block");
     return block;
   }
 
   #at(index: number): number {
-    return (index - this.baseIndex - 1) % blockEntries;
+    return (this.#skipped + index - this.#baseIndex - 1) % blockEntries;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { encodeEntry } from "../protocol/codec.ts";
 import { makeView } from "../protocol/ids.ts";
+import type { RecoveredLog } from "../protocol/log-port.ts";
 import { encodeRecord, recordKind } from "../protocol/record.ts";
 import { SimulatedDisk } from "../sim/disk.ts";
 import { Random } from "../sim/random.ts";
@@ -37,6 +38,11 @@ export function makePromise(view: number): Uint8Array {
   return encodeRecord({ kind: recordKind.promise, clusterTag, index: 0, view, payload }, 0n).bytes;
 }
 
+export function makeMerged(): Uint8Array {
+  const payload = encodeEntry({ type: "merged" });
+  return encodeRecord({ kind: recordKind.merged, clusterTag, index: 0, view: 0, payload }, 0n).bytes;
+}
+
 /** A log that did not keep what it acknowledged, or made something up. */
 export class LogBroken extends Error {
   override readonly name = "LogBroken";
@@ -47,30 +53,38 @@ interface Asked {
   readonly sequence: number;
   readonly entry: Entry | null;
   readonly promise: number;
+  readonly isMerged: boolean;
 }
 
-/** What stands in a log: entries and the greatest promise. */
+/** What stands in a log: entries, all of them, the greatest promise, and what was superseded and is not settled. */
 export class LogModel {
   entries: Entry[] = [];
   promised = 0;
+  forks: Entry[] = [];
 
   put(asked: Asked): void {
+    if (asked.isMerged) this.forks = [];
     if (asked.entry !== null) {
-      this.entries.length = asked.entry.index - 1;
+      this.forks.push(...this.entries.splice(asked.entry.index - 1));
       this.entries.push(asked.entry);
     }
     this.promised = Math.max(this.promised, asked.promise);
   }
 
   /** Equal (index, chain) means equal prefixes: the last entry speaks for all. */
-  isSameAs(chains: BigUint64Array): boolean {
-    return chains.length === this.entries.length && chains.at(-1) === this.entries.at(-1)?.chain;
+  isSameAs({ beginning, chains }: RecoveredLog): boolean {
+    const { index, chain } = beginning?.position ?? { index: 0, chain: 0n };
+    const before = this.entries[index - 1]?.chain ?? 0n;
+    const last = chains.at(-1) ?? chain;
+    const length = index + chains.length;
+    return length === this.entries.length && chain === before && last === (this.entries.at(-1)?.chain ?? 0n);
   }
 
   copy(): LogModel {
     const copy = new LogModel();
     copy.entries = [...this.entries];
     copy.promised = this.promised;
+    copy.forks = [...this.forks];
     return copy;
   }
 }
@@ -85,6 +99,10 @@ export class LogUnderLoad {
   durable = new LogModel();
   failure: DiskError | null = null;
   persistedSequence = 0;
+  /** How often segments were deleted. */
+  compactions = 0;
+  /** Nothing at or below it is superseded any more. */
+  #floor = 0;
   readonly random: Random;
   #asked: Asked[] = [];
   #waiting: (() => void)[] = [];
@@ -124,18 +142,19 @@ export class LogUnderLoad {
     const sequence = ++this.#sequence;
     if (random.chance(0.15)) {
       this.#view += 256;
-      this.#ask({ sequence, entry: null, promise: this.#view }, records, makePromise(this.#view));
+      this.#ask({ sequence, entry: null, promise: this.#view, isMerged: false }, records, makePromise(this.#view));
     }
+    if (random.chance(0.05)) this.#ask({ sequence, entry: null, promise: 0, isMerged: true }, records, makeMerged());
     const { entries } = this.current;
     let last = entries.length;
-    if (last > 0 && random.chance(0.1)) {
-      last -= random.below(Math.min(last, 12) + 1);
+    if (last > this.#floor && random.chance(0.1)) {
+      last -= random.below(Math.min(last - this.#floor, 12) + 1);
       this.#view += 256;
     }
     for (let count = random.below(5); count > 0; count--) {
       const payload = random.bytes(random.below(random.chance(0.1) ? 900 : 120));
       const entry = makeEntry(entries[last - 1] ?? null, this.#view, payload);
-      this.#ask({ sequence, entry, promise: 0 }, records, entry.bytes);
+      this.#ask({ sequence, entry, promise: 0, isMerged: false }, records, entry.bytes);
       last = entry.index;
     }
     this.wal?.append(sequence, records, random.below(last + 1));
@@ -150,11 +169,27 @@ export class LogUnderLoad {
     }
   }
 
+  /** Deletes what may go below some entry that is durable and will not be superseded. */
+  compactSomething(): void {
+    const { current, durable, random } = this;
+    let common = 0;
+    while (common < durable.entries.length && current.entries[common]?.chain === durable.entries[common]?.chain)
+      common++;
+    const floor = Math.max(this.#floor, random.below(common + 1));
+    const index = this.wal?.compactable(floor, false) ?? null;
+    if (index === null) return;
+    if (index > floor) throw new LogBroken(`asked to keep what stands above ${floor}, it would begin after ${index}`);
+    this.#floor = floor;
+    this.wal?.compact(index, () => this.compactions++);
+  }
+
   /** Reads a random stretch back and compares. */
   readSomething(): void {
     const { entries } = this.current;
-    if (entries.length === 0 || this.wal === null) return;
-    const from = 1 + this.random.below(entries.length);
+    if (this.wal === null) return;
+    const base = Math.max(this.#floor, this.wal.firstIndex - 1);
+    if (entries.length <= base) return;
+    const from = base + 1 + this.random.below(entries.length - base);
     const maxBytes = this.random.below(3000);
     const records = this.wal.read(from, maxBytes);
     if (records.length === 0) throw new LogBroken("at least one record is read");
@@ -190,26 +225,47 @@ export class LogUnderLoad {
 
   /** It must be what was acknowledged, or that and some more of what was asked for, in order. */
   #checkRecovered(wal: Wal): void {
-    const { chains, views, promised, commit, damaged } = wal.recovered;
+    const { recovered } = wal;
+    const { chains, views, promised, commit, damaged } = recovered;
+    const base = recovered.beginning?.position.index ?? 0;
+    if (base > this.#floor) throw new LogBroken(`begins after ${base} although nothing above ${this.#floor} may go`);
     if (damaged) throw new LogBroken(`no crash damages a log: ${JSON.stringify(wal.report.damage)}`);
     const acknowledged = this.durable.promised;
-    let matched: LogModel | null = this.durable.isSameAs(chains) ? this.durable.copy() : null;
+    let matched: LogModel | null = this.durable.isSameAs(recovered) ? this.durable.copy() : null;
     for (const asked of this.#asked) {
       this.durable.put(asked);
-      if (this.durable.isSameAs(chains)) matched = this.durable.copy();
+      if (this.durable.isSameAs(recovered)) matched = this.durable.copy();
     }
     if (matched === null) throw new LogBroken(`${chains.length} entries recovered, which were never the log`);
     if (promised < acknowledged) throw new LogBroken(`promise ${acknowledged} was acknowledged and is ${promised}`);
     if (promised > this.durable.promised) throw new LogBroken(`promise ${promised} was never made`);
-    if (commit > chains.length) throw new LogBroken("the commit lies beyond the log");
-    matched.entries.forEach(({ view, chain }, at) => {
-      if (views[at] !== view || chains[at] !== chain) throw new LogBroken(`entry ${at + 1} is another`);
+    if (commit > base + chains.length) throw new LogBroken("the commit lies beyond the log");
+    matched.entries.slice(base).forEach(({ view, chain }, at) => {
+      if (views[at] !== view || chains[at] !== chain) throw new LogBroken(`entry ${base + at + 1} is another`);
     });
+    checkViews(recovered, matched.entries);
+    const orphans = new Set(wal.orphans().map((bytes) => Buffer.from(bytes).toString("hex")));
+    const lost = matched.forks.find(({ bytes }) => !orphans.has(Buffer.from(bytes).toString("hex")));
+    const isBack = lost !== undefined && matched.entries[lost.index - 1]?.chain === lost.chain;
+    if (lost !== undefined && !isBack) throw new LogBroken(`entry ${lost.index} of a fork is lost`);
     matched.promised = promised;
     this.durable = matched;
     this.current = matched.copy();
     this.#asked = [];
   }
+}
+
+/** What a log remembers of the time before its first entry. */
+function checkViews({ beginning }: RecoveredLog, entries: readonly Entry[]): void {
+  const expected: { view: number; firstIndex: number }[] = [];
+  for (const { view, index } of entries.slice(0, beginning?.position.index ?? 0)) {
+    if (expected.at(-1)?.view !== view) expected.push({ view, firstIndex: index });
+  }
+  const told = beginning?.views ?? [];
+  const isSame = told.every(({ view, firstIndex }, at) => {
+    return expected[at]?.view === view && expected[at].firstIndex === firstIndex;
+  });
+  if (told.length !== expected.length || !isSame) throw new LogBroken("the views before the beginning are others");
 }
 
 /** A log whose appends are acknowledged at once, for tests that set every record themselves. */

@@ -74,7 +74,7 @@ export class LogInspection {
   /** The state in one line, with what to know of it. */
   verdict(): string {
     const { assembly, segments, tail, unknown } = this.#survey;
-    const { index, superseded, damage } = assembly;
+    const { index, supersededCount, damage } = assembly;
     const last = segments.at(-1)?.name ?? "";
     const first = index.baseIndex + 1;
     const range =
@@ -84,7 +84,7 @@ export class LogInspection {
           formatView(index.view(index.lastIndex));
     const outside = damage.length > 0 ? "superseded or behind the damage" : "superseded";
     const sum =
-      `${range}, ${segments.length} segment${segments.length === 1 ? "" : "s"}, ${superseded.length} ${outside}, ` +
+      `${range}, ${segments.length} segment${segments.length === 1 ? "" : "s"}, ${supersededCount} ${outside}, ` +
       `promised ${formatView(assembly.promised)}, commit ${assembly.commit}`;
     switch (this.state) {
       case "clean":

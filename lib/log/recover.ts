@@ -4,20 +4,21 @@
  */
 import { assert } from "../base/assert.ts";
 import { encodeEntry } from "../protocol/codec.ts";
+import type { Position } from "../protocol/fields.ts";
+import type { LogBeginning } from "../protocol/log-port.ts";
 import { encodeRecord, recordHeaderBytes, recordKind } from "../protocol/record.ts";
 import type { Assembly } from "./assembly.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { LogRefusedError } from "./errors.ts";
+import type { Lineage } from "./lineage.ts";
 import {
   clusterTagOf,
   encodeSegmentHeader,
   logFormatVersion,
   replaceFile,
-  segmentHeaderBytes,
   segmentName,
   syncReserveBytes,
   type LogIdentity,
-  type SegmentHeader,
 } from "./segment.ts";
 import { readHeader, readSegment, segmentsOn, survey, type SegmentFound, type Survey } from "./survey.ts";
 
@@ -78,7 +79,8 @@ export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number,
   const last = numbers.at(-1);
   if (last !== undefined && !globalThis.mistaken?.("trusts the page cache"))
     syncBeforeTrusting(disk, segmentName(last));
-  const found = survey(disk, { clusterTag: clusterTagOf(identity.cluster), segmentBytes });
+  const { cluster, replica } = identity;
+  const found = survey(disk, { clusterTag: clusterTagOf(cluster), segmentBytes, replica });
   refuseUnknown(disk, found);
   if (established) refuseLost(disk, found);
   const { assembly, segments } = found;
@@ -140,9 +142,10 @@ function refuseUnknown(disk: Disk, found: Survey): void {
  * used: then the log is gone, and what it had promised and acknowledged is not known.
  */
 function refuseLost(disk: Disk, { segments, tail }: Survey): void {
-  if (segments.at(-1)?.number !== 1 || tail?.torn?.fault !== "header") return;
+  const [only] = segments;
+  if (segments.length !== 1 || only === undefined || tail?.torn?.fault !== "header") return;
   throw new LogRefusedError(
-    `the log ${disk.name} is lost: ${segmentName(1)} has no header, though this replica has written to it before: put it ` +
+    `the log ${disk.name} is lost: ${only.name} has no header, though this replica has written to it before: put it ` +
       `back from a copy, or move the data directory away to start as a new replica that learns from the others`,
   );
 }
@@ -165,20 +168,20 @@ function makeTail(disk: Disk, identity: LogIdentity, found: Survey, segmentBytes
   const { segments, tail } = found;
   const last = segments.at(-1);
   if (last === undefined || tail === null) {
-    const header = headerFor(identity, 1, segmentBytes, 0, found.assembly, false);
-    const file = replaceFile(disk, segmentName(1), encodeSegmentHeader(header), segmentBytes);
-    return { number: 1, file, sizeBytes: segmentBytes, position: segmentHeaderBytes, isSaid: true };
+    const { head } = headOf(identity, 1, segmentBytes, 0, endOf(found.assembly), found.assembly.lineage, false);
+    const file = replaceFile(disk, segmentName(1), head, segmentBytes);
+    return { number: 1, file, sizeBytes: segmentBytes, position: head.length, isSaid: true };
   }
   const { number, name } = last;
   const { sizeBytes } = last.range;
   if (tail.clean) {
     return { number, file: disk.open(name, "write"), sizeBytes, position: last.end, isSaid: true };
   }
-  const { content, isSaid } = rewritten(disk, identity, found, last);
+  const { content, isSaid, wholeBytes } = rewritten(disk, identity, found, last);
   // Where there is no room for a SYNC a shortened file stays short, and so visibly damaged; the writer rolls over.
-  const file = replaceFile(disk, name, content, isSaid ? sizeBytes : content.length);
+  const file = replaceFile(disk, name, content, isSaid ? wholeBytes : content.length);
   last.end = content.length;
-  return { number, file, sizeBytes, position: content.length, isSaid };
+  return { number, file, sizeBytes: wholeBytes, position: content.length, isSaid };
 }
 
 /** The sound part of the last segment, with a SYNC at its end if there is room for it. */
@@ -187,46 +190,75 @@ function rewritten(
   identity: LogIdentity,
   { segments, tail, assembly }: Survey,
   last: SegmentFound,
-): { content: Uint8Array; isSaid: boolean } {
+): { content: Uint8Array; isSaid: boolean; wholeBytes: number } {
   assert(tail !== null, "there is a segment to be rewritten");
   const { number, end } = last;
   const { sizeBytes } = last.range;
   if (tail.torn?.fault === "header") {
-    const header = headerFor(identity, number, sizeBytes, segments.at(-2)?.end ?? 0, assembly, assembly.hasGap);
-    return { content: encodeSegmentHeader(header), isSaid: true };
+    const [before, { lineage, hasGap }] = [segments.at(-2)?.end ?? 0, assembly];
+    const made = headOf(identity, number, sizeBytes, before, endOf(assembly), lineage, hasGap);
+    return { content: made.head, isSaid: true, wholeBytes: made.sizeBytes };
   }
   const bytes = new Uint8Array(end + fillerBytes + syncReserveBytes);
   bytes.set(readSegment(disk, last.name).subarray(0, end));
   const missing = assembly.damage.find((damage) => damage.segment === number && damage.fault === "missing");
   const syncAt = missing === undefined ? end : end + fillerBytes;
   const sync = encodeSync(clusterTagOf(identity.cluster), number, syncAt, assembly.commit);
-  if (syncAt + sync.length > sizeBytes) return { content: bytes.subarray(0, end), isSaid: false };
+  if (syncAt + sync.length > sizeBytes)
+    return { content: bytes.subarray(0, end), isSaid: false, wholeBytes: sizeBytes };
   if (missing !== undefined) missing.to = syncAt;
   bytes.set(sync, syncAt);
-  return { content: bytes.subarray(0, syncAt + sync.length), isSaid: true };
+  return { content: bytes.subarray(0, syncAt + sync.length), isSaid: true, wholeBytes: sizeBytes };
 }
 
-/** The header of a segment that goes on from where the log is. */
-export function headerFor(
+const endOf = ({ index }: Assembly): Position => {
+  const last = index.lastIndex;
+  return { index: last, view: index.view(last), chain: index.chain(last) };
+};
+
+/** A log that begins anew, and up to where what stands before is on its lineage. */
+export interface NewBeginning {
+  readonly beginning: LogBeginning;
+  readonly kept: number;
+}
+
+/**
+ * What stands at the head of a segment that goes on from `last`, or with which the log begins anew: its header and, if
+ * anything stands before it, what is to be known of that. `canBegin`: with that the log can do without the segments before.
+ */
+export function headOf(
   identity: LogIdentity,
   number: number,
-  sizeBytes: number,
+  segmentBytes: number,
   previousEnd: number,
-  log: { readonly index: Assembly["index"] },
+  last: Position,
+  lineage: Lineage,
   afterGap: boolean,
-): SegmentHeader {
-  const previousIndex = log.index.lastIndex;
-  return {
+  anew: NewBeginning | null = null,
+): { readonly head: Uint8Array; readonly sizeBytes: number; readonly canBegin: boolean } {
+  const canBegin = number > 1 && (anew !== null || !afterGap);
+  const beginning = anew?.beginning ?? lineage.beginning(last);
+  if (anew !== null) lineage.begin(beginning);
+  const record = canBegin
+    ? lineage.record(clusterTagOf(identity.cluster), beginning, anew?.kept ?? last.index)
+    : new Uint8Array(0);
+  // A long one (many views) takes no room from the records.
+  const sizeBytes = record.length > segmentBytes / 4 ? segmentBytes + record.length : segmentBytes;
+  const { index, view, chain } = beginning.position;
+  const header = encodeSegmentHeader({
     ...identity,
     formatVersion: logFormatVersion,
     sizeBytes,
     number,
-    previousIndex,
-    previousView: log.index.view(previousIndex),
-    previousChain: log.index.chain(previousIndex),
+    previousIndex: index,
+    previousView: view,
+    previousChain: chain,
     previousEnd,
-    afterGap,
-  };
+    afterGap: afterGap && anew === null,
+    hasBegin: canBegin,
+    isAnew: anew !== null,
+  });
+  return { head: Buffer.concat([header, record]), sizeBytes, canBegin };
 }
 
 /** A SYNC that stands at `offset` of `segment`: everything before it is durable. */

@@ -61,6 +61,8 @@ function repairSegment(
       previousChain: 0n,
       previousEnd,
       afterGap: true,
+      hasBegin: false,
+      isAnew: false,
     };
     content.set(encodeSegmentHeader(header));
   }

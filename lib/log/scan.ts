@@ -141,3 +141,14 @@ export function readSync(record: LogRecord, segment: number, offset: number): Sy
     throw error;
   }
 }
+
+/** The first segment that a TRIM record keeps; 1 if it cannot be read. */
+export function readTrim(record: LogRecord): number {
+  try {
+    const entry = decodeEntry(record.kind, record.payload);
+    return entry.type === "trim" ? entry.first : 1;
+  } catch (error) {
+    if (error instanceof ProtocolError) return 1;
+    throw error;
+  }
+}

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import { recordHeaderBytes } from "../protocol/record.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 
-export const logFormatVersion = 1;
+export const logFormatVersion = 2;
 export const segmentHeaderBytes = 128;
 /** Positions are kept as one number, segment · 2^26 + offset, which stays exact up to eight digits of segments. */
 export const segmentBytesMax = 64 * 1024 * 1024;
@@ -40,6 +40,10 @@ export interface SegmentHeader extends LogIdentity {
   readonly previousEnd: number;
   /** Something is missing before this segment: its first entry need not follow on. */
   readonly afterGap: boolean;
+  /** A BEGIN record is the first in it: the log may begin here. */
+  readonly hasBegin: boolean;
+  /** The log begins anew here: what stands before is no part of it any more. */
+  readonly isAnew: boolean;
 }
 
 /** `00000001.wal`. */
@@ -78,7 +82,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {
   data.setBigUint64(64, BigInt(header.previousView), true);
   data.setBigUint64(72, header.previousChain, true);
   data.setUint32(80, header.previousEnd, true);
-  data.setUint32(84, header.afterGap ? 1 : 0, true);
+  data.setUint32(84, (header.afterGap ? 1 : 0) | (header.hasBegin ? 2 : 0) | (header.isAnew ? 4 : 0), true);
   data.setUint32(124, Bun.hash.crc32(bytes.subarray(0, 124)), true);
   return bytes;
 }
@@ -100,7 +104,9 @@ export function decodeSegmentHeader(bytes: Uint8Array): SegmentHeader | null {
     previousView: Number(data.getBigUint64(64, true)),
     previousChain: data.getBigUint64(72, true),
     previousEnd: data.getUint32(80, true),
-    afterGap: (data.getUint32(84, true) & 1) === 1,
+    afterGap: (data.getUint32(84, true) & 1) !== 0,
+    hasBegin: (data.getUint32(84, true) & 2) !== 0,
+    isAnew: (data.getUint32(84, true) & 4) !== 0,
   };
 }
 

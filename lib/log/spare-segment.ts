@@ -28,11 +28,11 @@ export class SpareSegment {
     this.#step();
   }
 
-  /** Finishes whatever is not done, writes the header, and gives the file its name. Throws `DiskError`. */
-  take(number: number, header: Uint8Array): DiskFile {
+  /** Finishes whatever is not done, writes what stands at its head, and gives the file its name. Throws `DiskError`. */
+  take(number: number, head: Uint8Array, sizeBytes: number): DiskFile {
     this.#taken = true;
-    if (this.#filled < this.sizeBytes) writeZeros(this.#file, this.#filled, this.sizeBytes);
-    writeWhole(this.#file, header, 0);
+    if (this.#filled < sizeBytes) writeZeros(this.#file, this.#filled, sizeBytes);
+    writeWhole(this.#file, head, 0);
     this.#file.syncBlocking();
     this.disk.rename(temporaryName, segmentName(number));
     this.disk.syncDirectory();

@@ -4,9 +4,10 @@
  */
 import { assert } from "../base/assert.ts";
 import { formatView } from "../protocol/ids.ts";
-import type { LogRecord } from "../protocol/record.ts";
 import { Assembly } from "./assembly.ts";
 import type { Disk } from "./disk.ts";
+import { decodeRecord, type LogRecord } from "../protocol/record.ts";
+import { readBegin } from "./lineage.ts";
 import { LogIndex } from "./log-index.ts";
 import { readSync, scan, type BadFault, type ScanRange } from "./scan.ts";
 import {
@@ -30,6 +31,10 @@ export interface SegmentFound {
   readonly range: ScanRange;
   /** Where its records end; what stands behind is not part of the log. */
   end: number;
+  /** The least index of an entry in it; Infinity if there is none. */
+  lowestIndex: number;
+  /** Its BEGIN record can be read: the log could begin here. */
+  canBegin: boolean;
 }
 
 /** The state of the last segment's end. */
@@ -56,20 +61,43 @@ export interface SurveyOptions {
   readonly clusterTag?: number;
   /** For segments whose header does not tell. */
   readonly segmentBytes?: number;
-  /** Look at these segments only, as if there were no others. Default: all, and the first is number 1. */
+  /** Look at these segments only, as if there were no others. Default: all. */
   readonly only?: readonly number[];
+  /** The uuid of the replica whose log it is, where the headers do not tell. */
+  readonly replica?: string;
 }
 
 /** Throws `DiskError` if a file cannot be read. */
 export function survey(disk: Disk, options: SurveyOptions = {}): Survey {
   const present = options.only ?? segmentsOn(disk);
   const headers = new Map(present.map((number) => [number, readHeader(disk, number)]));
-  const surveyor = new Surveyor(disk, headers, options);
   const last = present.at(-1) ?? 0;
-  const first = options.only === undefined ? 1 : (present[0] ?? 1);
+  const first = options.only === undefined ? firstOf(present, headers) : (present[0] ?? 1);
+  const found = surveyFrom(disk, headers, options, first, last);
+  const { trimmedTo } = found.assembly;
+  if (options.only !== undefined || first <= trimmedTo) return found;
+  // Nobody deleted those before it: they are lost.
+  return surveyFrom(disk, headers, options, trimmedTo, last);
+}
+
+function surveyFrom(
+  disk: Disk,
+  headers: ReadonlyMap<number, SegmentHeader | null>,
+  options: SurveyOptions,
+  first: number,
+  last: number,
+): Survey {
+  const surveyor = new Surveyor(disk, headers, options, first);
   for (let number = first; number <= last; number++) surveyor.look(number, number === last);
   const { segments, assembly, tail, unknown } = surveyor;
   return { segments, assembly, tail, unknown };
+}
+
+/** Compaction deletes from the front, and only before a segment that says what stood before it. */
+function firstOf(present: readonly number[], headers: ReadonlyMap<number, SegmentHeader | null>): number {
+  const first = present[0] ?? 1;
+  const header = headers.get(first);
+  return header == null || header.hasBegin ? first : 1;
 }
 
 /** The numbers of the segments in a directory, ascending. */
@@ -115,12 +143,14 @@ class Surveyor {
     readonly disk: Disk,
     readonly headers: ReadonlyMap<number, SegmentHeader | null>,
     readonly options: SurveyOptions,
+    readonly first: number,
   ) {
     const sound = [...headers.values()].find((header) => header !== null);
     this.#clusterTag = sound === undefined ? (options.clusterTag ?? 0) : clusterTagOf(sound.cluster);
     const begin = options.only === undefined ? undefined : sound;
     this.assembly = new Assembly(
       begin === undefined ? new LogIndex() : new LogIndex(begin.previousIndex, begin.previousView, begin.previousChain),
+      sound?.replica ?? options.replica ?? "",
     );
   }
 
@@ -132,7 +162,8 @@ class Surveyor {
     const bytes = this.headers.has(number) ? this.#read(name) : null;
     const sizeBytes = header?.sizeBytes ?? Math.max(bytes?.length ?? 0, this.options.segmentBytes ?? 0);
     const range = { from: segmentHeaderBytes, knownEnd, sizeBytes, clusterTag: this.#clusterTag };
-    const found: SegmentFound = { number, name, header, range, end: knownEnd ?? segmentHeaderBytes };
+    const end = knownEnd ?? segmentHeaderBytes;
+    const found: SegmentFound = { number, name, header, range, end, lowestIndex: Infinity, canBegin: false };
     this.segments.push(found);
     if (bytes === null) {
       assembly.hurt(number, 0, found.end, "absent");
@@ -143,7 +174,7 @@ class Surveyor {
     } else if (isLast) {
       this.#lookAtLast(found, bytes);
     } else {
-      this.#begin(found);
+      this.#begin(found, bytes);
       found.end = scan(bytes, range, {
         record: (record, offset) => this.#take(found, record, offset),
         bad: (from, to, fault) => assembly.hurt(number, from, to, fault),
@@ -158,10 +189,20 @@ class Surveyor {
     return bytes;
   }
 
-  #begin(found: SegmentFound): void {
-    const { assembly } = this;
-    if (found.header === null) assembly.hurt(found.number, 0, segmentHeaderBytes, "header");
-    else if (!assembly.begin(found.header)) assembly.hurt(found.number, 0, segmentHeaderBytes, "chain");
+  #begin(found: SegmentFound, bytes: Uint8Array): void {
+    const { assembly, options } = this;
+    const { header, number } = found;
+    if (header === null) return assembly.hurt(number, 0, segmentHeaderBytes, "header");
+    const record = header.hasBegin ? decodeRecord(bytes, segmentHeaderBytes) : "end";
+    const begin = typeof record === "string" ? null : readBegin(record);
+    found.canBegin = begin !== null && !header.afterGap;
+    const mustBegin = header.isAnew || (number === this.first && number > 1);
+    if (mustBegin && options.only === undefined) {
+      if (begin === null) assembly.hurt(number, 0, segmentHeaderBytes, "header");
+      else assembly.beginAt(header, begin);
+    } else if (!assembly.begin(header)) {
+      assembly.hurt(number, 0, segmentHeaderBytes, "chain");
+    }
   }
 
   /**
@@ -174,10 +215,11 @@ class Surveyor {
     const { number, range, header } = found;
     const bad: { from: number; to: number; fault: BadFault }[] = [];
     let records = 0;
-    let durableTo = 0;
+    // What a segment says of what stands before it was durable before the segment had its name.
+    let durableTo = header?.hasBegin === true ? segmentHeaderBytes + 1 : 0;
     let lastSyncEnd = 0;
     const takeAtOnce = header !== null;
-    if (takeAtOnce) this.#begin(found);
+    if (takeAtOnce) this.#begin(found, bytes);
     const end = scan(bytes, range, {
       record: (record, offset) => {
         records++;
@@ -199,7 +241,7 @@ class Surveyor {
       from >= durableTo || globalThis.mistaken?.("truncates at damage") === true;
     const torn = missing ? undefined : bad.find(isTorn);
     found.end = torn?.from ?? end;
-    if (!takeAtOnce) this.#begin(found);
+    if (!takeAtOnce) this.#begin(found, bytes);
     const from = takeAtOnce ? (bad[0]?.from ?? end) : range.from;
     const rest = { ...range, from };
     if (!takeAtOnce || bad.length > 0) {
@@ -218,6 +260,7 @@ class Surveyor {
 
   #take(found: SegmentFound, record: LogRecord, offset: number): void {
     const taken = this.assembly.take(record, found.number, offset);
+    if (record.index > 0) found.lowestIndex = Math.min(found.lowestIndex, record.index);
     if (taken === "stray") this.assembly.hurt(found.number, offset, offset + record.bytes.length, "chain");
     if (taken === "unknown") {
       this.unknown.push(

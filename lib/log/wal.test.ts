@@ -286,9 +286,9 @@ describe("a log of someone else", () => {
     const bytes = disk.contentOf("00000001.wal");
     const header = decodeSegmentHeader(bytes);
     if (header === null) throw new Error("no header");
-    bytes.set(encodeSegmentHeader({ ...header, formatVersion: 2 }));
+    bytes.set(encodeSegmentHeader({ ...header, formatVersion: 3 }));
     disk.put("00000001.wal", bytes);
-    expect(refused(() => openLog(disk, identity, quiet))).toMatch(/format version 2.*version 1/);
+    expect(refused(() => openLog(disk, identity, quiet))).toMatch(/format version 3.*version 2/);
   });
 
   test("with a kind of record that may not be skipped is refused, one that may be is skipped", () => {

@@ -4,11 +4,14 @@
  */
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import { recordBytes, recordHeaderBytes, recordKind } from "../protocol/record.ts";
+import type { Position } from "../protocol/fields.ts";
+import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import { encodeEntry } from "../protocol/codec.ts";
+import { encodeRecord, recordBytes, recordHeaderBytes, recordKind } from "../protocol/record.ts";
 import type { Superseded } from "./assembly.ts";
 import type { Disk, DiskError } from "./disk.ts";
-import type { LogIndex } from "./log-index.ts";
+import { Front } from "./front.ts";
+import { LogIndex } from "./log-index.ts";
 import { recover, type OpenReport, type Recovery } from "./recover.ts";
 import { repairSegments } from "./repair.ts";
 import {
@@ -60,8 +63,12 @@ export class Wal implements LogReader {
   readonly #disk: Disk;
   readonly #identity: LogIdentity;
   readonly #recovery: Recovery;
-  readonly #index: LogIndex;
-  readonly #superseded: Superseded[];
+  #index: LogIndex;
+  /** Those that no MERGED record has settled. */
+  #superseded: Superseded[];
+  /** The same, on their way to the disk. */
+  readonly #supersededUnwritten = new Set<Queued>();
+  readonly #front: Front;
   readonly #writer: LogWriter;
   readonly #reader: SegmentReader;
   readonly #clusterTag: number;
@@ -73,7 +80,7 @@ export class Wal implements LogReader {
   #sequence = 0;
 
   constructor(disk: Disk, identity: LogIdentity, handlers: WalHandlers, segmentBytes: number, recovery: Recovery) {
-    const { assembly, tail, report } = recovery;
+    const { assembly, segments, tail, report } = recovery;
     const { index } = assembly;
     this.#disk = disk;
     this.#identity = identity;
@@ -84,33 +91,42 @@ export class Wal implements LogReader {
     this.#damaged = assembly.damage.length > 0;
     this.#reader = new SegmentReader(disk);
     this.#clusterTag = clusterTagOf(identity.cluster);
+    this.#front = new Front(disk, segments, tail.number);
     let inGap = assembly.hasGap;
-    const last = index.lastIndex;
-    const lastWritten = { index: last, view: index.view(last), chain: index.chain(last) };
+    const end = index.lastIndex;
+    const last: Position = { index: end, view: index.view(end), chain: index.chain(end) };
     const hooks = {
       written: (record: Queued, position: number): void => {
-        if (record.index > 0) inGap = false;
+        if (record.index > 0 || record.anew !== null) inGap = false;
         this.#written(record, position);
       },
+      began: (number: number, before: Position, canBegin: boolean): void => this.#front.began(number, before, canBegin),
       persisted: (sequence: number): void => handlers.persisted(sequence),
       failed: (error: DiskError): void => handlers.failed(error),
     };
-    const { commit } = assembly;
-    this.#writer = new LogWriter(disk, identity, segmentBytes, hooks, tail, commit, lastWritten, () => inGap);
+    const { commit, lineage } = assembly;
+    this.#writer = new LogWriter(disk, identity, segmentBytes, hooks, tail, commit, last, lineage, () => inGap);
   }
 
   /** What was found at opening. To be asked for before anything is appended: it is not kept. */
   get recovered(): RecoveredLog {
     assert(!this.#hasAppended, "what was recovered is asked for before anything is appended");
-    const { promised, commit } = this.#recovery.assembly;
+    const { promised, commit, beginning, lineage } = this.#recovery.assembly;
     this.#recovered ??= {
       promised,
       commit,
+      beginning,
+      isKnown: lineage.isKnown,
       damaged: this.#damaged,
       views: this.#index.views(),
       chains: this.#index.chains(),
     };
     return this.#recovered;
+  }
+
+  /** That of the first entry it holds, or will hold. */
+  get firstIndex(): number {
+    return this.#index.baseIndex + 1;
   }
 
   get lastIndex(): number {
@@ -133,13 +149,65 @@ export class Wal implements LogReader {
     this.#hasAppended = true;
     this.#recovered = null;
     const queued = records.map((bytes, at) => this.#take(bytes, sequence, at === records.length - 1, commit));
-    if (queued.length === 0) queued.push(nothing(sequence, commit));
+    if (queued.length === 0) queued.push(nothing(sequence, commit, null));
     this.#writer.enqueue(queued);
+  }
+
+  /**
+   * The log begins anew, behind a place that it need not hold: with a segment of its own. Of what it holds, the entries
+   * up to `kept` are on the lineage of that place; what stands after is superseded. Answered like an append.
+   */
+  beginAnew(sequence: number, beginning: LogBeginning, kept: number): void {
+    assert(sequence > this.#sequence, "appends are numbered upwards");
+    this.#sequence = sequence;
+    this.#hasAppended = true;
+    this.#recovered = null;
+    const { index, view, chain } = beginning.position;
+    this.#supersede(Math.max(kept, this.#index.baseIndex) + 1);
+    this.#unwritten.clear();
+    this.#index = new LogIndex(index, view, chain);
+    this.#writer.enqueue([nothing(sequence, index, { beginning, kept })]);
+  }
+
+  get hasForks(): boolean {
+    return this.#superseded.length > 0 || this.#supersededUnwritten.size > 0;
+  }
+
+  /** See {@link LogReader}. */
+  compactable(floor: number, evenForks: boolean): number | null {
+    if (this.#damaged) return null;
+    let needed = Infinity;
+    if (!evenForks) for (const { position } of this.#superseded) needed = Math.min(needed, segmentOf(position));
+    return this.#front.boundary(Math.min(floor, this.#index.lastIndex), this.#index, needed);
+  }
+
+  /**
+   * Deletes the segments whose entries all stand at or below `index`, which {@link compactable} has named: the oldest
+   * first, each for good before the next. A crash on the way leaves a log that begins somewhere between.
+   */
+  compact(index: number, done: () => void = () => {}): void {
+    const first = this.#front.keptFrom(index, this.#index);
+    if (first === null) return done();
+    const payload = encodeEntry({ type: "trim", first });
+    const trim = { kind: recordKind.trim, clusterTag: this.#clusterTag, index: 0, view: 0, payload };
+    const { bytes } = encodeRecord(trim, 0n);
+    this.#writer.enqueue([{ ...nothing(this.#sequence, 0, null), last: false, bytes }]);
+    this.#writer.betweenBatches(() => {
+      // Superseded meanwhile: another time.
+      if (this.#damaged || index > this.#index.lastIndex || index < this.#index.baseIndex) return done();
+      for (const number of this.#front.before(index, this.#index)) {
+        this.#reader.forget(number);
+        this.#front.delete(number);
+      }
+      this.#index.drop(index);
+      this.#superseded = this.#superseded.filter(({ position }) => segmentOf(position) >= this.#front.first);
+      done();
+    });
   }
 
   /** See {@link LogReader}. Nothing beyond the last entry. Throws `DiskError` if what was written is not sound any more. */
   read(fromIndex: number, maxBytes: number): Uint8Array[] {
-    assert(fromIndex > this.#index.baseIndex, "entries are counted from 1");
+    assert(fromIndex > this.#index.baseIndex, "only entries of the log are read");
     const records: Uint8Array[] = [];
     let bytes = 0;
     let index = fromIndex;
@@ -181,6 +249,7 @@ export class Wal implements LogReader {
         if (assembly.damage.some(({ segment }) => segment === this.#writer.segment)) this.#writer.rollOver();
         for (const number of repairSegments(this.#disk, this.#identity, segments, assembly.damage)) {
           this.#reader.forget(number);
+          this.#front.replaced(number);
         }
         this.#damaged = false;
       }
@@ -204,8 +273,10 @@ export class Wal implements LogReader {
     const index = Number(data.getBigUint64(16, true));
     const view = Number(data.getBigUint64(24, true));
     const chain = data.getBigUint64(32, true);
-    const record: Queued = { sequence, last, commit, bytes, index, view, chain, superseded: false };
+    const record: Queued = { ...nothing(sequence, commit, null), last, bytes, index, view, chain };
+    if (bytes[8] === recordKind.merged) this.#settleForks();
     if (index === 0) return record;
+    assert(index > this.#index.baseIndex, "nothing at or below the beginning of a log is superseded");
     assert(index <= this.#index.lastIndex + 1, "an entry follows on or supersedes");
     assert(view >= this.#index.view(index - 1), "views never decrease along a log");
     this.#supersede(index);
@@ -223,18 +294,29 @@ export class Wal implements LogReader {
         this.#superseded.push({ index: at, position, length: index.length(at), chain: index.chain(at) });
       } else {
         waiting.superseded = true;
+        this.#supersededUnwritten.add(waiting);
         this.#unwritten.delete(at);
       }
     }
     index.cut(first - 1);
   }
 
+  /** A MERGED record settles what was superseded before it, on the disk or on its way there. */
+  #settleForks(): void {
+    this.#superseded = [];
+    for (const queued of this.#supersededUnwritten) queued.settled = true;
+    this.#supersededUnwritten.clear();
+  }
+
   #written(record: Queued, position: number): void {
     const { index, bytes, chain } = record;
     if (index === 0 || bytes === null) return;
+    this.#front.wrote(index);
     if (record.superseded) {
+      this.#supersededUnwritten.delete(record);
+      if (record.settled) return;
       this.#superseded.push({ index, position, length: bytes.length, chain });
-    } else {
+    } else if (this.#unwritten.get(index) === record) {
       this.#index.setPosition(index, position);
       this.#unwritten.delete(index);
     }
@@ -263,6 +345,7 @@ export class Wal implements LogReader {
   }
 }
 
-const nothing = (sequence: number, commit: number): Queued => {
-  return { sequence, last: true, commit, bytes: null, index: 0, view: 0, chain: 0n, superseded: false };
+const nothing = (sequence: number, commit: number, anew: Queued["anew"]): Queued => {
+  const record = { bytes: null, index: 0, view: 0, chain: 0n };
+  return { sequence, last: true, commit, ...record, superseded: false, settled: false, anew };
 };

@@ -3,18 +3,12 @@
  * batch. Rolls over to the next segment. Any failure is the end: nothing is written or acknowledged after it.
  */
 import { assert } from "../base/assert.ts";
+import type { Position } from "../protocol/fields.ts";
+import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { DiskError, type Disk, type DiskFile } from "./disk.ts";
-import { encodeSync, type Tail } from "./recover.ts";
-import {
-  clusterTagOf,
-  encodeSegmentHeader,
-  endReserveBytes,
-  logFormatVersion,
-  positionOf,
-  segmentHeaderBytes,
-  syncReserveBytes,
-  type LogIdentity,
-} from "./segment.ts";
+import type { Lineage } from "./lineage.ts";
+import { encodeSync, headOf, type NewBeginning, type Tail } from "./recover.ts";
+import { clusterTagOf, endReserveBytes, positionOf, syncReserveBytes, type LogIdentity } from "./segment.ts";
 import { SpareSegment } from "./spare-segment.ts";
 
 /** The kernel takes no more buffers in one write. */
@@ -33,21 +27,20 @@ export interface Queued {
   readonly chain: bigint;
   /** Its place in the logical log was taken by another before it was written. */
   superseded: boolean;
+  /** Nobody asks for it any more although it was superseded: a MERGED record has settled it. */
+  settled: boolean;
+  /** No record: the log begins anew here. */
+  readonly anew: NewBeginning | null;
 }
 
 export interface WriterHooks {
   /** It stands in the file at this position (not yet durable). */
   written(record: Queued, position: number): void;
+  /** A segment has begun that goes on from this place. `canBegin`: the log can do without those before it. */
+  began(number: number, last: Position, canBegin: boolean): void;
   /** Every append up to this sequence is durable. */
   persisted(sequence: number): void;
   failed(error: DiskError): void;
-}
-
-/** The last entry written, for the header of the next segment. */
-export interface LastWritten {
-  readonly index: number;
-  readonly view: number;
-  readonly chain: bigint;
 }
 
 interface Batch {
@@ -89,7 +82,9 @@ export class LogWriter {
     readonly hooks: WriterHooks,
     tail: Tail,
     commit: number,
-    private lastWritten: LastWritten,
+    /** The last entry written, for the header of the next segment. */
+    private last: Position,
+    readonly lineage: Lineage,
     /** Between damage and the first entry that follows on again. */
     readonly inGap: () => boolean,
   ) {
@@ -131,30 +126,24 @@ export class LogWriter {
   }
 
   /** Goes on in the next segment at once. Only between batches. Throws `DiskError`. */
-  rollOver(): void {
+  rollOver(anew: NewBeginning | null = null): void {
     assert(!this.#syncing, "a segment is durable before the next one begins");
     if (this.#syncedTo < this.#position) this.#file.syncBlocking();
     this.#spare ??= this.#newSpare();
-    const header = encodeSegmentHeader({
-      ...this.identity,
-      formatVersion: logFormatVersion,
-      sizeBytes: this.segmentBytes,
-      number: this.#number + 1,
-      previousIndex: this.lastWritten.index,
-      previousView: this.lastWritten.view,
-      previousChain: this.lastWritten.chain,
-      previousEnd: this.#position,
-      afterGap: this.inGap(),
-    });
-    const file = this.#spare.take(this.#number + 1, header);
+    const number = this.#number + 1;
+    if (anew !== null) this.last = anew.beginning.position;
+    const { identity, segmentBytes, last, lineage } = this;
+    const made = headOf(identity, number, segmentBytes, this.#position, last, lineage, this.inGap(), anew);
+    const file = this.#spare.take(number, made.head, made.sizeBytes);
     this.#spare = null;
     this.#file.close();
     this.#file = file;
-    this.#number++;
-    this.#sizeBytes = this.segmentBytes;
-    this.#position = segmentHeaderBytes;
-    this.#syncedTo = segmentHeaderBytes;
+    this.#number = number;
+    this.#sizeBytes = made.sizeBytes;
+    this.#position = made.head.length;
+    this.#syncedTo = made.head.length;
     this.#saidTo = 0;
+    this.hooks.began(number, last, made.canBegin);
   }
 
   /** Writes and syncs what is queued, then a last SYNC, then closes the files. */
@@ -178,7 +167,8 @@ export class LogWriter {
   #startBatch(): void {
     const first = this.#queue[0];
     assert(first !== undefined, "there is something to write");
-    if (!this.#fits(this.#position, first)) {
+    if (first.anew !== null) this.rollOver(first.anew);
+    else if (!this.#fits(this.#position, first)) {
       this.rollOver();
       assert(this.#fits(this.#position, first), "a segment holds at least one record");
     }
@@ -195,7 +185,7 @@ export class LogWriter {
     let sequence: number | null = null;
     let commit = this.#durableCommit;
     for (const item of this.#queue) {
-      if (count > 0 && !this.#fits(end, item)) break;
+      if (count > 0 && (item.anew !== null || !this.#fits(end, item))) break;
       count++;
       if (item.last) {
         sequence = item.sequence;
@@ -204,7 +194,7 @@ export class LogWriter {
       if (item.bytes === null) continue;
       buffers.push(item.bytes);
       this.hooks.written(item, positionOf(this.#number, end));
-      if (item.index > 0) this.lastWritten = item;
+      this.#follow(item);
       end += item.bytes.length;
     }
     this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
@@ -212,6 +202,18 @@ export class LogWriter {
     this.#syncing = true;
     this.#file.sync((error) => this.#synced(error, { end, count, sequence, commit }));
     if (this.#spare === null && this.#position > this.#sizeBytes / 4) this.#spare = this.#newSpare();
+  }
+
+  /** Keeps what the next segment has to say of what stands before it. */
+  #follow(item: Queued): void {
+    const { bytes, index, view, chain } = item;
+    if (bytes === null) return;
+    const kind = bytes[8] ?? 0;
+    if (kind === recordKind.promise) this.lineage.promise(view);
+    if (index === 0) return;
+    const payload = kind === recordKind.view ? payloadOf(bytes) : bytes;
+    this.lineage.take({ kind, index, view, payload });
+    this.last = { index, view, chain };
   }
 
   #fits(position: number, item: Queued): boolean {
@@ -299,6 +301,12 @@ export class LogWriter {
     this.hooks.failed(thrown);
     this.#closing?.(thrown);
   }
+}
+
+function payloadOf(bytes: Uint8Array): Uint8Array {
+  const record = decodeRecord(bytes, 0);
+  assert(typeof record !== "string", "what is appended is a record");
+  return record.payload;
 }
 
 /** At most as many buffers as one write takes, the same bytes. */

@@ -2,8 +2,17 @@
  * The payloads of log records, described once. The record around them (header, checksum, chain) is `record.ts`.
  */
 import { limits } from "../base/limits.ts";
-import { configured, member, policy, view } from "./fields.ts";
-import { bytes, define, list, uint, uuid, type FieldsOf, type ValueOf } from "./schema.ts";
+import { attempt, configured, index, member, policy, view, viewStart } from "./fields.ts";
+import { bool, bytes, define, list, uint, uuid, type FieldsOf, type ValueOf } from "./schema.ts";
+
+/** What a log that begins above 1 keeps of what stood before its first entry. */
+export const beginningFields = {
+  policy,
+  /** Where each view begins that begins at or before that point, oldest first; of very many, the newest. */
+  views: list(viewStart, limits.viewTableMax),
+  /** The VIEW entries from the last formed view on, oldest first, that stand at or before that point. */
+  attempts: list(attempt, 1024),
+} as const;
 
 /** Record kinds are the definitions' numbers. VIEW, ACT and OP are entries (they have an index); the rest are local. */
 export const entries = {
@@ -37,8 +46,20 @@ export const entries = {
     offset: uint(),
     commit: uint(),
   }),
+  begin: define(19, "log", "First in a segment: what to know of all that stands before it.", {
+    /** The greatest view promised before here. */
+    promised: view,
+    /** Of what stands before a segment with which the log begins anew: the last entry that is on its lineage. */
+    kept: index,
+    /** This disk was in the first view of the log, or has led one of its views. */
+    isKnown: bool,
+    ...beginningFields,
+  }),
+  merged: define(20, "log", "Whatever was superseded before here has been applied in the lineage.", {}),
+  trim: define(21, "log", "Segments before this one are no longer needed, and may be gone.", { first: uint() }),
 } as const;
 
 export type EntryPayload = ValueOf<typeof entries>;
 export type ViewEntry = FieldsOf<(typeof entries)["view"]["fields"]>;
+export type BeginEntry = FieldsOf<(typeof entries)["begin"]["fields"]>;
 export type OpEntry = FieldsOf<(typeof entries)["op"]["fields"]>;

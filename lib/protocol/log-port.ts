@@ -1,6 +1,9 @@
 /**
  * What `lib/replication` needs of a write-ahead log, and what `lib/log` offers. Types only.
  */
+import type { beginningFields } from "./entries.ts";
+import type { Position } from "./fields.ts";
+import type { FieldsOf } from "./schema.ts";
 
 /** How the core reads log records that it no longer holds in memory. Synchronous; only ever asked for what is logged. */
 export interface LogReader {
@@ -8,13 +11,29 @@ export interface LogReader {
   read(fromIndex: number, maxBytes: number): Uint8Array[];
   /** Superseded OP records that may not have been applied in the lineage yet (forks kept on disk). */
   orphans(): Uint8Array[];
+  /** Whether anything superseded stands on disk that no MERGED record has settled. */
+  readonly hasForks: boolean;
+  /**
+   * Where the log would begin (the index of the entry before its first) if all were deleted that can be of what stands
+   * at or below `floor`; null if nothing can. What holds forks that no MERGED record has settled may go only `evenForks`.
+   */
+  compactable(floor: number, evenForks: boolean): number | null;
+}
+
+/** Of a log that begins above 1: the entry before its first one, and what is kept of what stood before. */
+export interface LogBeginning extends Readonly<FieldsOf<typeof beginningFields>> {
+  readonly position: Position;
 }
 
 /** What was found on disk at start. */
 export interface RecoveredLog {
   /** The greatest view promised. */
   readonly promised: number;
-  /** For i = 0…: view and chain of entry i + 1. */
+  /** Null for a log that begins with entry 1. */
+  readonly beginning: LogBeginning | null;
+  /** This disk was in the first view of the log or has led one of its views, as far as that stands before its beginning. */
+  readonly isKnown: boolean;
+  /** For i = 0…: view and chain of the entry i + 1 after the beginning. */
   readonly views: Float64Array;
   readonly chains: BigUint64Array;
   /** The commit index of the last SYNC record (a hint: everything up to there was committed in some lineage). */

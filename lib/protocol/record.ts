@@ -14,7 +14,17 @@ export const recordHeaderBytes = 40;
 export const recordVersion = 1;
 
 /** `gap` has no payload worth reading: it fills, on one disk, the place of records that were damaged there. */
-export const recordKind = { view: 1, act: 2, op: 3, promise: 16, sync: 17, gap: 18 } as const;
+export const recordKind = {
+  view: 1,
+  act: 2,
+  op: 3,
+  promise: 16,
+  sync: 17,
+  gap: 18,
+  begin: 19,
+  merged: 20,
+  trim: 21,
+} as const;
 
 /** Flag bit 0: a reader that does not know the kind may skip the record. */
 export const flagSkippable = 1;

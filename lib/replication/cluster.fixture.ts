@@ -53,6 +53,8 @@ class MemoryDisk implements LogReader {
     });
     return {
       promised,
+      beginning: null,
+      isKnown: false,
       views: Float64Array.from(records, ({ view }) => view),
       chains: BigUint64Array.from(records, ({ chain }) => chain),
       commit: 0,
@@ -69,6 +71,15 @@ class MemoryDisk implements LogReader {
 
   orphans(): Uint8Array[] {
     return this.logical().orphans;
+  }
+
+  get hasForks(): boolean {
+    return this.orphans().length > 0;
+  }
+
+  /** Everything is kept here. */
+  compactable(): null {
+    return null;
   }
 }
 

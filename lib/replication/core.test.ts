@@ -28,9 +28,12 @@ function started(damaged: boolean, appliedIndex: number): Core {
   const views = Float64Array.from(records, ({ view }) => view);
   const chains = BigUint64Array.from(records, ({ chain }) => chain);
   const read = (from: number): Uint8Array[] => records.slice(from - 1).map(({ bytes }) => bytes);
-  return new Core(options, { promised: 0, views, chains, commit: 2, damaged }, appliedIndex, {
+  const recovered = { promised: 0, beginning: null, isKnown: false, views, chains, commit: 2, damaged };
+  return new Core(options, recovered, appliedIndex, {
     read,
     orphans: () => [],
+    hasForks: false,
+    compactable: () => null,
   });
 }
 

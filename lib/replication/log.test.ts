@@ -11,8 +11,9 @@ const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-00000000
 const disk = (pid: number, digit: number): Member => ({ pid, uuid: uuid(digit), incarnation: 1 });
 
 function emptyLog(): ReplicatedLog {
-  const found = { promised: 0, views: new Float64Array(0), chains: new BigUint64Array(0), commit: 0, damaged: false };
-  return new ReplicatedLog(found, { read: () => [], orphans: () => [] });
+  const nothing = { views: new Float64Array(0), chains: new BigUint64Array(0) };
+  const found = { promised: 0, beginning: null, isKnown: false, ...nothing, commit: 0, damaged: false };
+  return new ReplicatedLog(found, { read: () => [], orphans: () => [], hasForks: false, compactable: () => null });
 }
 
 function append(log: ReplicatedLog, view: number, entry: EntryPayload): void {

@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { OpEntry } from "../protocol/entries.ts";
-import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { ReplicaMessage } from "../protocol/messages.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
@@ -16,6 +16,10 @@ import { Replica } from "../replication/replica.ts";
 export interface DriverLog extends LogReader {
   readonly recovered: RecoveredLog;
   append(sequence: number, records: readonly Uint8Array[], commit: number): void;
+  /** The log begins anew behind a place that it need not hold; see `Wal.beginAnew`. */
+  beginAnew(sequence: number, beginning: LogBeginning, kept: number): void;
+  /** Deletes what stands at or below an index that `compactable` has named. */
+  compact(index: number): void;
   /** What was damaged has been appended again: put the damaged files aside. `done` is called when that is durable. */
   repaired(done: () => void): void;
 }
@@ -67,6 +71,10 @@ export class ReplicaDriver {
     const reader: LogReader = {
       read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
       orphans: () => log.orphans().filter((record) => !isApplied(stateMachine, record)),
+      get hasForks() {
+        return log.hasForks;
+      },
+      compactable: (floor, evenForks) => log.compactable(floor, evenForks),
     };
     this.#replica = new Replica(options, log.recovered, stateMachine.applied.index, reader);
   }

@@ -22,6 +22,8 @@ setDefaultTimeout(60_000);
 class MemoryLog implements NodeLog {
   readonly recovered = {
     promised: 0,
+    beginning: null,
+    isKnown: false,
     views: new Float64Array(0),
     chains: new BigUint64Array(0),
     commit: 0,
@@ -49,6 +51,16 @@ class MemoryLog implements NodeLog {
   orphans(): Uint8Array[] {
     return [];
   }
+
+  readonly hasForks = false;
+
+  compactable(): null {
+    return null;
+  }
+
+  compact(): void {}
+
+  beginAnew(): void {}
 
   repaired(): void {}
 

@@ -4,28 +4,81 @@
  * process in a {@link MemoryDisk}.
  */
 import { DiskError } from "../log/disk.ts";
-import { decodeEntry } from "../protocol/codec.ts";
-import type { RecoveredLog } from "../protocol/log-port.ts";
-import { decodeRecord, recordKind } from "../protocol/record.ts";
+import { Lineage } from "../log/lineage.ts";
+import type { LogBeginning, RecoveredLog } from "../protocol/log-port.ts";
+import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 
-interface Written {
-  readonly index: number;
-  readonly view: number;
-  readonly chain: bigint;
-  readonly bytes: Uint8Array;
+/** The logical log, and what it has superseded. */
+class Logical {
+  beginning: LogBeginning | null = null;
+  entries: LogRecord[] = [];
+  /** Superseded OP records that no MERGED record has settled. */
+  forks: Uint8Array[] = [];
+  commit = 0;
+
+  constructor(public lineage: Lineage) {}
+
+  get baseIndex(): number {
+    return this.beginning?.position.index ?? 0;
+  }
+
+  get lastIndex(): number {
+    return this.baseIndex + this.entries.length;
+  }
+
+  copy(): Logical {
+    const copy = new Logical(new Lineage(this.lineage.replica));
+    copy.lineage.begin(this.lineage.beginning({ index: this.lastIndex, view: 0, chain: 0n }));
+    copy.lineage.promise(this.lineage.promised);
+    copy.lineage.isKnown = this.lineage.isKnown;
+    return Object.assign(copy, {
+      beginning: this.beginning,
+      entries: [...this.entries],
+      forks: [...this.forks],
+      commit: this.commit,
+    });
+  }
+
+  put(bytes: Uint8Array): void {
+    const record = decodeRecord(bytes, 0);
+    if (typeof record === "string") throw new RangeError("what is appended is a record");
+    if (record.kind === recordKind.promise) this.lineage.promise(record.view);
+    if (record.kind === recordKind.merged) this.forks = [];
+    if (record.index === 0) return;
+    this.supersedeAfter(record.index - 1);
+    this.lineage.take(record);
+    this.entries.push(record);
+  }
+
+  beginAnew(beginning: LogBeginning, kept: number): void {
+    this.supersedeAfter(Math.max(kept, this.baseIndex));
+    this.lineage.begin(beginning);
+    this.beginning = beginning;
+    this.entries = [];
+    this.commit = beginning.position.index;
+  }
+
+  compact(index: number): void {
+    const at = this.entries[index - this.baseIndex - 1];
+    if (at === undefined) return;
+    this.beginning = this.lineage.beginning({ index, view: at.view, chain: at.chain });
+    this.entries.splice(0, this.entries.indexOf(at) + 1);
+  }
+
+  private supersedeAfter(index: number): void {
+    for (const { kind, bytes } of this.entries.splice(Math.max(0, index - this.baseIndex))) {
+      if (kind === recordKind.op) this.forks.push(bytes);
+    }
+    this.commit = Math.min(this.commit, this.lastIndex);
+  }
 }
 
 /** What stands on a simulated disk, and how fast it is. */
 export class MemoryDisk implements Storage {
-  /** The logical log: entry i + 1 at i. */
-  readonly entries: Written[] = [];
-  /** Superseded OP records. */
-  readonly orphans: Uint8Array[] = [];
-  promised = 0;
-  commit = 0;
+  logical: Logical | null = null;
   /** The next sync fails. */
   failing = false;
   private log: MemoryLog | null = null;
@@ -37,8 +90,9 @@ export class MemoryDisk implements Storage {
     public syncMs: number,
   ) {}
 
-  open(_uuid: string, handlers: LogHandlers): NodeLog {
-    this.log = new MemoryLog(this.simulator, this.random, this, handlers);
+  open(uuid: string, handlers: LogHandlers): NodeLog {
+    this.logical ??= new Logical(new Lineage(uuid));
+    this.log = new MemoryLog(this.simulator, this.random, this, this.logical, handlers);
     return this.log;
   }
 
@@ -72,12 +126,15 @@ interface Batch {
   readonly sequence: number;
   readonly records: readonly Uint8Array[];
   readonly commit: number;
+  readonly anew: { readonly beginning: LogBeginning; readonly kept: number } | null;
 }
+
+/** What stands below a multiple of it is deleted at once. */
+const segmentEntries = 16;
 
 class MemoryLog implements NodeLog {
   readonly recovered: RecoveredLog;
-  private entries: Written[];
-  private readonly lostOps: Uint8Array[];
+  private readonly asked: Logical;
   private waiting: Batch[] = [];
   private syncing: Batch[] = [];
   private closed = false;
@@ -86,30 +143,41 @@ class MemoryLog implements NodeLog {
     private readonly simulator: Simulator,
     private readonly random: Random,
     private readonly disk: MemoryDisk,
+    private readonly durable: Logical,
     private readonly handlers: LogHandlers,
   ) {
-    this.entries = [...disk.entries];
-    this.lostOps = [...disk.orphans];
+    this.asked = durable.copy();
+    const { beginning, entries, lineage, commit, lastIndex } = durable;
     this.recovered = {
-      promised: disk.promised,
-      views: Float64Array.from(disk.entries, ({ view }) => view),
-      chains: BigUint64Array.from(disk.entries, ({ chain }) => chain),
-      commit: Math.min(disk.commit, disk.entries.length),
+      promised: lineage.promised,
+      beginning,
+      isKnown: lineage.isKnown,
+      views: Float64Array.from(entries, ({ view }) => view),
+      chains: BigUint64Array.from(entries, ({ chain }) => chain),
+      commit: Math.min(commit, lastIndex),
       damaged: false,
     };
   }
 
   append(sequence: number, records: readonly Uint8Array[], commit: number): void {
-    for (const bytes of records) put(this.entries, this.lostOps, bytes);
-    this.waiting.push({ sequence, records, commit });
+    for (const bytes of records) this.asked.put(bytes);
+    this.waiting.push({ sequence, records, commit, anew: null });
+    this.sync();
+  }
+
+  beginAnew(sequence: number, beginning: LogBeginning, kept: number): void {
+    this.asked.beginAnew(beginning, kept);
+    this.waiting.push({ sequence, records: [], commit: beginning.position.index, anew: { beginning, kept } });
     this.sync();
   }
 
   read(fromIndex: number, maxBytes: number): Uint8Array[] {
+    const { entries, baseIndex } = this.asked;
+    if (fromIndex <= baseIndex) throw new RangeError("only entries of the log are read");
     const records: Uint8Array[] = [];
     let length = 0;
-    for (let at = fromIndex - 1; at < this.entries.length; at++) {
-      const { bytes } = this.entries[at] as Written;
+    for (let at = fromIndex - baseIndex - 1; at < entries.length; at++) {
+      const { bytes } = entries[at] as LogRecord;
       if (records.length > 0 && length + bytes.length > maxBytes) break;
       records.push(bytes);
       length += bytes.length;
@@ -118,7 +186,22 @@ class MemoryLog implements NodeLog {
   }
 
   orphans(): Uint8Array[] {
-    return [...this.lostOps];
+    return [...this.asked.forks];
+  }
+
+  get hasForks(): boolean {
+    return this.asked.forks.length > 0;
+  }
+
+  /** Forks are kept apart here, so they hold up nothing. */
+  compactable(floor: number): number | null {
+    const index = Math.floor(Math.min(floor, this.asked.lastIndex) / segmentEntries) * segmentEntries;
+    return index > this.asked.baseIndex ? index : null;
+  }
+
+  compact(index: number): void {
+    this.asked.compact(index);
+    this.durable.compact(index);
   }
 
   /** Nothing is ever damaged here. */
@@ -135,9 +218,11 @@ class MemoryLog implements NodeLog {
   crash(): void {
     this.closed = true;
     for (const batch of [...this.syncing, ...this.waiting]) {
+      if (this.random.chance(0.4)) return;
+      if (batch.anew !== null) this.durable.beginAnew(batch.anew.beginning, batch.anew.kept);
       for (const bytes of batch.records) {
         if (this.random.chance(0.4)) return;
-        this.write(bytes);
+        this.durable.put(bytes);
       }
     }
   }
@@ -159,37 +244,14 @@ class MemoryLog implements NodeLog {
         return;
       }
       this.syncing = [];
-      for (const { records, commit } of batches) {
-        for (const bytes of records) this.write(bytes);
-        this.disk.commit = commit;
+      for (const { records, commit, anew } of batches) {
+        if (anew !== null) this.durable.beginAnew(anew.beginning, anew.kept);
+        for (const bytes of records) this.durable.put(bytes);
+        this.durable.commit = Math.min(commit, this.durable.lastIndex);
       }
       const last = batches.at(-1);
       if (last !== undefined) this.handlers.persisted(last.sequence);
       this.sync();
     });
   }
-
-  private write(bytes: Uint8Array): void {
-    const { disk } = this;
-    const promised = put(disk.entries, disk.orphans, bytes);
-    disk.promised = Math.max(disk.promised, promised);
-    disk.commit = Math.min(disk.commit, disk.entries.length);
-  }
-}
-
-/** Puts a record where it belongs; returns the view that it promises, or 0. */
-function put(entries: Written[], orphans: Uint8Array[], bytes: Uint8Array): number {
-  const record = decodeRecord(bytes, 0);
-  if (typeof record === "string") throw new RangeError("what is appended is a record");
-  const { index, view, chain, kind } = record;
-  if (kind === recordKind.promise) {
-    const promise = decodeEntry(kind, record.payload);
-    return promise.type === "promise" ? promise.view : 0;
-  }
-  for (const old of entries.splice(index - 1)) {
-    const known = decodeRecord(old.bytes, 0);
-    if (typeof known !== "string" && known.kind === recordKind.op) orphans.push(old.bytes);
-  }
-  entries.push({ index, view, chain, bytes });
-  return 0;
 }

@@ -157,6 +157,12 @@ export class SimulatedNode implements Host, Victim, ClientPort {
         recovered: log.recovered,
         read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
         orphans: () => log.orphans(),
+        get hasForks() {
+          return log.hasForks;
+        },
+        compactable: (floor, evenForks) => log.compactable(floor, evenForks),
+        beginAnew: (sequence, beginning, kept) => log.beginAnew(sequence, beginning, kept),
+        compact: (index) => log.compact(index),
         repaired: (done) =>
           log.repaired(() => {
             shadow.damaged = false;

@@ -1,12 +1,14 @@
 /** What a simulated machine keeps from process to process: a disk with a log on it, and a state. Types only. */
 import type { DiskError } from "../log/disk.ts";
-import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 
 /** A log as a process holds it while it runs. */
 export interface NodeLog extends LogReader {
   readonly recovered: RecoveredLog;
   append(sequence: number, records: readonly Uint8Array[], commit: number): void;
+  beginAnew(sequence: number, beginning: LogBeginning, kept: number): void;
+  compact(index: number): void;
   repaired(done: () => void): void;
 }
 

@@ -1,0 +1,162 @@
+/** A log that does not begin with entry 1: segments deleted from the front, and logs that begin anew. */
+import { describe, expect, test } from "bun:test";
+import type { LogBeginning } from "../protocol/log-port.ts";
+import { MachineStopped, SimulatedDisk } from "../sim/disk.ts";
+import { makeEntry, makeMerged, makePromise, PlainLog, type Entry } from "./log.fixture.ts";
+import { segmentHeaderBytes } from "./segment.ts";
+
+const segmentBytes = 2048;
+
+function filled(entries = 60): PlainLog {
+  const log = new PlainLog(segmentBytes);
+  for (let count = 1; count <= entries; count++) {
+    log.put(`entry ${count}`, 257 + 256 * Math.floor(count / 10));
+    log.settle();
+  }
+  return log;
+}
+
+function compact(log: PlainLog, floor: number): number | null {
+  const index = log.wal.compactable(floor, false);
+  if (index !== null) log.wal.compact(index);
+  log.settle();
+  return index;
+}
+
+const textsOf = (records: readonly Uint8Array[]): string[] =>
+  records.map((bytes) => new TextDecoder().decode(bytes.subarray(40)).replaceAll("\0", ""));
+
+describe("compaction", () => {
+  test("deletes whole segments at or below the floor, the newest never, and opens again as it was", () => {
+    const log = filled();
+    const before = log.disk.list();
+    const begin = compact(log, 40);
+    expect(begin).toBeGreaterThan(10);
+    expect(begin).toBeLessThanOrEqual(40);
+    expect(log.disk.list().length).toBeLessThan(before.length);
+    expect(log.wal.firstIndex).toBe((begin ?? 0) + 1);
+    expect(compact(log, 40)).toBeNull();
+    expect(textsOf(log.wal.read(41, 40))).toEqual(["entry 41"]);
+    log.put("one more", 9_000);
+    const again = new PlainLog(segmentBytes, log.close());
+    const { beginning, chains, damaged } = again.wal.recovered;
+    expect(damaged).toBe(false);
+    expect(beginning?.position).toMatchObject({ index: begin, chain: log.entries[(begin ?? 0) - 1]?.chain });
+    expect(beginning?.views.map(({ firstIndex }) => firstIndex)).toEqual(
+      [1, 10, 20, 30].filter((at) => at <= (begin ?? 0)),
+    );
+    expect(chains.length).toBe(61 - (begin ?? 0));
+    expect(textsOf(again.wal.read(61, 40))).toEqual(["one more"]);
+    again.append([makeEntry(log.entries.at(-1) ?? null, 9_000, new Uint8Array(8)).bytes]);
+    expect(compact(again, 1_000_000)).toBeGreaterThan(begin ?? 0);
+    expect(again.disk.list().filter((name) => name.endsWith(".wal"))).toHaveLength(1);
+  });
+
+  test("keeps what holds a fork until a MERGED record has settled it, and promises for ever", () => {
+    const log = filled(20);
+    log.append([makePromise(123_456)]);
+    log.put("fork", 9_000, 15);
+    for (let count = 0; count < 40; count++) log.put(`later ${count}`, 9_000);
+    log.settle();
+    expect(log.wal.hasForks).toBe(true);
+    expect(log.wal.orphans()).toHaveLength(5);
+    const begin = compact(log, 50);
+    expect(begin === null || begin < 16).toBe(true);
+    log.append([makeMerged()]);
+    expect(log.wal.hasForks).toBe(false);
+    expect(compact(log, 50)).toBeGreaterThan(16);
+    const again = new PlainLog(segmentBytes, log.close());
+    expect(again.wal.hasForks).toBe(false);
+    expect(again.wal.recovered.promised).toBe(123_456);
+  });
+
+  test("lets a segment go at which the log was another one only together with what came after", () => {
+    const log = filled(30);
+    // The log goes back behind the beginning of its newest segments, and on from there.
+    log.put("another 11", 9_000, 10);
+    for (let count = 12; count <= 40; count++) log.put(`another ${count}`, 9_000);
+    log.append([makeMerged()]);
+    log.settle();
+    const begin = compact(log, 38) ?? 0;
+    expect(begin).toBeGreaterThan(10);
+    const again = new PlainLog(segmentBytes, log.close());
+    expect(again.wal.recovered.damaged).toBe(false);
+    expect(again.wal.lastIndex).toBe(40);
+    expect(textsOf(again.wal.read(begin + 1, 40))).toEqual([`another ${begin + 1}`]);
+  });
+
+  test("is damage when what it says of the time before has rotted: nothing is made up", () => {
+    const log = filled();
+    compact(log, 40);
+    const disk = log.close();
+    disk.flip(disk.list()[0] ?? "", segmentHeaderBytes + 50, 1);
+    const { damaged, chains, beginning } = new PlainLog(segmentBytes, disk).wal.recovered;
+    expect(damaged).toBe(true);
+    expect(beginning).toBeNull();
+    expect(chains).toHaveLength(0);
+  });
+});
+
+/** The log of another, of which all up to 1000 is gone: what is said of it, and the entry behind it. */
+const far = makeEntry({ index: 999, view: 9_000, chain: 77n, bytes: new Uint8Array(0) }, 9_000, new Uint8Array(8));
+const next: Entry = makeEntry(far, 9_000, new TextEncoder().encode("entry 1001"));
+const beginning: LogBeginning = {
+  position: { index: 1000, view: 9_000, chain: far.chain },
+  policy: "available",
+  views: [
+    { view: 257, firstIndex: 1 },
+    { view: 9_000, firstIndex: 16 },
+  ],
+  attempts: [],
+};
+
+describe("a log that begins anew", () => {
+  const begun = (disk?: SimulatedDisk): PlainLog => {
+    const log = new PlainLog(segmentBytes, disk);
+    for (let count = 1; count <= 20; count++) log.put(`entry ${count}`);
+    log.wal.beginAnew(log.append([]) + 1, beginning, 15);
+    return log;
+  };
+
+  test("goes on from there, and keeps as forks what was not on the way there", () => {
+    const log = begun();
+    expect(log.wal.lastIndex).toBe(1000);
+    log.wal.append(100, [next.bytes], 1000);
+    log.settle();
+    expect(log.persisted.at(-1)).toBe(100);
+    expect(textsOf(log.wal.read(1001, 1000))).toEqual(["entry 1001"]);
+    expect(textsOf(log.wal.orphans())).toEqual([16, 17, 18, 19, 20].map((index) => `entry ${index}`));
+    const again = new PlainLog(segmentBytes, log.close());
+    const { recovered } = again.wal;
+    expect(recovered.beginning).toEqual(beginning);
+    expect([...recovered.chains]).toEqual([next.chain]);
+    expect(textsOf(again.wal.orphans())).toHaveLength(5);
+    again.append([makeMerged()]);
+    expect(compact(again, 1000)).toBe(1000);
+    expect(again.disk.list().filter((name) => name.endsWith(".wal"))).toHaveLength(1);
+    expect([...new PlainLog(segmentBytes, again.close()).wal.recovered.chains]).toEqual([next.chain]);
+  });
+
+  test("is the old one or the new one, whatever operation the machine stops at", () => {
+    const outcomes = new Set<number>();
+    for (let stopAt = 1; stopAt < 80; stopAt++) {
+      const disk = new SimulatedDisk("disk", stopAt, () => {});
+      let survivor = disk;
+      try {
+        disk.stopAt = stopAt;
+        const log = begun(disk);
+        log.settle();
+        if (log.persisted.length > 2) expect(log.wal.lastIndex).toBe(1000);
+      } catch (error) {
+        if (!(error instanceof MachineStopped)) throw error;
+      }
+      survivor = disk.crash();
+      const { recovered, lastIndex } = new PlainLog(segmentBytes, survivor).wal;
+      expect(recovered.damaged).toBe(false);
+      expect(lastIndex === 1000 || lastIndex <= 20).toBe(true);
+      outcomes.add(lastIndex);
+    }
+    expect(outcomes.has(1000)).toBe(true);
+    expect(outcomes.size).toBeGreaterThan(2);
+  });
+});
