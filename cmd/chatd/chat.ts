@@ -11,7 +11,7 @@ import { tcpTransport } from "../../lib/io/tcp.ts";
 import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts";
 import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
 import { runJson } from "../../lib/tui/json.ts";
-import { complain, exitStatus } from "./failure.ts";
+import { complain } from "./failure.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
 
@@ -44,16 +44,10 @@ export function chatCommand(): Command {
     )
     .option("--user <NAME>", "who signs in (asked for otherwise)")
     .option("--plain", "one line after the other, nothing redrawn: for screen readers and logs")
-    .addOption(
-      new Option("--json", "one JSON command a line in, one JSON event a line out: for scripts").conflicts([
-        "user",
-        "plain",
-        "idleLogout",
-      ]),
-    )
+    .option("--json", "one JSON command a line in, one JSON event a line out: for scripts")
     .option(
       "--give-up-ms <MS>",
-      "without a terminal: how long to wait for answers after the input's end, and for a server",
+      "with --json: how long to wait for answers after the input's end",
       milliseconds,
       giveUpMsDefault,
     )
@@ -78,17 +72,9 @@ Examples:
   chatd chat                                         the three replicas of this machine
   chatd chat --server 10.0.0.2:1538 --user alice     another machine; one address is enough
   chatd chat --plain | tee chat.log                  lines only
-  printf '%s\\n' alice 'correct horse' '/msg bob lunch?' | chatd chat
-                                                     a pipe holds what a person would type: name, password, lines
   echo '{"do":"accounts","pattern":"a*"}' | chatd chat --json
-  printf '%s\\n' '{"do":"login","user":"alice","password":"correct horse"}' \\
-    '{"do":"send","to":"bob","text":"hi","tag":"1"}' | chatd chat --json
 
-Commands of --json: create login logout delete-account accounts send inbox open messages mark delete status.
-Lines of the chat: /help lists them.
-
-Exit status: 0 done, 1 something of a script's input was refused or stayed unknown, 64 usage, 69 no server could be
-reached, 74 the output cannot be written.
+Exit status: 0 done, 1 something failed or stayed unknown, 64 usage, 69 no server could be reached.
 `;
 
 /** Commas between addresses; blanks around them and an empty one at the end are forgiven. */
@@ -119,21 +105,15 @@ async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {
       setTimeout(() => process.exit(code), signalGraceMs);
     });
   }
-  const output = new StdoutLines((error) => {
+  const output = new StdoutLines(() => {
     // Whoever read has read enough: that is no failure.
-    const isFailure = !isReaderGone(error);
-    if (isFailure && status === null) complain(`cannot write to stdout: ${messageOf(error)}`);
-    status ??= isFailure ? exitStatus.disk : exitStatus.done;
+    status ??= 0;
     stop.abort();
   });
   const options = { clock: systemClock, giveUpMs, complain, signal: stop.signal };
   const result = await runJson(client, stdinChunks(), output, options);
   process.exit(status ?? result);
 }
-
-const isReaderGone = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EPIPE";
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
   const { stdin: input, stdout: output } = process;
@@ -144,8 +124,6 @@ function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
     input,
     output,
     idleLogoutSeconds: flags.idleLogout,
-    giveUpMs: flags.giveUpMs,
-    complain,
     ...(flags.user === undefined ? {} : { user: flags.user }),
   });
 }

@@ -155,7 +155,10 @@ async function start(
   const self = { pid, uuid: directory.replica, incarnation };
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const timing = { heartbeatMs, timeoutMs, recoveryWaitMs };
-  const node = await ReplicaNode.start({ self, peers, listen, cluster, policy, ...timing, software, seed }, ports);
+  const node = await ReplicaNode.start(
+    { self, peers, founds: true, listen, cluster, policy, ...timing, software, seed },
+    ports,
+  );
   const checkpoints = startCheckpoints(directory.statePath, (error) =>
     end.fail(new StateStorageError(error.message, { cause: error })),
   );

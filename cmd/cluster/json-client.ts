@@ -37,15 +37,7 @@ interface Replies {
     policy: string;
     provisional: boolean;
     copies: number;
-    /** No figures of one that is unreachable. */
-    replicas: {
-      pid: number;
-      address: string;
-      role: string;
-      index: number | null;
-      commit: number | null;
-      lag: number | null;
-    }[];
+    replicas: { pid: number; address: string; role: string; index: number; commit: number; lag: number }[];
   };
 }
 

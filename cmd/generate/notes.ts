@@ -52,7 +52,7 @@ export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
   "rate-limited": "too many sign-ins at once, or too many wrong passwords for one account; try again in some seconds",
   unavailable: "certainly not proposed by this replica, which serves no clients now; try again, here or elsewhere",
   unknown: "this op was applied before, so long ago that its result is no longer kept: what it did stands",
-  unauthorized: "no such session, or not its token",
+  unauthorized: "no such session, or not its token; or an operator's request from elsewhere than a replica's address",
 };
 
 export const errorNotes: Readonly<Record<FrameOf<"error">["code"], string>> = {

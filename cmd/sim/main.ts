@@ -18,6 +18,7 @@ const usage = `Runs simulated clusters under faults, one per seed, and checks ev
   --profile P    ${profileNames.join(", ")} (drawn)
   --policy P     available, quorum (drawn)
   --replicas N   1 to 7 (drawn)
+  --changes      the config changes while it runs (drawn)
   --stop N       stop after N failures (10)
   --tail N       lines of trace shown for a failure (60)
   --trace        print the whole trace
@@ -49,6 +50,7 @@ function readArguments(args: readonly string[]): Arguments | string {
         stop: text,
         tail: text,
         trace: { type: "boolean" },
+        changes: { type: "boolean" },
         help: { type: "boolean" },
       },
     }));
@@ -77,7 +79,12 @@ function readArguments(args: readonly string[]): Arguments | string {
   return {
     ...numbers,
     trace: values.trace === true,
-    choice: { profile, policy, replicas: replicas === 0 ? undefined : replicas },
+    choice: {
+      profile,
+      policy,
+      replicas: replicas === 0 ? undefined : replicas,
+      changes: values.changes === true || undefined,
+    },
   };
 }
 
@@ -93,6 +100,7 @@ function main(): number {
   const startedMs = performance.now();
   let acknowledged = 0;
   let views = 0;
+  let changes = 0;
   let ran = 0;
   for (let seed = args.from; seed < args.from + args.seeds; seed++) {
     const print = args.trace ? (line: string): void => console.log(line) : undefined;
@@ -100,6 +108,7 @@ function main(): number {
     ran++;
     acknowledged += result.acknowledged;
     views += result.viewsFormed;
+    changes += result.changes;
     if (result.failure !== null) {
       failed.push({ seed, rule: result.failure.rule });
       report(seed, args);
@@ -113,7 +122,7 @@ function main(): number {
   const seconds = (performance.now() - startedMs) / 1_000;
   console.log(
     `${ran} seed${ran === 1 ? "" : "s"} from ${args.from}: ${failed.length} failed; ${views} views formed, ` +
-      `${acknowledged} ops acknowledged; ${seconds.toFixed(1)} s`,
+      `${changes} changes of the config, ${acknowledged} ops acknowledged; ${seconds.toFixed(1)} s`,
   );
   for (const { seed, rule } of failed) console.log(`  ${rule.padEnd(16)} ${repeatCommand(seed, args.choice)}`);
   return failed.length === 0 ? 0 : 1;

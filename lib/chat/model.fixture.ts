@@ -87,7 +87,7 @@ export class Model {
 
   deleteAccount(id: OpId): Expected {
     const account = this.accounts.get(formatOpId(id));
-    if (account === undefined) return refused("not-logged-in");
+    if (account === undefined) return refused("no-such-user");
     this.accounts.delete(formatOpId(id));
     for (const session of this.sessions.values()) if (session.account === account) session.account = null;
     for (const message of this.messages) message.owners.delete(account);
@@ -96,8 +96,7 @@ export class Model {
 
   send(id: OpId, from: OpId, to: OpId, text: string): Expected {
     const [sender, recipient] = [this.accounts.get(formatOpId(from)), this.accounts.get(formatOpId(to))];
-    if (sender === undefined) return refused("not-logged-in");
-    if (recipient === undefined) return refused("no-such-user");
+    if (sender === undefined || recipient === undefined) return refused("no-such-user");
     if (sender === recipient) return refused("to-self");
     const owners = new Map([
       [sender, { inbox: false, read: true }],
@@ -109,7 +108,7 @@ export class Model {
 
   open(owner: OpId, ids: readonly OpId[]): Expected {
     const account = this.accounts.get(formatOpId(owner));
-    if (account === undefined) return refused("not-logged-in");
+    if (account === undefined) return refused("no-such-user");
     const texts: string[] = [];
     for (const id of ids) {
       const message = this.#find(id);
@@ -158,7 +157,7 @@ export class Model {
     change: (account: ModelAccount, message: ModelMessage) => boolean,
   ): Expected {
     const account = this.accounts.get(formatOpId(owner));
-    if (account === undefined) return refused("not-logged-in");
+    if (account === undefined) return refused("no-such-user");
     const messages = new Set<ModelMessage>();
     for (const id of ids) {
       const message = this.#find(id);

@@ -60,6 +60,7 @@ describe("one line of text", () => {
         stuck: false,
         hot: false,
         left: false,
+        merged: true,
         members: [{ pid: 1, uuid: session, incarnation: 5 }],
         connections: 0,
       }),

@@ -184,6 +184,7 @@ describe("hello", () => {
       incarnation: 2 ** 50,
       address: "127.0.0.1:1538",
       policy: "quorum",
+      software: "x",
     };
     expect(readHello(Uint8Array.fromHex(hexOf(replica)))).toEqual(replica);
   });

@@ -1,12 +1,13 @@
 /**
  * Every frame that crosses a socket, defined once. Types, codec, validation, the tables of `README.md`, the CDDL and
  * the readable text derive from `frames`. Numbers are never reused. Nothing else in the project spells a frame number.
- * The frames between replicas are in `replica-frames.ts`, the values that several frames carry in `fields.ts`.
+ * The frames between replicas are in `replica-frames.ts`, those of operators in `admin-frames.ts`, the values that several frames carry in `fields.ts`.
  *
  * How to add a frame: one entry here, then `bun run generate` (README tables, CDDL), then a golden frame in
  * `fixtures/wire/` (the test says how).
  */
 import { limits } from "../base/limits.ts";
+import { adminFrames } from "./admin-frames.ts";
 import {
   configured,
   errorCode,
@@ -27,6 +28,7 @@ import { bool, bytes, define, list, oneOf, optional, struct, text, uint, uuid, t
 
 // What frames are made of is found here too: outside of this folder everything about messages has one address.
 export { errorCode, protocolMagic } from "./fields.ts";
+export type { ReplicaReport } from "./admin-frames.ts";
 export type {
   Attempt,
   ChatMessage,
@@ -68,6 +70,7 @@ export const frames = {
     incarnation: uint(),
     address,
     policy,
+    software: text(100),
   }),
   welcome: define(3, "server", "Answers hello.", {
     version: uint(65535),
@@ -220,6 +223,9 @@ export const frames = {
     replicas: list(configured, limits.replicasMax),
   }),
 
+  // Of operators.
+  ...adminFrames,
+
   // Between replicas.
   ...replicaFrames,
 } as const;
@@ -252,6 +258,7 @@ export type ReplicaMessage = FrameOf<
 export type ClientOp = FrameOf<
   "createAccount" | "login" | "logout" | "deleteAccount" | "send" | "open" | "mark" | "deleteMessages"
 >;
+export type AdminRequest = FrameOf<"clusterStatus" | "changeConfig">;
 export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "status">;
 /** Replies to ops that come out of the log. */
 export type OpReply = FrameOf<"created" | "loggedIn" | "done" | "sent" | "opened">;

@@ -22,13 +22,15 @@ export const replicaFrames = {
     commit: index,
     durableIndex: index,
     /** Pids heard within the timeout. */
-    hears: list(pid, limits.replicasMax),
+    hears: list(pid, 4 * limits.replicasMax),
     /** For one timeout the primary has neither committed nor formed. */
     stuck: bool,
     /** A member, without interruption, of a formed view: it has all that was acknowledged. */
     hot: bool,
     /** Its disk hangs: it has left its view and must be counted out until it says otherwise. */
     left: bool,
+    /** What its disk holds beside the lineage of its view, if anything, has been merged. */
+    merged: bool,
     /** Pids and identities of the installed view's members. */
     members: list(member, limits.replicasMax),
     connections: uint(),
@@ -43,7 +45,13 @@ export const replicaFrames = {
     verdict: oneOf("go", "hear-primary", "later-config"),
     maxSeen: view,
   }),
-  join: define(131, "replica", "Promise me this view.", { view, epoch: uint(), lastActView: view }),
+  join: define(131, "replica", "Promise me this view.", {
+    view,
+    epoch: uint(),
+    lastActView: view,
+    /** The replica that is to leave the config with this view. */
+    removes: optional(pid),
+  }),
   promised: define(132, "replica", "The promise is on disk; this is my log.", {
     view,
     epoch: uint(),

@@ -159,6 +159,7 @@ export class Cluster {
           self,
           policy: this.policy,
           peers: this.peers,
+          founds: true,
           clusterTag: 7,
           ...timing,
           seed: pid * 1_000 + node.incarnation,

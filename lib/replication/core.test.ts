@@ -10,7 +10,15 @@ import type { ReplicaOptions } from "./events.ts";
 const self = { pid: 1, uuid: "10000000-0000-4000-8000-000000000000", incarnation: 1 };
 const config = [{ pid: 1, address: "replica-1:1538", uuid: self.uuid }];
 const timing = { heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 };
-const options: ReplicaOptions = { self, policy: "available", peers: config, clusterTag: 1, seed: 1, ...timing };
+const options: ReplicaOptions = {
+  self,
+  policy: "available",
+  peers: config,
+  founds: true,
+  clusterTag: 1,
+  seed: 1,
+  ...timing,
+};
 
 /** A VIEW and its ACT. */
 function formedLog(): LogRecord[] {

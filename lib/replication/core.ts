@@ -13,7 +13,8 @@ import { makeView, viewCount } from "../protocol/ids.ts";
 import { decodeRecord, encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { Detector } from "./detector.ts";
-import type { Effect, ReplicaOptions } from "./events.ts";
+import type { WantedChange } from "./config-change.ts";
+import type { ConfigChange, Effect, ReplicaOptions } from "./events.ts";
 import type { PromiseGiven } from "./formation.ts";
 import { ReplicatedLog } from "./log.ts";
 
@@ -58,6 +59,8 @@ export interface Installed {
 export interface Candidacy {
   stage: "asking" | "joining" | "fetching" | "installing";
   readonly why: string;
+  /** The change of config that it brings, and the formed view from which it was started. */
+  readonly wanted: WantedChange | null;
   readonly nonce: number;
   view: number;
   startedMs: number;
@@ -70,6 +73,17 @@ export interface Candidacy {
   readonly okay: Set<number>;
   /** Why it may not form yet, in words. */
   obstacle: string;
+}
+
+/** A change that an operator asks for at this replica. */
+export interface Wish {
+  readonly change: ConfigChange;
+  /** When it was last asked for: a wish that nobody repeats lapses. */
+  askedMs: number;
+  /** The view last started for it; 0 for none. */
+  attempted: number;
+  /** Whoever is to be added was reached at the address given. */
+  readonly answers: boolean;
 }
 
 /** A formed view that this replica is not in and learns from. */
@@ -154,6 +168,13 @@ export class Core {
   readonly admissions = new Map<number, { readonly atMs: number; readonly waitMs: number }>();
   /** The own disk has not answered for a timeout: out of every view until it has. */
   left = false;
+  /** The change of config that an operator has last asked for here. */
+  wish: Wish | null = null;
+  /** The last known config had this replica in it. */
+  wasConfigured = false;
+  /** Keys of orphans that were proposed and have not come out of the log; `soughtIn`: the view in which they were sought. */
+  readonly merging = new Set<string>();
+  orphansSoughtIn = 0;
   /** In this incarnation a member, without interruption, of a view that it saw form. */
   hot = false;
   /** Since when it has not been a member of a formed view. */
@@ -209,9 +230,21 @@ export class Core {
     return this.serving && this.installed?.isPrimary === true;
   }
 
-  /** The config in force as far as this log tells; the founders before there is one. */
+  /** The config in force as far as this log tells; the replicas of `--peers` before there is one. */
   get config(): readonly Configured[] {
-    return this.installed?.entry.config ?? this.log.attempts().at(-1)?.config ?? this.options.peers;
+    return this.log.lastFormed()?.config ?? this.options.peers;
+  }
+
+  /** Everyone of the config in force and of those that later attempts brought: whom a view may still need. */
+  get neighbours(): readonly Configured[] {
+    const byPid = new Map<number, Configured>();
+    for (const { config } of this.log.attempts()) for (const each of config) byPid.set(each.pid, each);
+    return byPid.size === 0 ? this.options.peers : [...byPid.values()];
+  }
+
+  /** Whether this replica is in the config in force, or none is known. */
+  get isConfigured(): boolean {
+    return this.config.some(({ pid }) => pid === this.self.pid);
   }
 
   get epoch(): number {
@@ -226,11 +259,9 @@ export class Core {
     this.effects.push({ type: "log", level, message });
   }
 
-  /** Every other replica of the config, and every founder. */
+  /** The other replicas among the neighbours: they are asked, and counted on. */
   peerPids(): number[] {
-    const pids = new Set([...this.config, ...this.options.peers].map(({ pid }) => pid));
-    pids.delete(this.self.pid);
-    return [...pids];
+    return this.neighbours.map(({ pid }) => pid).filter((pid) => pid !== this.self.pid);
   }
 
   /** Appends records that are already in `log` (or local ones) to disk; `action` runs when they are durable. */
@@ -361,6 +392,7 @@ export class Core {
     const key = keyOf(op);
     if (this.pending.delete(key)) this.pendingProgressMs = this.nowMs;
     this.inFlight.delete(key);
+    this.merging.delete(key);
     return { index, view, chain, op };
   }
 }

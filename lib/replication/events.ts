@@ -11,6 +11,8 @@ export interface ReplicaOptions {
   readonly policy: Policy;
   /** The replicas named by `--peers`, self included: they found the cluster; later the config in the log wins. */
   readonly peers: readonly Configured[];
+  /** False for a newcomer, whose `peers` are those it asks: it never founds a cluster with them. */
+  readonly founds: boolean;
   readonly clusterTag: number;
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
@@ -33,10 +35,39 @@ export type Event =
   | { readonly type: "persisted"; readonly sequence: number }
   /** Ops accepted from clients of this replica, in order; `at` and `origAt` are filled by the core. */
   | { readonly type: "propose"; readonly ops: readonly OpEntry[] }
+  /** An operator asks for a change of the config, and asks again until it is done: answered by `changeReport`. */
+  | {
+      readonly type: "change";
+      readonly request: number;
+      readonly change: ConfigChange;
+      /** Whoever is to be added has been reached at the address given; of no matter otherwise. */
+      readonly answers: boolean;
+    }
   /** After a `continue` effect: there was more to hand out. */
   | { readonly type: "continue" }
   /** The process is asked to stop: say goodbye, start no view. */
   | { readonly type: "stop" };
+
+/** Adding or removing one replica while the cluster runs. */
+export type ConfigChange =
+  | { readonly kind: "add"; readonly pid: number; readonly address: string }
+  /** `acceptLoss` (`available` only): whatever state it and the view are in. */
+  | { readonly kind: "remove"; readonly pid: number; readonly acceptLoss: boolean };
+
+/** How far a change has come, as the replica that was asked can tell. */
+export interface ChangeReport {
+  /**
+   * `waiting`: not begun. `attempting`: `view` is being formed with it. `lapsed`: `view` did not form and the change is
+   * not in the config; asked again, it is tried again. `refused`: it cannot be. `elsewhere`: replica `ask` is to be asked,
+   * or if that is 0 any other.
+   */
+  readonly state: "done" | "waiting" | "attempting" | "lapsed" | "refused" | "elsewhere";
+  /** A phrase for people: what is waited for, or why not; empty when there is nothing to say. */
+  readonly reason: string;
+  /** The view that brings the change, or in which it is in force; 0 when there is none. */
+  readonly view: number;
+  readonly ask: number;
+}
 
 /** What a replica is in its cluster, for status lines, clients and tests. */
 export interface Standing {
@@ -50,7 +81,12 @@ export interface Standing {
   readonly provisional: boolean;
   readonly copies: number;
   readonly members: readonly Member[];
+  /** In force: of the last formed view known; before there is one, the founders. */
   readonly config: readonly Configured[];
+  /** Whom to dial: everyone whom a view may still need, and whoever is being added. Self may be among them. */
+  readonly peers: readonly Configured[];
+  /** This replica is in the config, or none is known. */
+  readonly configured: boolean;
   /** Uuids of replicas that may hold more and have not been heard since a total stop. */
   readonly awaiting: readonly string[];
   /** Why it is not ready, in words, e.g. "waiting for replicas 2, 3 to found the cluster". Empty when ready. */
@@ -82,6 +118,7 @@ export type Effect =
   | { readonly type: "standing"; readonly standing: Standing }
   /** These ops were certainly never proposed and never will be: refuse them with `unavailable`. */
   | { readonly type: "unavailable"; readonly ops: readonly { readonly session: string; readonly seq: number }[] }
+  | { readonly type: "changeReport"; readonly request: number; readonly report: ChangeReport }
   | { readonly type: "log"; readonly level: "debug" | "info" | "warn" | "error"; readonly message: string }
   /** The replica must not go on (e.g. config contradiction): say why and stop. */
   | { readonly type: "fatal"; readonly message: string };

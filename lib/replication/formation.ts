@@ -3,6 +3,7 @@
  * candidate has collected: the one predicate in which the policies differ. Keeps no state.
  */
 import type { Attempt, Configured, FrameOf, Member, Policy, Position } from "../protocol/messages.ts";
+import { changed, lapses, type WantedChange } from "./config-change.ts";
 
 /** What one replica promised, and who it was. */
 export interface PromiseGiven {
@@ -13,7 +14,7 @@ export interface PromiseGiven {
 export interface FormationInput {
   readonly policy: Policy;
   readonly self: Member;
-  /** The replicas of `--peers`: they found the cluster when no log holds a formed view. */
+  /** The replicas of `--peers`: they found the cluster when no log holds a formed view. Empty for a newcomer. */
   readonly founders: readonly Configured[];
   /** S: those who promised, the candidate included; the damaged are left out here. */
   readonly promises: readonly PromiseGiven[];
@@ -23,6 +24,8 @@ export interface FormationInput {
   readonly waited: boolean;
   /** Entries a replica may lack and still be a member at once. */
   readonly behindEntriesMax: number;
+  /** The change of config that the candidate was asked for. */
+  readonly wanted: WantedChange | null;
 }
 
 export interface Formation {
@@ -33,12 +36,16 @@ export interface Formation {
   /** Who holds the base. */
   readonly baseHolder: Member;
   readonly awaiting: readonly string[];
+  /** Why it goes without the change that was wanted; null when it brings it, or none was wanted. */
+  readonly lapsed: string | null;
 }
 
 export type Verdict =
   | { readonly may: true; readonly formation: Formation }
   /** `missing`: pids (or uuids of replicas outside the config) without which it may not form. */
-  | { readonly may: false; readonly why: string; readonly missing: readonly number[] };
+  | { readonly may: false; readonly why: string; readonly missing: readonly number[] }
+  /** This candidate never may. */
+  | { readonly may: "never"; readonly why: string };
 
 /** Order of two logs or views: by (view, index) under `quorum`, by (epoch, view, index) under `available`. */
 export function compareLogs(
@@ -68,6 +75,7 @@ export function judge(input: FormationInput): Verdict {
 
 /** No log holds a formed view: all founders together, never fewer. */
 function judgeFounding(input: FormationInput, sound: readonly PromiseGiven[], basis: PromiseGiven): Verdict {
+  if (input.founders.length === 0) return { may: false, why: "to be taken into the cluster", missing: [] };
   const missing = input.founders.filter(({ pid }) => !sound.some(({ from }) => from.pid === pid)).map(({ pid }) => pid);
   if (missing.length > 0) return { may: false, why: "to found the cluster", missing };
   const members = sound
@@ -82,6 +90,7 @@ function judgeFounding(input: FormationInput, sound: readonly PromiseGiven[], ba
       base: basis.message.last,
       baseHolder: basis.from,
       awaiting: [],
+      lapsed: null,
     },
   };
 }
@@ -96,10 +105,19 @@ function judgeNext(
   const later = attempts.filter((each) => each.view > last.view);
   const inherited = basis.message.attempts.at(-1) ?? last;
   const carried = inherited.epoch > last.epoch ? inherited : last;
-  const inConfig = sound.filter(({ from }) => carried.config.some(({ pid }) => pid === from.pid));
-  const members = chooseMembers(input, inConfig, basis, carried.config);
-  const config = withUuids(carried.config, members);
-  const changed = config.some((each, i) => each.uuid !== carried.config[i]?.uuid);
+  const { wanted } = input;
+  const isNear = (promise: PromiseGiven): boolean => isNearBase(input, promise, basis);
+  const lapsed =
+    wanted === null ? null : lapses(wanted, { policy: input.policy, last, inherited, promises: sound, isNear });
+  const makes = wanted !== null && lapsed === null;
+  const chosen = makes ? changed(carried.config, wanted.change) : carried.config;
+  const inConfig = sound.filter(({ from }) => chosen.some(({ pid }) => pid === from.pid));
+  const members = chooseMembers(input, inConfig, basis, chosen);
+  const config = withUuids(chosen, members);
+  const isChanged = makes || config.some((each, i) => each.uuid !== chosen[i]?.uuid);
+  if (!config.some(({ pid }) => pid === input.self.pid)) {
+    return { may: "never", why: `replica ${input.self.pid} is not in the config` };
+  }
   const promisedUuids = new Set(sound.map(({ from }) => from.uuid));
 
   const absent = uncovered(input, sound, [last, ...later]);
@@ -131,15 +149,20 @@ function judgeNext(
     for (const uuid of open) inherits.add(uuid);
   }
   for (const member of members) inherits.delete(member.uuid);
+  if (makes && wanted.change.kind === "remove") {
+    // Who accepts the loss waits for nobody but those who stay.
+    for (const uuid of inherits) if (!config.some((each) => each.uuid === uuid)) inherits.delete(uuid);
+  }
   return {
     may: true,
     formation: {
       members,
       config,
-      epoch: carried.epoch + (changed ? 1 : 0),
+      epoch: carried.epoch + (isChanged ? 1 : 0),
       base: basis.message.last,
       baseHolder: basis.from,
       awaiting: [...inherits],
+      lapsed,
     },
   };
 }
@@ -155,14 +178,18 @@ function chooseMembers(
   config: readonly Configured[],
 ): Member[] {
   const near = promises.filter(
-    ({ from, message }) =>
-      from.pid === input.self.pid ||
-      from.pid === basis.from.pid ||
-      (input.policy === "available" && message.hot) ||
-      (!message.behind && basis.message.last.index - message.last.index <= input.behindEntriesMax),
+    (promise) =>
+      promise.from.pid === input.self.pid ||
+      promise.from.pid === basis.from.pid ||
+      (input.policy === "available" && promise.message.hot) ||
+      isNearBase(input, promise, basis),
   );
   const enough = input.policy === "available" || isMajority(near.length, config);
   return byPid((enough ? near : promises).map(({ from }) => from));
+}
+
+function isNearBase({ behindEntriesMax }: FormationInput, { message }: PromiseGiven, basis: PromiseGiven): boolean {
+  return !message.behind && basis.message.last.index - message.last.index <= behindEntriesMax;
 }
 
 /** `available`: who is outside S, of the last config or a later attempt's, and not suspected. */

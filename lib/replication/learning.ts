@@ -4,7 +4,7 @@
  */
 import { formatView } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
-import type { Core } from "./core.ts";
+import type { Core, Installed } from "./core.ts";
 import type { Heartbeat } from "./detector.ts";
 import { fetchForEver } from "./fetching.ts";
 import { compareLogs, isSame } from "./formation.ts";
@@ -122,18 +122,23 @@ export function admissible(core: Core): number | null {
   const { installed } = core;
   if (installed === null) return null;
   for (const { pid } of installed.entry.config) {
-    const heartbeat = core.detector.fresh(pid);
-    const member = core.detector.member(pid);
-    if (heartbeat === null || member === null || !heartbeat.hears.includes(core.self.pid)) continue;
-    if (installed.entry.members.some((each) => isSame(each, member))) continue;
-    const near =
-      heartbeat.lastView === installed.view && heartbeat.durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
-    if (heartbeat.role !== "learner" || !near) continue;
+    if (!hasCaughtUp(core, installed, pid)) continue;
     const admission = core.admissions.get(pid) ?? { atMs: -Infinity, waitMs: 0 };
     if (core.nowMs - admission.atMs < admission.waitMs) continue;
     return pid;
   }
   return null;
+}
+
+/** Whether this replica is a learner near the end of the log of this view, and heard both ways. */
+export function hasCaughtUp(core: Core, installed: Installed, pid: number): boolean {
+  const heartbeat = core.detector.fresh(pid);
+  const member = core.detector.member(pid);
+  if (heartbeat === null || member === null || !heartbeat.hears.includes(core.self.pid)) return false;
+  if (installed.entry.members.some((each) => isSame(each, member))) return false;
+  const isNear =
+    heartbeat.lastView === installed.view && heartbeat.durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
+  return heartbeat.role === "learner" && isNear;
 }
 
 /** Notes an admission: one that keeps flapping waits longer each time, up to half a minute. */

@@ -1,18 +1,18 @@
 /**
  * The replicated log as a state machine: `step(event)` returns effects. Pure: no clock, randomness, file or socket; the
  * same events give the same effects. Here events are dispatched and heartbeats sent; the sub-protocols are in
- * `writing`, `view-change`, `fetching`, `learning`, the predicates in `suspicion` and `formation`.
+ * `writing`, `view-change`, `membership`, `fetching`, `learning`, `merging`, the predicates in `suspicion` and `formation`.
  */
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import { decodeEntry } from "../protocol/codec.ts";
-import type { OpEntry } from "../protocol/entries.ts";
-import { viewPid } from "../protocol/ids.ts";
+import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, ReplicaMessage } from "../protocol/messages.ts";
-import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { Core } from "./core.ts";
 import type { Effect, Event, ReplicaOptions, Standing } from "./events.ts";
 import { onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
 import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
+import { dueChange, onChange, tickMembership } from "./membership.ts";
+import { isMerged, proposeOrphans } from "./merging.ts";
+import { correspondents, isReady, roleOf, stand } from "./standing.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
 import {
   knowsLaterConfig,
@@ -44,12 +44,10 @@ export class Replica {
   #heartbeatMs = -Infinity;
   #announced = "";
   #standing: Standing;
-  /** Orphans are looked for once after each time this replica came into a formed view. */
-  #orphansSoughtIn = 0;
 
   constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
     this.#core = new Core(options, recovered, appliedIndex, reader);
-    this.#standing = this.#stand();
+    this.#standing = stand(this.#core);
   }
 
   get standing(): Standing {
@@ -100,12 +98,15 @@ export class Replica {
       case "propose":
         accept(core, event.ops);
         return;
+      case "change":
+        onChange(core, event);
+        return;
       case "continue":
         return;
       case "stop":
         core.stopping = true;
         core.coolDown();
-        for (const pid of core.peerPids()) core.send(pid, { type: "goodbye", reason: "stopping" });
+        for (const pid of correspondents(core)) core.send(pid, { type: "goodbye", reason: "stopping" });
         return;
     }
   }
@@ -128,11 +129,12 @@ export class Replica {
     tickLearning(core);
     tickWriting(core);
     tickCandidacy(core);
+    tickMembership(core);
     this.#consider();
-    this.#proposeOrphans();
+    proposeOrphans(core);
     if (nowMs - this.#heartbeatMs >= core.options.heartbeatMs) {
       this.#heartbeatMs = nowMs;
-      this.#sendHeartbeat(core.peerPids());
+      this.#sendHeartbeat(correspondents(core));
     }
   }
 
@@ -167,7 +169,7 @@ export class Replica {
       core.unformedSinceMs = core.nowMs;
       core.say("info", "the disk answers again");
     }
-    this.#sendHeartbeat(core.peerPids());
+    this.#sendHeartbeat(correspondents(core));
   }
 
   /** Starts a view when there is a reason and it is this replica's turn. */
@@ -176,7 +178,7 @@ export class Replica {
     const isDamaged = core.damaged && !globalThis.mistaken?.("damaged one votes");
     if (!core.started || core.stopping || core.candidacy !== null || isDamaged || core.left) return;
     const newcomer = core.isServingPrimary ? admissible(core) : null;
-    const reason = reasonToStart(core, newcomer);
+    const reason = reasonToStart(core, dueChange(core), newcomer);
     if (reason === null) {
       core.reasonSinceMs = null;
       core.refusals = 0;
@@ -186,11 +188,14 @@ export class Replica {
     if (core.nowMs < core.retryMs) return;
     const leads = core.installed?.isPrimary === true && core.installed.view === core.promised;
     // The news of one heartbeat may be old; who is really cold says so again.
-    const waitMs = !leads ? rankDelayMs(core) : reason.isUrgent ? 0 : 3 * core.options.heartbeatMs;
+    const { change } = reason;
+    const mayStart = leads || change !== null;
+    const waitMs = !mayStart ? rankDelayMs(core) : reason.isUrgent ? 0 : 3 * core.options.heartbeatMs;
     if (core.nowMs - core.reasonSinceMs < waitMs) return;
     if (newcomer !== null) noteAdmission(core, newcomer);
     core.say(core.refusals === 0 ? "info" : "debug", `starting a view: ${reason.why}`);
-    startCandidacy(core, reason.why, !leads && !globalThis.mistaken?.("no ask"));
+    const wanted = change === null ? null : { change, fromView: core.installed?.view ?? 0 };
+    startCandidacy(core, reason.why, !mayStart && !globalThis.mistaken?.("no ask"), wanted);
   }
 
   #receive(from: Member, message: ReplicaMessage): void {
@@ -278,7 +283,7 @@ export class Replica {
     const { installed } = core;
     const message: FrameOf<"heartbeat"> = {
       type: "heartbeat",
-      role: this.#role(),
+      role: roleOf(core),
       installed: installed?.view ?? 0,
       formed: core.serving,
       promised: core.promised,
@@ -289,99 +294,31 @@ export class Replica {
       lastView: core.log.lastView,
       commit: core.commit,
       durableIndex: core.durableIndex,
-      hears: core.detector.hears(),
+      hears: core.detector.hears().slice(0, 4 * limits.replicasMax),
       stuck: isStuck(core),
       hot: core.hot,
       left: core.left,
+      merged: isMerged(core, core.self.pid),
       members: installed === null ? [] : [...installed.entry.members],
       connections: core.connections,
     };
     for (const pid of pids) core.send(pid, message);
   }
 
-  /**
-   * Merge: what this replica's disk holds beside the lineage is proposed again like a client's ops, under the old ids,
-   * once it is in a formed view and has applied what that view holds. Only `available` can have acknowledged it.
-   */
-  #proposeOrphans(): void {
-    const core = this.#core;
-    if (core.options.policy !== "available" || !core.serving || core.delivered < core.commit) return;
-    if (globalThis.mistaken?.("forks forgotten")) return;
-    const view = core.installed?.view ?? 0;
-    if (this.#orphansSoughtIn === view) return;
-    this.#orphansSoughtIn = view;
-    const ops: OpEntry[] = [];
-    for (const bytes of core.reader.orphans()) {
-      const record = decodeRecord(bytes, 0);
-      if (typeof record === "string" || record.kind !== recordKind.op) continue;
-      const op = decodeEntry(record.kind, record.payload);
-      if (op.type === "op") ops.push(op);
-    }
-    if (ops.length === 0) return;
-    core.say("warn", `merging ${ops.length} op${ops.length === 1 ? "" : "s"} of a fork into the lineage`);
-    accept(core, ops);
-  }
-
-  #role(): Standing["role"] {
-    const { installed, promised, following } = this.#core;
-    if (following !== null) return "learner";
-    if (installed === null || installed.view !== promised) return "candidate";
-    return installed.isPrimary ? "primary" : "backup";
-  }
-
-  #stand(): Standing {
-    const core = this.#core;
-    const { installed, following } = core;
-    const view = installed?.view ?? following?.view ?? 0;
-    const members = installed?.entry.members ?? following?.members ?? [];
-    const awaiting = installed?.entry.awaiting ?? [];
-    return {
-      role: this.#role(),
-      ready: this.#isReady(),
-      view,
-      primary: viewPid(view),
-      provisional: awaiting.length > 0,
-      copies: core.copies,
-      members,
-      config: core.config,
-      awaiting,
-      waitingFor: this.#isReady() ? "" : this.#waitingFor(),
-      commit: core.commit,
-      lastIndex: core.log.lastIndex,
-    };
-  }
-
-  /** A member of a formed view, or between two views for no longer than a timeout. */
-  #isReady(): boolean {
-    const { installed, promised, promisedMs, nowMs, options } = this.#core;
-    if (installed?.formed !== true) return false;
-    return installed.view === promised || nowMs - promisedMs <= options.timeoutMs;
-  }
-
-  #waitingFor(): string {
-    const core = this.#core;
-    if (core.following !== null) return `learning the log from replica ${core.fetch?.from ?? "?"}`;
-    if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
-    if (core.candidacy !== null && core.candidacy.obstacle !== "") return core.candidacy.obstacle;
-    const silent = core.peerPids().filter((pid) => !core.detector.alive(pid));
-    const founding = core.log.lastIndex === 0 ? " to found the cluster" : "";
-    if (silent.length > 0)
-      return `waiting for replica${silent.length === 1 ? "" : "s"} ${silent.join(", ")}${founding}`;
-    return "a view is being formed";
-  }
-
   /** Tells the driver when anything but the ends of the log has changed. */
   #announce(): void {
     const core = this.#core;
     const key = [
-      this.#role(),
+      roleOf(core),
       core.installed?.view ?? 0,
+      core.log.lastView,
+      core.wish === null ? "" : `${core.wish.change.kind} ${core.wish.change.pid}`,
       core.installed?.formed ?? false,
       core.following?.view ?? 0,
       core.fetch?.from ?? 0,
       core.candidacy?.obstacle ?? "",
       core.copies,
-      this.#isReady(),
+      isReady(core),
       core.installed?.formed === true
         ? ""
         : core
@@ -394,7 +331,7 @@ export class Replica {
       return;
     }
     this.#announced = key;
-    this.#standing = this.#stand();
+    this.#standing = stand(core);
     core.effects.push({ type: "standing", standing: this.#standing });
   }
 }

@@ -3,6 +3,7 @@
  */
 import { viewPid } from "../protocol/ids.ts";
 import type { Core, Installed } from "./core.ts";
+import type { ConfigChange } from "./events.ts";
 
 /**
  * To hear the primary: heartbeats (or writes) of the installed view from the process that leads it, while promised ==
@@ -50,26 +51,38 @@ export function isAwaitingView(core: Core): boolean {
 export interface Reason {
   readonly why: string;
   readonly isUrgent: boolean;
+  /** The change of config that the view is for. */
+  readonly change: ConfigChange | null;
 }
 
-const urgent = (why: string): Reason => ({ why, isUrgent: true });
+const urgent = (why: string): Reason => ({ why, isUrgent: true, change: null });
 
-/** Why a view should be started now by whoever's turn it is; null when there is no reason. */
-export function reasonToStart(core: Core, admissible: number | null): Reason | null {
+/**
+ * Why a view should be started now by whoever's turn it is; null when there is no reason. `due`: a change of the config
+ * that this replica may make now, `admissible`: a replica that may be taken in.
+ */
+export function reasonToStart(core: Core, due: ConfigChange | null, admissible: number | null): Reason | null {
   const { installed } = core;
   if (installed !== null && installed.view === core.promised && installed.isPrimary) {
     const lost = installed.entry.members.find((member) => core.detector.suspectsMember(member));
     if (lost !== undefined) return urgent(`replica ${lost.pid} is lost`);
     if (!installed.formed) return isStuck(core) ? urgent("the view does not form") : null;
+    if (due !== null) return changing(due);
     if (admissible !== null) return urgent(`replica ${admissible} has caught up`);
     const cold = installed.entry.members.find((member) => isCold(core, installed, member.pid));
-    return cold === undefined ? null : { why: `replica ${cold.pid} was away`, isUrgent: false };
+    return cold === undefined ? null : { why: `replica ${cold.pid} was away`, isUrgent: false, change: null };
   }
   if (installed !== null && installed.view === core.promised) {
-    return hearsPrimary(core) ? null : urgent(`primary ${installed.primary.pid} is lost`);
+    if (!hearsPrimary(core)) return urgent(`primary ${installed.primary.pid} is lost`);
+    return due === null ? null : changing(due);
   }
   if (core.following !== null || isAwaitingView(core)) return null;
   return mayStartCold(core) ? urgent("no view is formed") : null;
+}
+
+function changing(change: ConfigChange): Reason {
+  const verb = change.kind === "add" ? "adding" : "removing";
+  return { why: `${verb} replica ${change.pid}`, isUrgent: true, change };
 }
 
 /**
@@ -82,7 +95,9 @@ function mayStartCold(core: Core): boolean {
   if (others.some((pid) => !detector.alive(pid) && !detector.suspects(pid))) return false;
   // Met, but its first heartbeat is still to come: it may tell of a view that goes on.
   if (others.some((pid) => detector.alive(pid) && detector.fresh(pid) === null)) return false;
-  if (core.log.lastFormed() !== null) return true;
+  const { options } = core;
+  if (core.log.lastFormed() !== null) return core.neighbours.some(({ pid }) => pid === options.self.pid);
+  if (!options.founds) return false;
   return others.every((pid) => detector.fresh(pid)?.lastActView === 0);
 }
 

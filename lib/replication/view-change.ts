@@ -12,6 +12,7 @@ import type { FrameOf, Member } from "../protocol/messages.ts";
 import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { Candidacy, Core, Progress } from "./core.ts";
 import { fetchBase } from "./fetching.ts";
+import type { WantedChange } from "./config-change.ts";
 import { compareLogs, isSame, judge, type Formation } from "./formation.ts";
 import { appendAndSend } from "./writing.ts";
 
@@ -20,11 +21,15 @@ export const behindEntriesMax = 2_000;
 
 // ---- the candidate
 
-/** Begins an own attempt. A primary that only changes its members need not ask: it hears itself. */
-export function startCandidacy(core: Core, why: string, asks: boolean): void {
+/**
+ * Begins an own attempt. A primary that only changes its members need not ask: it hears itself; nor who was asked by an
+ * operator to take over from the primary.
+ */
+export function startCandidacy(core: Core, why: string, asks: boolean, wanted: WantedChange | null): void {
   core.candidacy = {
     stage: "asking",
     why,
+    wanted,
     nonce: core.random.below(2 ** 32),
     view: 0,
     startedMs: core.nowMs,
@@ -69,7 +74,7 @@ export function tickCandidacy(core: Core): void {
     case "asking": {
       const { nonce } = candidacy;
       const lastActView = core.log.lastFormed()?.view ?? 0;
-      const silent = electorate(core).filter((pid) => !candidacy.go.has(pid) && !core.detector.suspects(pid));
+      const silent = core.peerPids().filter((pid) => !candidacy.go.has(pid) && !core.detector.suspects(pid));
       if (silent.length === 0) startJoining(core, candidacy);
       else if (tookMs > 2 * core.options.timeoutMs) abandon(core, `no answer from ${silent.join(", ")}`, 0);
       else if (resend) for (const pid of silent) core.send(pid, { type: "ask", nonce, epoch: core.epoch, lastActView });
@@ -92,15 +97,6 @@ export function tickCandidacy(core: Core): void {
   }
 }
 
-/** Everyone whose answer counts: the config as far as it is known, founders where there is none. */
-function electorate(core: Core): number[] {
-  const attempts = core.log.attempts();
-  const configs = attempts.length > 0 ? attempts.flatMap((each) => each.config) : core.options.peers;
-  const pids = new Set(configs.map(({ pid }) => pid));
-  pids.delete(core.self.pid);
-  return [...pids];
-}
-
 export function onAskReply(core: Core, from: Member, message: FrameOf<"askReply">): void {
   core.saw(message.maxSeen);
   const { candidacy } = core;
@@ -121,6 +117,7 @@ function startJoining(core: Core, candidacy: Candidacy): void {
   candidacy.sentMs = core.nowMs;
   core.fetch = null;
   core.following = null;
+  if (candidacy.wanted !== null && core.wish !== null) core.wish.attempted = view;
   core.promise(view, () => {
     if (core.candidacy !== candidacy || core.promised !== view) return;
     candidacy.promises.set(core.self.pid, { from: core.self, message: ownPromise(core) });
@@ -138,11 +135,18 @@ function nextView(core: Core): number {
 
 function sendJoins(core: Core, candidacy: Candidacy): void {
   const lastActView = core.log.lastFormed()?.view ?? 0;
-  const others = new Set([...electorate(core), ...core.peerPids()]);
-  for (const pid of others) {
+  const { change } = candidacy.wanted ?? { change: null };
+  const removes = change?.kind === "remove" ? change.pid : null;
+  for (const pid of invited(core, candidacy)) {
     if (candidacy.promises.has(pid)) continue;
-    core.send(pid, { type: "join", view: candidacy.view, epoch: core.epoch, lastActView });
+    core.send(pid, { type: "join", view: candidacy.view, epoch: core.epoch, lastActView, removes });
   }
+}
+
+/** Who is asked for a promise: the electorate, and who is being added. */
+function invited(core: Core, { wanted }: Candidacy): readonly number[] {
+  const pids = core.peerPids();
+  return wanted?.change.kind === "add" ? [...pids, wanted.change.pid] : pids;
 }
 
 export function onPromised(core: Core, from: Member, message: FrameOf<"promised">): void {
@@ -172,23 +176,30 @@ function consider(core: Core, candidacy: Candidacy): void {
   const verdict = judge({
     policy: core.options.policy,
     self: core.self,
-    founders: core.options.peers,
+    founders: core.options.founds ? core.options.peers : [],
     promises,
     suspected: (pid) => damaged.has(pid) || core.detector.suspects(pid),
     waited: core.nowMs - core.unformedSinceMs >= core.options.recoveryWaitMs,
     behindEntriesMax,
+    wanted: candidacy.wanted,
   });
+  if (verdict.may === "never") return abandon(core, verdict.why, core.options.timeoutMs);
   if (!verdict.may) {
-    candidacy.obstacle = `waiting for replica${verdict.missing.length === 1 ? "" : "s"} ${verdict.missing.join(", ")} ${verdict.why}`;
+    candidacy.obstacle = `waiting ${forReplicas(verdict.missing)}${verdict.why}`;
     return;
   }
-  const silent = electorate(core).some((pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid));
+  const silent = invited(core, candidacy).some((pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid));
   const patient = core.nowMs - candidacy.startedMs < 2 * core.options.heartbeatMs;
   if (silent && (patient || core.options.policy === "available")) return;
   candidacy.obstacle = "";
   candidacy.members = verdict.formation.members;
+  const { lapsed } = verdict.formation;
+  if (lapsed !== null) core.say("warn", `the view goes without the change of the config: ${lapsed}`);
   bringBase(core, candidacy, verdict.formation);
 }
+
+const forReplicas = (pids: readonly number[]): string =>
+  pids.length === 0 ? "" : `for replica${pids.length === 1 ? "" : "s"} ${pids.join(", ")} `;
 
 /** The candidate must hold the base itself before anyone is sent to fetch it. */
 function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void {
@@ -276,6 +287,8 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
   }
   abandon(core, `promised view ${formatView(view)}`, core.options.timeoutMs);
   if (core.fetch?.target != null) core.fetch = null;
+  // Out of the config it may not go on by itself as one who has everything.
+  if (message.removes === core.self.pid) core.coolDown();
   core.promise(view, () => {
     if (core.promised === view) core.send(from.pid, ownPromise(core));
   });

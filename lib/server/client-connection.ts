@@ -6,6 +6,7 @@
 import { limits } from "../base/limits.ts";
 import { withArticle } from "../base/words.ts";
 import type {
+  AdminRequest,
   ClientOp,
   ClientQuery,
   ErrorCode,
@@ -44,6 +45,8 @@ export interface Hub extends OpeningPorts {
   redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another";
   proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void;
   status(request: number): FrameOf<"statusReport">;
+  /** An operator's request: it belongs to no session and waits for nothing. */
+  administer(frame: AdminRequest, wire: Wire): void;
   /** `onPurpose`: it said goodbye. `overflowed`: it was cut because it reads too slowly. */
   gone(connection: ClientConnection, reason: string, onPurpose: boolean, overflowed: boolean): void;
 }
@@ -113,11 +116,11 @@ export class ClientConnection implements WireOwner {
       case "accounts":
       case "inbox":
       case "messages":
-        return this.#enqueue(frame);
       case "status":
-        // Says nothing of the ops before it; whoever asks may want to know why those are not answered.
-        if (this.wire.connection.queuedBytes >= unsentBytesMax) return this.#enqueue(frame);
-        return this.#answer(frame);
+        return this.#enqueue(frame);
+      case "clusterStatus":
+      case "changeConfig":
+        return this.#hub.administer(frame, this.wire);
       case "createAccount":
       case "login":
       case "logout":

@@ -6,7 +6,7 @@
 import type { OpEntry } from "../protocol/entries.ts";
 import { encodeCommand, encodeFrame } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
-import type { ClientOp, FrameOf, Member, Placement } from "../protocol/messages.ts";
+import type { AdminRequest, ClientOp, FrameOf, Member, Placement } from "../protocol/messages.ts";
 import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import { limits } from "../base/limits.ts";
@@ -34,6 +34,7 @@ export interface ClientsPorts {
   readonly heartbeat: HeartbeatOf;
   /** Whether that process was heard lately enough to keep its sessions. */
   readonly isLive: (pid: number, incarnation: number) => boolean;
+  readonly administer: (frame: AdminRequest, wire: Wire) => void;
   /** How many clients there are. */
   readonly counted: (connections: number) => void;
   readonly log: (level: "debug" | "info" | "warn", message: string) => void;
@@ -92,7 +93,7 @@ export class Clients implements Hub {
   /** A connection has introduced itself as a client. */
   accept(wire: Wire, hello: FrameOf<"hello">): void {
     if (this.#stopping) return wire.leave("the replica is stopping");
-    const place = this.#placement();
+    const place = this.placement();
     this.#connections.add(new ClientConnection(wire, this, encodeFrame(place)));
     this.#ports.counted(this.#connections.size);
     this.#ports.log("debug", `client ${wire.remote} connected (${printable(hello.software)})`);
@@ -131,7 +132,7 @@ export class Clients implements Hub {
   /** This replica's role, view or members may have changed: tell the clients for whom that is news. */
   standingChanged(): void {
     if (this.#connections.size > 0) {
-      const encoded = encodeFrame(this.#placement());
+      const encoded = encodeFrame(this.placement());
       for (const connection of this.#connections) connection.placed(encoded);
     }
     this.#advance();
@@ -224,7 +225,11 @@ export class Clients implements Hub {
   status(request: number): FrameOf<"statusReport"> {
     const { self } = this.#options;
     const own = { pid: self.pid, connections: this.#connections.size };
-    return statusReport(request, this.#placement(), this.#ports.standing(), own, this.#ports.heartbeat);
+    return statusReport(request, this.placement(), this.#ports.standing(), own, this.#ports.heartbeat);
+  }
+
+  administer(frame: AdminRequest, wire: Wire): void {
+    this.#ports.administer(frame, wire);
   }
 
   gone(connection: ClientConnection, reason: string, onPurpose: boolean, overflowed: boolean): void {
@@ -240,7 +245,7 @@ export class Clients implements Hub {
     else this.#attachments.detachLater(attachment);
   }
 
-  #placement(): Placement {
+  placement(): Placement {
     return placementOf(this.#options.self.pid, this.#options.policy, this.#ports.standing());
   }
 

@@ -80,6 +80,7 @@ export class TestCluster {
     const options: NodeOptions = {
       self: { pid, uuid, incarnation: ++lastIncarnation },
       peers: this.peers,
+      founds: true,
       listen: { host, port: this.port(pid) },
       cluster,
       policy: this.#policy,

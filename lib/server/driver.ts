@@ -9,7 +9,7 @@ import type { ReplicaMessage } from "../protocol/messages.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
-import type { Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
+import type { ChangeReport, Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
 import { Replica } from "../replication/replica.ts";
 
 /** What the driver needs of the write-ahead log; `persisted` comes back as an event. */
@@ -37,6 +37,8 @@ export interface DriverPorts {
   readonly applied: (applied: Applied, standing: Standing) => void;
   /** These ops will never be proposed: refuse them. */
   readonly unavailable: (ops: readonly { readonly session: string; readonly seq: number }[]) => void;
+  /** Answers a change of the config that was asked for. */
+  readonly changeReport: (request: number, report: ChangeReport) => void;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
   /** The replica must not go on. */
   readonly fatal: (message: string) => void;
@@ -164,6 +166,9 @@ export class ReplicaDriver {
         return;
       case "unavailable":
         ports.unavailable(effect.ops);
+        return;
+      case "changeReport":
+        ports.changeReport(effect.request, effect.report);
         return;
       case "log":
         ports.log(effect.level, effect.message);

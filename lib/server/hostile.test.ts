@@ -99,6 +99,7 @@ describe("a client", () => {
         incarnation: 1,
         address: "a:1",
         policy: "available",
+        software: "x",
       },
     ],
   ])("that sends %s is told so", async (_what, frame, says = "") => {

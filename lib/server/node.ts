@@ -9,6 +9,7 @@ import type { Configured, FrameOf, Member, Policy } from "../protocol/messages.t
 import type { StateMachine } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import { Acceptor } from "./acceptor.ts";
+import { Administration } from "./administration.ts";
 import { Clients } from "./clients.ts";
 import { ReplicaDriver, type DriverLog } from "./driver.ts";
 import { Peers } from "./peers.ts";
@@ -19,6 +20,8 @@ export interface NodeOptions {
   readonly self: Member;
   /** The replicas named at the start, self included. */
   readonly peers: readonly Configured[];
+  /** Whether they found the cluster; false for a newcomer to one that exists. */
+  readonly founds: boolean;
   /** Where to bind; port 0 for a free one. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly cluster: Uint8Array;
@@ -67,12 +70,14 @@ const answersMs = 2000;
 const goodbyesMs = 500;
 
 export class ReplicaNode {
+  readonly #options: NodeOptions;
   readonly #ports: NodePorts;
   readonly #log: NodeLog;
   readonly #state: StateMachine;
   readonly #driver: ReplicaDriver;
   readonly #peers: Peers;
   readonly #clients: Clients;
+  readonly #administration: Administration;
   readonly #acceptor: Acceptor;
   #listener: Listener | null = null;
   #cancelTick: () => void = () => {};
@@ -107,6 +112,7 @@ export class ReplicaNode {
   private constructor(options: NodeOptions, ports: NodePorts) {
     const { self, peers, cluster, policy, timeoutMs, software } = options;
     const { transport, clock, sha256, schedule } = ports;
+    this.#options = options;
     this.#ports = ports;
     this.#waitingSinceMs = clock.monotonicMs();
     this.#remindedMs = this.#waitingSinceMs;
@@ -114,9 +120,9 @@ export class ReplicaNode {
     const state = new WatchedState(ports.openState());
     this.#state = state;
     const log = (level: LogLevel, message: string): void => ports.log(level, message);
-    const { heartbeatMs, recoveryWaitMs, seed } = options;
+    const { founds, heartbeatMs, recoveryWaitMs, seed } = options;
     this.#driver = new ReplicaDriver(
-      { self, policy, peers, clusterTag: clusterTagOf(cluster), heartbeatMs, timeoutMs, recoveryWaitMs, seed },
+      { self, policy, peers, founds, clusterTag: clusterTagOf(cluster), heartbeatMs, timeoutMs, recoveryWaitMs, seed },
       this.#log,
       state,
       {
@@ -126,13 +132,14 @@ export class ReplicaNode {
         standing: (standing) => this.#standingChanged(standing),
         applied: (applied) => this.#clients.applied(applied),
         unavailable: (ops) => this.#clients.unavailable(ops),
+        changeReport: (request, report) => this.#administration.reported(request, report),
         log,
         fatal: (message) => ports.fatal(message),
       },
     );
     const address = peers.find(({ pid }) => pid === self.pid)?.address ?? "";
     this.#peers = new Peers(
-      { self, address, cluster, policy, timeoutMs },
+      { self, address, cluster, policy, timeoutMs, software },
       {
         connected: (peer) => this.#driver.dispatch({ type: "connected", peer }),
         disconnected: (pid, refused) => this.#driver.dispatch({ type: "disconnected", pid, refused }),
@@ -152,7 +159,23 @@ export class ReplicaNode {
         isLive: (pid, incarnation) =>
           (pid === self.pid && incarnation === self.incarnation) ||
           this.#peers.heardWithin(pid, incarnation, absenceMs),
+        administer: (frame, wire) => this.#administration.handle(frame, wire),
         counted: (connections) => this.#driver.setConnections(connections),
+        log,
+      },
+    );
+    this.#administration = new Administration(
+      { pid: self.pid, software },
+      {
+        standing: () => this.#driver.standing,
+        placement: () => this.#clients.placement(),
+        connections: () => this.#clients.connected,
+        heartbeat: (pid) => this.#peers.heartbeat(pid),
+        guests: () => this.#peers.guests,
+        softwareOf: (pid) => this.#peers.softwareOf(pid),
+        reaches: (pid, where) => this.#peers.reaches(pid, where),
+        isReplicaHost: (host) => this.#peers.isAt(host),
+        change: (request, change, answers) => this.#driver.dispatch({ type: "change", request, change, answers }),
         log,
       },
     );
@@ -175,6 +198,7 @@ export class ReplicaNode {
 
   #begin(listener: Listener): void {
     this.#listener = listener;
+    this.#compareFlags(this.standing);
     this.#tick();
     this.#sweep();
     this.#configure(this.standing);
@@ -227,7 +251,8 @@ export class ReplicaNode {
     this.#acceptor.sweep();
     this.#clients.sweep();
     const { standing } = this;
-    if (!standing.ready && this.#ports.clock.monotonicMs() - this.#remindedMs >= remindMs) this.#remind(standing);
+    if (!standing.ready && standing.configured && this.#ports.clock.monotonicMs() - this.#remindedMs >= remindMs)
+      this.#remind(standing);
     this.#cancelSweep = this.#ports.clock.setTimer(sweepMs, () => this.#sweep());
   }
 
@@ -258,10 +283,23 @@ export class ReplicaNode {
     this.#ports.log("info", seconds === 0 ? standing.waitingFor : `${standing.waitingFor} (${seconds} s)`);
   }
 
-  #configure({ config }: Standing): void {
-    const text = config.map(({ pid, address }) => `${pid}=${address}`).join();
+  #configure({ peers }: Standing): void {
+    const text = spelled(peers);
     if (text === this.#config) return;
     this.#config = text;
-    this.#peers.configure(config);
+    this.#peers.configure(peers);
+  }
+
+  /** The config in the log counts, whatever the flags say. */
+  #compareFlags({ config }: Standing): void {
+    const [flags, log] = [spelled(this.#options.peers), spelled(config)];
+    if (flags === log) return;
+    this.#ports.log("warn", `--peers says ${flags}, but the cluster's config is ${log}: that is what counts`);
   }
 }
+
+const spelled = (config: readonly Configured[]): string =>
+  config
+    .toSorted((a, b) => a.pid - b.pid)
+    .map(({ pid, address }) => `${pid}=${address}`)
+    .join();

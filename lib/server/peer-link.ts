@@ -61,6 +61,11 @@ export class PeerLink {
     this.#ports = ports;
   }
 
+  /** The other end's host as the network tells it; null while the link does not stand. */
+  get reachedHost(): string | null {
+    return this.#peer === null ? null : (this.#wire?.host ?? null);
+  }
+
   get connected(): boolean {
     return this.#peer !== null;
   }

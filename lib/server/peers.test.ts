@@ -1,5 +1,6 @@
 /** Links between replicas over a simulated network: who is believed, what is told, and how a lost link comes back. */
 import { describe, expect, test } from "bun:test";
+import { limits } from "../base/limits.ts";
 import { Random } from "../base/random.ts";
 import type { Configured, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { ByteNetwork } from "../sim/byte-network.ts";
@@ -25,12 +26,12 @@ class Replica {
   readonly peers: Peers;
   readonly #stop: () => void;
 
-  constructor(network: ByteNetwork, identity: Identity, listening = true) {
+  constructor(network: ByteNetwork, identity: Identity, listening = true, at?: string) {
     const { pid, uuid = uuidOf(pid), incarnation = 1, cluster = 7, policy = "available" } = identity;
     const self = { pid, uuid, incarnation };
-    const address = config[pid - 1]?.address ?? "";
+    const address = at ?? config[pid - 1]?.address ?? "";
     this.peers = new Peers(
-      { self, address, cluster: new Uint8Array(16).fill(cluster), policy, timeoutMs },
+      { self, address, cluster: new Uint8Array(16).fill(cluster), policy, timeoutMs, software: "test" },
       {
         connected: (peer) => void this.told.push(`connected ${peer.pid} ${peer.incarnation}`),
         disconnected: (peer, refused) => void this.told.push(`${refused ? "refused" : "lost"} ${peer}`),
@@ -168,13 +169,27 @@ describe("a link", () => {
     const one = new Replica(network, { pid: 1 });
     const two = new Replica(network, { pid: 2 });
     await network.run(1000, () => one.count("connected 2 1") === 1);
+    await two.end(network);
     one.peers.configure(config.filter(({ pid }) => pid !== 2));
-    await network.run(100);
-    one.peers.send(2, commit(1));
-    await network.run(100);
-    expect(two.received).toEqual([]);
+    const back = new Replica(network, { pid: 2, incarnation: 2 });
+    back.peers.configure([]);
+    await network.run(1000);
+    expect(one.count("connected 2 2")).toBe(0);
     one.peers.configure(config);
-    expect(await network.run(1000, () => one.count("connected 2 1") === 2)).toBeTrue();
+    expect(await network.run(1000, () => one.count("connected 2 2") === 1)).toBeTrue();
+  });
+
+  test("stays with who has left the config for as long as it is connected", async () => {
+    const network = new ByteNetwork();
+    const one = new Replica(network, { pid: 1 });
+    const two = new Replica(network, { pid: 2 });
+    await network.run(1000, () => one.count("connected 2 1") === 1 && two.count("connected 1 1") === 1);
+    one.peers.configure(config.filter(({ pid }) => pid !== 2));
+    expect(one.peers.guests).toEqual([{ pid: 2, address: "10.0.0.2:1538" }]);
+    one.peers.send(2, commit(1));
+    expect(await network.run(100, () => two.received.length === 1)).toBeTrue();
+    await two.end(network);
+    expect(await network.run(1000, () => one.peers.guests.length === 0)).toBeTrue();
   });
 });
 
@@ -222,7 +237,37 @@ describe("a replica that does not belong here", () => {
     expect(await network.run(2000, () => double.count("connected 1 1") === 1)).toBeTrue();
   });
 
-  test("under the own pid, or one that nobody knows, is refused", async () => {
+  test("but has its cluster's id is answered where it says it is, as a guest", async () => {
+    const network = new ByteNetwork();
+    const one = new Replica(network, { pid: 1 });
+    const guest = new Replica(network, { pid: 7 }, true, "10.0.0.7:1538");
+    expect(await network.run(1000, () => one.count("connected 7 1") === 1)).toBeTrue();
+    expect(one.peers.guests).toEqual([{ pid: 7, address: "10.0.0.7:1538" }]);
+    expect(one.peers.reaches(7, "10.0.0.7:1538")).toBeTrue();
+    expect(one.peers.reaches(7, "10.0.0.8:1538")).toBeFalse();
+    // It is no replica of the config: its host may not ask for changes of that.
+    expect(one.peers.isAt("10.0.0.7")).toBeFalse();
+    expect(one.peers.isAt("::ffff:10.0.0.2")).toBeTrue();
+    guest.peers.send(1, commit(5));
+    expect(await network.run(100, () => one.received.length === 1)).toBeTrue();
+    one.peers.configure([...config, { pid: 7, address: "10.0.0.7:1538", uuid: null }]);
+    expect(one.peers.guests).toEqual([]);
+    expect(one.count("lost 7")).toBe(0);
+  });
+
+  test("is one of only so many guests", async () => {
+    const network = new ByteNetwork();
+    const one = new Replica(network, { pid: 1 });
+    for (let pid = 10; pid < 19; pid++) {
+      new Replica(network, { pid, uuid: uuidOf(pid % 10) }, true, `10.0.0.${pid}:1538`);
+    }
+    expect(await network.run(1000, () => one.peers.guests.length === limits.replicasMax)).toBeTrue();
+    expect(await network.run(1000, () => one.warnings.length > 0)).toBeTrue();
+    expect(one.peers.guests.length).toBeLessThanOrEqual(limits.replicasMax);
+    expect(one.warnings.join()).toContain("too many replicas outside the config");
+  });
+
+  test("under the own pid, or at no address, is refused", async () => {
     const network = new ByteNetwork();
     new Replica(network, { pid: 1 });
     const same = new Replica(network, { pid: 1, uuid: uuidOf(9) }, false);
@@ -230,7 +275,7 @@ describe("a replica that does not belong here", () => {
     const stranger = new Replica(network, { pid: 7 }, false);
     await network.run(2000);
     expect(same.warnings.join()).toContain("replica 1 is already running");
-    expect(stranger.warnings.join()).toContain("(cluster): there is no replica 7 in this cluster's configuration");
+    expect(stranger.warnings.join()).toContain('"" is no address to answer replica 7 at');
   });
 
   test("because it is this very one, or has a copy of its disk, is told which", async () => {

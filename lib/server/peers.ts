@@ -3,7 +3,7 @@
  * on the connection that the other has dialled; whose words are read is what the hello of that connection said.
  * Knows nothing of what the messages mean, except that it keeps the last heartbeat of each.
  */
-import { parseAddress } from "../base/address.ts";
+import { formatAddress, parseAddress, type Address } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { withArticle } from "../base/words.ts";
 import type { Configured, Frame, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
@@ -19,6 +19,8 @@ export interface PeersOptions {
   readonly cluster: Uint8Array;
   readonly policy: Policy;
   readonly timeoutMs: number;
+  /** What the hello calls this program. */
+  readonly software: string;
 }
 
 export interface PeersOwner {
@@ -27,6 +29,9 @@ export interface PeersOwner {
   received(from: Member, message: ReplicaMessage): void;
   log(level: "debug" | "info" | "warn", message: string): void;
 }
+
+/** Replicas outside the config that may be connected at once. */
+const guestsMax = limits.replicasMax;
 
 type Objection = { readonly code: FrameOf<"error">["code"]; readonly message: string };
 
@@ -52,6 +57,10 @@ export class Peers implements PeerLinkOwner {
   /** When each process was last heard: `pid/incarnation`. */
   readonly #alive = new Map<string, number>();
   readonly #complaints = new Map<number, string>();
+  /** Pids whose links stand only because they have connected: they are not in the config. */
+  readonly #guests = new Set<number>();
+  /** What each calls its program, as its hello said. */
+  readonly #software = new Map<number, string>();
   #cancelTick: () => void = () => {};
   #stopped = false;
 
@@ -62,23 +71,40 @@ export class Peers implements PeerLinkOwner {
     this.#tick();
   }
 
-  /** The replicas that exist now, self included: dials the new ones, hangs up on those that are gone. */
+  /**
+   * The replicas that are wanted now, self included: dials the new ones, hangs up on those that are gone. Who is gone but
+   * connected stays as a guest: it may have something to give, and has to learn of it.
+   */
   configure(config: readonly Configured[]): void {
     const wanted = new Map(config.map(({ pid, address }) => [pid, address]));
     wanted.delete(this.#options.self.pid);
     for (const [pid, link] of this.#links) {
-      const address = parseAddress(wanted.get(pid) ?? "");
+      const text = wanted.get(pid);
+      if (text === undefined && this.#incoming.has(pid)) {
+        this.#guests.add(pid);
+        continue;
+      }
+      const address = parseAddress(text ?? "");
       if (address?.host === link.address.host && address.port === link.address.port) continue;
-      link.stop();
-      this.#links.delete(pid);
+      this.#hangUp(pid);
     }
     for (const [pid, text] of wanted) {
+      this.#guests.delete(pid);
       const address = parseAddress(text);
-      if (this.#links.has(pid) || address === null) continue;
-      const link = new PeerLink(pid, address, this.#options.timeoutMs, this, this.#ports);
-      this.#links.set(pid, link);
-      link.dial();
+      if (!this.#links.has(pid) && address !== null) this.#dial(pid, address);
     }
+  }
+
+  #dial(pid: number, address: Address): void {
+    const link = new PeerLink(pid, address, this.#options.timeoutMs, this, this.#ports);
+    this.#links.set(pid, link);
+    link.dial();
+  }
+
+  #hangUp(pid: number): void {
+    this.#links.get(pid)?.stop();
+    this.#links.delete(pid);
+    this.#guests.delete(pid);
   }
 
   /** Best effort: lost when the peer is not connected. */
@@ -91,6 +117,34 @@ export class Peers implements PeerLinkOwner {
     const heard = this.#heard.get(pid);
     if (heard === undefined || this.#ports.clock.monotonicMs() - heard.atMs > this.#options.timeoutMs) return null;
     return heard.heartbeat;
+  }
+
+  /** Who is connected without being wanted, and where it says it is. */
+  get guests(): readonly { readonly pid: number; readonly address: string }[] {
+    return [...this.#guests].flatMap((pid) => {
+      const { host, port } = this.#links.get(pid)?.address ?? { host: "", port: 0 };
+      return port === 0 ? [] : [{ pid, address: formatAddress(host, port) }];
+    });
+  }
+
+  /** What this replica calls its program; empty when it has not been met. */
+  softwareOf(pid: number): string {
+    return this.#software.get(pid) ?? "";
+  }
+
+  /** Whether the connection to this replica stands, and was made to this address. */
+  reaches(pid: number, address: string): boolean {
+    const link = this.#links.get(pid);
+    return link?.connected === true && formatAddress(link.address.host, link.address.port) === address;
+  }
+
+  /** Whether a replica that is wanted is configured with this host, or was reached there. */
+  isAt(host: string): boolean {
+    const isHost = (other: string): boolean => plainHost(other) === plainHost(host);
+    if (isHost(parseAddress(this.#options.address)?.host ?? "")) return true;
+    return [...this.#links.values()].some(
+      (link) => !this.#guests.has(link.pid) && (isHost(link.address.host) || isHost(link.reachedHost ?? "")),
+    );
   }
 
   /** Whether this very process was heard within the time. */
@@ -108,6 +162,7 @@ export class Peers implements PeerLinkOwner {
       return wire.refuse(objection.code, objection.message);
     }
     this.#complaints.delete(hello.pid);
+    this.#software.set(hello.pid, hello.software);
     this.#incoming.get(member.pid)?.wire.terminate("a newer connection has taken its place");
     const incoming: Incoming = { wire, member };
     this.#incoming.set(member.pid, incoming);
@@ -115,10 +170,13 @@ export class Peers implements PeerLinkOwner {
     wire.owner = {
       frame: (frame) => this.#received(incoming, frame),
       closed: () => {
-        if (this.#incoming.get(member.pid) === incoming) this.#incoming.delete(member.pid);
+        if (this.#incoming.get(member.pid) !== incoming) return;
+        this.#incoming.delete(member.pid);
+        if (this.#guests.has(member.pid)) this.#hangUp(member.pid);
       },
     };
     wire.send(this.hello());
+    this.#welcomeGuest(hello);
     // It lives: no need to wait for the next try.
     this.#links.get(member.pid)?.dial();
   }
@@ -140,15 +198,15 @@ export class Peers implements PeerLinkOwner {
   // What a link asks and tells.
 
   hello(): FrameOf<"peerHello"> {
-    const { self, cluster, address, policy } = this.#options;
+    const { self, cluster, address, policy, software } = this.#options;
     const { protocolVersion: version } = limits;
-    return { type: "peerHello", magic: protocolMagic, version, cluster, ...self, address, policy };
+    return { type: "peerHello", magic: protocolMagic, version, cluster, ...self, address, policy, software };
   }
 
   objection(_pid: number, hello: FrameOf<"peerHello">): Objection | null {
     const { cluster, policy, self } = this.#options;
     if (!hello.cluster.every((byte, at) => byte === cluster[at])) {
-      const message = `replica ${hello.pid} is of another cluster (${hex(hello.cluster)}); replica ${self.pid} is of ${hex(cluster)}: every replica must be started with the same --peers`;
+      const message = `replica ${hello.pid} is of another cluster (${hex(hello.cluster)}); replica ${self.pid} is of ${hex(cluster)}: every replica of a new cluster must be started with the same --peers`;
       return { code: "cluster", message };
     }
     if (hello.policy !== policy) {
@@ -189,8 +247,8 @@ export class Peers implements PeerLinkOwner {
     this.#owner.received(from.member, frame);
   }
 
-  /** A pid that this replica does not know, or its own. */
-  #stranger({ pid, uuid, incarnation }: FrameOf<"peerHello">): Objection | null {
+  /** Its own pid, or one too many that this replica does not know. */
+  #stranger({ pid, uuid, incarnation, address }: FrameOf<"peerHello">): Objection | null {
     const { self } = this.#options;
     if (pid === self.pid) {
       const message =
@@ -202,7 +260,19 @@ export class Peers implements PeerLinkOwner {
       return { code: "unexpected", message };
     }
     if (this.#links.has(pid)) return null;
-    return { code: "cluster", message: `there is no replica ${pid} in this cluster's configuration` };
+    if (this.#guests.size >= guestsMax) return { code: "overloaded", message: "too many replicas outside the config" };
+    return parseAddress(address) === null
+      ? { code: "unexpected", message: `${JSON.stringify(address)} is no address to answer replica ${pid} at` }
+      : null;
+  }
+
+  /** One that is not in the config: a newcomer, or one that was removed. It is answered where it says it is. */
+  #welcomeGuest({ pid, address: text }: FrameOf<"peerHello">): void {
+    const address = parseAddress(text);
+    if (this.#links.has(pid) || address === null) return;
+    this.#guests.add(pid);
+    this.#owner.log("info", `replica ${pid} at ${text} is not in the config: it may follow the log`);
+    this.#dial(pid, address);
   }
 
   /** Two processes under one pid: the one that is here and alive stays, unless the other is its successor. */
@@ -239,6 +309,9 @@ export class Peers implements PeerLinkOwner {
     this.#owner.log("warn", message);
   }
 }
+
+/** An IPv4 address that came over IPv6, as itself. */
+const plainHost = (host: string): string => host.toLowerCase().replace(/^::ffff:/, "");
 
 const hex = (bytes: Uint8Array): string =>
   Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -106,6 +106,7 @@ class World {
       {
         self: { pid, uuid: `00000000-0000-4000-8000-00000000000${pid}`, incarnation: 10 + pid },
         peers: this.#config,
+        founds: true,
         listen: { host: `10.0.0.${pid}`, port: 1 },
         cluster: clusterIdOf(this.#config, sha256),
         policy: "available",

@@ -54,6 +54,8 @@ export class Oracle implements ShadowObserver {
   readonly formed = new Map<number, { readonly index: number; readonly atMs: number; readonly awaiting: number }>();
   /** Set once a view was attempted without everyone who may hold more: from then on there may be forks. */
   provisional = false;
+  /** Set once a replica was removed in whatever state it was. */
+  lossAccepted = false;
   /** The config of the greatest view that formed; null before the founding. */
   latestConfig: readonly Configured[] | null = null;
   private greatestFormed = 0;
@@ -333,8 +335,11 @@ export class Oracle implements ShadowObserver {
     const entry = this.info(log, act.previous).viewEntry;
     if (entry === null || entry.view !== act.view) this.fail("log", `${place(act)} is an ACT that follows no VIEW`);
     this.formed.set(act.view, { index: act.index, atMs: this.options.nowMs(), awaiting: entry.awaiting.length });
-    if (act.view > this.greatestFormed) {
-      this.greatestFormed = act.view;
+    this.mayFollow(log, act, entry);
+    // Of two lineages (`available`) the one with more changes of the config goes on.
+    const rank = (entry.policy === "quorum" ? 0 : entry.epoch) * 2 ** 40 + act.view;
+    if (rank > this.greatestFormed) {
+      this.greatestFormed = rank;
       this.latestConfig = entry.config;
     }
     if (entry.policy !== "quorum") return;
@@ -342,6 +347,33 @@ export class Oracle implements ShadowObserver {
     if (2 * members <= entry.config.length) {
       this.fail("quorum", `view ${act.view} formed with ${members} of ${entry.config.length} replicas`);
     }
+  }
+
+  /** A config differs from that of the view formed before it by one replica at most, and the epoch counts that. */
+  private mayFollow(log: ShadowLog, act: EntryInfo, entry: ViewEntry): void {
+    const before = this.formedBefore(log, act);
+    if (before === null) return;
+    const pidsOf = ({ config }: ViewEntry): Set<number> => new Set(config.map(({ pid }) => pid));
+    const [were, are] = [pidsOf(before), pidsOf(entry)];
+    const differ = were.symmetricDifference(are).size;
+    if (differ > 1) this.fail("config", `view ${act.view} changes the config by ${differ} replicas at once`);
+    if (differ > 0 && entry.epoch <= before.epoch) this.fail("config", `view ${act.view} changes the config uncounted`);
+    if (entry.epoch < before.epoch) this.fail("config", `view ${act.view} has a lesser epoch than the one before`);
+    if (!entry.members.some(({ pid }) => pid === act.view % 256) || !entry.members.every(({ pid }) => are.has(pid))) {
+      this.fail("config", `view ${act.view} has members that are not in its config`);
+    }
+    if (differ > 0 && !this.lossAccepted && before.awaiting.length > 0) {
+      this.fail("config", `view ${act.view} changes the config of a provisional view`);
+    }
+  }
+
+  /** The view that formed last in this log before the one of `act`. */
+  private formedBefore(log: ShadowLog, act: EntryInfo): ViewEntry | null {
+    for (let index = act.index - 1; index > 0; index--) {
+      const info = this.info(log, log.current.chains[index - 1] as bigint);
+      if (info.kind === recordKind.act) return this.info(log, info.previous).viewEntry;
+    }
+    return null;
   }
 
   private lastView(log: ShadowLog): { view: EntryInfo | null; act: EntryInfo | null } {

@@ -16,6 +16,7 @@ import { clusterTagOf } from "../log/segment.ts";
 import { makeChatOp } from "./chat-workload.ts";
 import { MemoryDisk } from "./memory-log.ts";
 import { Network } from "./network.ts";
+import { Operator } from "./operator.ts";
 import { SimulatedNode, type Surroundings } from "./node.ts";
 import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
@@ -37,6 +38,8 @@ export class Cluster {
   readonly clients: SimulatedClient[] = [];
   private readonly sessions: string[] = [];
   readonly random: Random;
+  readonly operator: Operator | null = null;
+  private readonly world: Surroundings;
 
   constructor(
     readonly profile: Profile,
@@ -52,14 +55,13 @@ export class Cluster {
     );
     this.oracle = new Oracle({ order: profile.order, nowMs: () => this.simulator.nowMs });
     const peers: Configured[] = [];
-    for (let pid = 1; pid <= profile.replicas; pid++) peers.push({ pid, address: `replica-${pid}:1538`, uuid: null });
-    const world: Surroundings = {
+    for (let pid = 1; pid <= profile.replicas; pid++) peers.push({ pid, address: addressOf(pid), uuid: null });
+    this.world = {
       simulator: this.simulator,
       random: this.random,
       network: this.network,
       oracle: this.oracle,
       profile,
-      peers,
       clusterTag,
       newStorage: () =>
         profile.wal
@@ -68,13 +70,41 @@ export class Cluster {
       newState: profile.chat ? chatState : memoryState,
       wipeable: (node) => this.mayBeWiped(node),
     };
-    for (const { pid } of peers) {
-      const node = new SimulatedNode(pid, world);
-      this.nodes.push(node);
-      this.network.add(node);
-    }
-    for (const from of this.nodes) for (const to of this.nodes) this.network.quality(from.pid, to.pid, profile.link);
+    for (const { pid } of peers) this.addNode(pid, { peers, founds: true });
     for (let number = 0; number < profile.clients; number++) this.addClient(number);
+    const { operator } = profile;
+    if (operator !== null) {
+      this.operator = new Operator(this.simulator, new Random(profile.seed + 2 ** 43), profile, operator, {
+        nodes: this.nodes,
+        config: () => this.oracle.latestConfig,
+        newcomer: () => this.addNewcomer(),
+        addressOf,
+        lossAccepted: () => {
+          this.oracle.provisional = true;
+          this.oracle.lossAccepted = true;
+        },
+      });
+    }
+  }
+
+  private addNode(pid: number, flags: { peers: readonly Configured[]; founds: boolean }): SimulatedNode {
+    const node = new SimulatedNode(pid, this.world, flags);
+    this.nodes.push(node);
+    this.network.add(node);
+    for (const { pid: other } of this.nodes) {
+      this.network.quality(pid, other, this.profile.link);
+      this.network.quality(other, pid, this.profile.link);
+    }
+    return node;
+  }
+
+  /** A machine that knows one or two of the others, whether they run or not. */
+  private addNewcomer(): SimulatedNode {
+    const pid = this.nodes.length + 1;
+    const known = (this.oracle.latestConfig ?? []).slice(0, 2);
+    const node = this.addNode(pid, { peers: [...known, { pid, address: addressOf(pid), uuid: null }], founds: false });
+    node.start();
+    return node;
   }
 
   /** Under fire, then healed and held to everything. Throws the first thing that is wrong. */
@@ -84,9 +114,11 @@ export class Cluster {
     for (const client of this.clients) client.start();
     const chaos = new Chaos(simulator, random.fork(), profile, this.network, this.nodes);
     simulator.after(random.pick([0, 1_000]), () => chaos.start());
+    this.operator?.start();
     simulator.run(profile.fireMs);
     if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— healed ———");
     chaos.heal();
+    this.operator?.stop();
     for (const node of this.nodes) node.mend();
     for (const client of this.clients) client.hold();
     // Deaths and suspicions that were under way still come; what stands after them must last.
@@ -133,15 +165,20 @@ export class Cluster {
     const primary = this.nodes.find((node) => node.standing?.role === "primary");
     const model = (primary ?? first)?.standing;
     if (model == null) return "nobody runs";
+    const idleMs = this.simulator.nowMs - (this.operator?.askedMs ?? -Infinity);
+    if (idleMs < 4_000) return "a change of the config may still be wanted";
     for (const node of this.nodes) {
       const { standing } = node;
       if (standing === null) return `replica ${node.pid} is down`;
+      const isConfigured = model.config.some(({ pid }) => pid === node.pid);
       const serves = standing.ready && (standing.role === "primary" || standing.role === "backup");
-      if (!serves) return `replica ${node.pid} is ${standing.role}, not ready: ${standing.waitingFor}`;
+      if (isConfigured && !serves) return `replica ${node.pid} is ${standing.role}, not ready: ${standing.waitingFor}`;
+      if (!isConfigured && standing.role !== "learner")
+        return `replica ${node.pid}, not in the config, is ${standing.role}`;
       if (standing.view !== model.view) {
         return `replica ${node.pid} is in ${formatView(standing.view)}, another in ${formatView(model.view)}`;
       }
-      if (standing.members.length !== this.nodes.length) return `view ${formatView(standing.view)} lacks members`;
+      if (standing.members.length !== model.config.length) return `view ${formatView(standing.view)} lacks members`;
     }
     for (const client of this.clients) {
       if (!client.done) return `session ${client.session} waits for ${client.waiting.join(", ") || "its next op"}`;
@@ -191,12 +228,14 @@ export class Cluster {
   private mayBeWiped(node: SimulatedNode): boolean {
     const { nodes } = this;
     const config = this.oracle.latestConfig;
-    if (config === null || nodes.length === 1 || this.oracle.disks > 25) return false;
+    if (config === null || config.length === 1 || this.oracle.disks > 25 || this.operator?.busy === true) return false;
+    const isConfigured = (each: SimulatedNode): boolean => config.some(({ pid }) => pid === each.pid);
+    if (!isConfigured(node)) return false;
     const isSound = ({ log, uuid }: SimulatedNode): boolean =>
       !log.damaged && config.some((each) => each.uuid === uuid) && this.oracle.knowsItself(log);
-    const lost = nodes.filter((each) => each === node || !isSound(each));
-    if (this.profile.policy === "quorum") return 2 * lost.length < nodes.length;
-    return lost.length <= Math.max(1, (nodes.length - 1) / 2);
+    const lost = nodes.filter((each) => isConfigured(each) && (each === node || !isSound(each)));
+    if (this.profile.policy === "quorum") return 2 * lost.length < config.length;
+    return lost.length <= Math.max(1, (config.length - 1) / 2);
   }
 
   private addClient(number: number): void {
@@ -224,6 +263,8 @@ export class Cluster {
     );
   }
 }
+
+const addressOf = (pid: number): string => `replica-${pid}:1538`;
 
 /** An op whose command nobody else makes. */
 function makeOp(client: number, session: string, seq: number, oldest: number): OpEntry {

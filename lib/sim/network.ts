@@ -79,7 +79,9 @@ export class Network {
   add(host: Host): void {
     for (const other of this.hosts.values()) {
       this.links.set(key(host.pid, other.pid), newLink(host, other));
-      this.links.set(key(other.pid, host.pid), newLink(other, host));
+      const back = newLink(other, host);
+      this.links.set(key(other.pid, host.pid), back);
+      this.dial(back, 0);
     }
     this.hosts.set(host.pid, host);
   }

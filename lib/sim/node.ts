@@ -7,16 +7,15 @@ import type { OpEntry } from "../protocol/entries.ts";
 import { formatView } from "../protocol/ids.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
-import type { StateMachine } from "../protocol/state-machine.ts";
-import type { Standing } from "../replication/events.ts";
+import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
 import type { Oracle } from "./checkers.ts";
 import { describeMessage, who } from "./describe.ts";
 import { SimulationFailure } from "./failure.ts";
-import type { Victim } from "./faults.ts";
 import type { Host, Network } from "./network.ts";
 import { ObservedState } from "./observed-state.ts";
+import type { Operated } from "./operator.ts";
 import type { Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
 import { Service } from "./service.ts";
@@ -31,7 +30,6 @@ export interface Surroundings {
   readonly network: Network;
   readonly oracle: Oracle;
   readonly profile: Profile;
-  readonly peers: readonly Configured[];
   readonly clusterTag: number;
   readonly newStorage: () => Storage;
   readonly newState: () => StateStore;
@@ -55,7 +53,7 @@ interface Process {
   readonly service: Service;
 }
 
-export class SimulatedNode implements Host, Victim, ClientPort {
+export class SimulatedNode implements Host, Operated, ClientPort {
   powered = true;
   private process: Process | null = null;
   /** The process is in the midst of a step. */
@@ -65,11 +63,15 @@ export class SimulatedNode implements Host, Victim, ClientPort {
   private observed: ObservedState;
   private shadow: ShadowLog;
   private incarnation: number;
+  private requests = 0;
+  private readonly asked = new Map<number, (report: ChangeReport) => void>();
   private readonly random: Random;
 
   constructor(
     readonly pid: number,
     private readonly world: Surroundings,
+    /** What it is started with. */
+    private readonly flags: { readonly peers: readonly Configured[]; readonly founds: boolean },
   ) {
     this.random = world.random.fork();
     this.incarnation = 1000 * pid;
@@ -146,7 +148,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       {
         self: member,
         policy: profile.policy,
-        peers: this.world.peers,
+        ...this.flags,
         clusterTag: this.world.clusterTag,
         heartbeatMs: profile.heartbeatMs,
         timeoutMs: profile.timeoutMs,
@@ -176,7 +178,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
           log.append(sequence, records, commit);
         },
       },
-      this.driverState(),
+      this.observed.forDriver(() => this.effect()),
       {
         time: () => ({
           nowMs: clockOffsetMs + simulator.nowMs * clockRate,
@@ -192,6 +194,7 @@ export class SimulatedNode implements Host, Victim, ClientPort {
           this.effect();
           service.refuse(ops);
         },
+        changeReport: (request, report) => this.changeReported(request, report),
         log: (level, message) => this.trace(`[${level}] ${message}`),
         fatal: (message) => {
           throw new SimulationFailure("fatal", `replica ${this.pid} stops: ${message}`);
@@ -360,7 +363,23 @@ export class SimulatedNode implements Host, Victim, ClientPort {
     });
   }
 
+  change(change: ConfigChange, told: (report: ChangeReport) => void): void {
+    const member = this.running;
+    if (member === null) return;
+    const request = ++this.requests;
+    this.asked.set(request, told);
+    this.enter(member, () => this.dispatch({ type: "change", request, change, answers: true }));
+  }
+
   // ---- what the process asks for
+
+  private changeReported(request: number, report: ChangeReport): void {
+    this.effect();
+    const told = this.asked.get(request);
+    this.asked.delete(request);
+    this.trace(`says of a change: ${report.state} ${formatView(report.view)} ${report.reason}`);
+    told?.(report);
+  }
 
   private send(member: Member, to: number, message: ReplicaMessage): void {
     this.effect();
@@ -400,31 +419,6 @@ export class SimulatedNode implements Host, Victim, ClientPort {
       },
       profile.sessionOrder,
     );
-  }
-
-  /** The driver sees a state machine whose applying can be interrupted by death and is judged. */
-  private driverState(): StateMachine {
-    const { observed } = this;
-    const inner = this.state.stateMachine;
-    return {
-      get applied() {
-        return observed.applied;
-      },
-      apply: (entries) => {
-        this.effect();
-        return observed.apply(entries);
-      },
-      reset: () => observed.reset(),
-      close: () => inner.close(),
-      session: (session) => inner.session(session),
-      hasApplied: (session, seq) => observed.hasApplied(session, seq),
-      result: (session, seq) => observed.result(session, seq),
-      prepare: (request, session, attachment) => inner.prepare(request, session, attachment),
-      query: (request, session) => inner.query(request, session),
-      waiting: (session) => inner.waiting(session),
-      missed: (session, afterIndex, limit) => inner.missed(session, afterIndex, limit),
-      attachments: () => inner.attachments(),
-    };
   }
 
   private effect(): void {

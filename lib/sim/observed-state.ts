@@ -87,6 +87,31 @@ export class ObservedState implements Used {
     return this.inner.hasApplied(session, seq);
   }
 
+  /** What the driver sees: a state machine whose applying can be interrupted by death and is judged. */
+  forDriver(effect: () => void): StateMachine {
+    const { inner } = this;
+    const applied = (): StateMachine["applied"] => this.applied;
+    return {
+      get applied() {
+        return applied();
+      },
+      apply: (entries) => {
+        effect();
+        return this.apply(entries);
+      },
+      reset: () => this.reset(),
+      close: () => inner.close(),
+      session: (session) => inner.session(session),
+      hasApplied: (session, seq) => this.hasApplied(session, seq),
+      result: (session, seq) => this.result(session, seq),
+      prepare: (request, session, attachment) => inner.prepare(request, session, attachment),
+      query: (request, session) => inner.query(request, session),
+      waiting: (session) => inner.waiting(session),
+      missed: (session, afterIndex, limit) => inner.missed(session, afterIndex, limit),
+      attachments: () => inner.attachments(),
+    };
+  }
+
   private inOrder(session: string, seq: number): void {
     const highest = this.highestSeq.get(session) ?? 0;
     if (seq < highest && this.sessionOrder) {

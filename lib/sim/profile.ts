@@ -40,6 +40,24 @@ export interface Profile {
   readonly order: Order;
   /** Ops of a session are applied in the order of their seqs. */
   readonly sessionOrder: boolean;
+  /** Changes of the config while it runs; null: there are none. */
+  readonly operator: OperatorProfile | null;
+}
+
+/** What an operator does to the config, and how it is hindered. */
+export interface OperatorProfile {
+  /** Numbers of replicas between which the config goes to and fro. */
+  readonly sizes: readonly number[];
+  /** Mean time between the end of one change and the next. */
+  readonly pauseMs: number;
+  /** For how long a change is asked for. */
+  readonly patienceMs: number;
+  /** Whether replicas are removed in whatever state. */
+  readonly acceptsLoss: boolean;
+  /** How probably somebody dies around the view that may bring a change. */
+  readonly deadly: number;
+  /** By how much rarer other faults are, so that changes succeed at all. */
+  readonly calm: number;
 }
 
 /** Relative weights; 0: this kind does not strike in this run. */
@@ -90,6 +108,8 @@ export interface ProfileChoice {
   readonly profile?: ProfileName | undefined;
   readonly policy?: Policy | undefined;
   readonly replicas?: number | undefined;
+  /** Whether the config changes; drawn when not said. */
+  readonly changes?: boolean | undefined;
 }
 
 /** The run of a seed, with what the caller has fixed. Fixing something does not change what else is drawn. */
@@ -108,6 +128,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const opsPerClient = random.pick([10, 50, 50, 200]);
   const window = random.pick([1, 1, 4, 16]);
   const order = orderOf(name, policy);
+  const operator = drawOperator(seed, choice, { policy, order, timeoutMs, fireMs });
   return {
     seed,
     name,
@@ -123,7 +144,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     recoveryWaitMs: neverWaits(name, policy) ? 1e12 : timeoutMs * random.pick([1, 4, 10]),
     tickMs: random.pick([10, 20]),
     fireMs,
-    faultMs: random.pick([200, 500, 1_500]),
+    faultMs: random.pick([200, 500, 1_500]) * (operator?.calm ?? 1),
     faults: drawFaults(random, name),
     link: {
       delayMsMin: 0.05,
@@ -139,6 +160,33 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     chat: random.chance(0.1),
     order,
     sessionOrder: order === "one",
+    operator,
+  };
+}
+
+/** Drawn from a stream of its own, so that it changes nothing of a run without it. */
+function drawOperator(
+  seed: number,
+  { changes }: ProfileChoice,
+  run: Pick<Profile, "policy" | "order" | "timeoutMs" | "fireMs">,
+): OperatorProfile | null {
+  const random = new Random(seed + 2 ** 42);
+  const drawn = random.chance(0.25);
+  const acceptsLoss = random.chance(0.4);
+  if (!(changes ?? drawn)) return null;
+  return {
+    sizes: random.pick([
+      [3, 5, 3],
+      [1, 3, 5],
+      [1, 2, 3],
+      [2, 3, 4],
+    ]),
+    pauseMs: random.pick([0.02, 0.05, 0.2]) * run.fireMs,
+    patienceMs: run.timeoutMs * random.pick([4, 10, 20]),
+    // Where one order is promised, nothing may be lost.
+    acceptsLoss: acceptsLoss && run.policy === "available" && run.order !== "one",
+    deadly: random.pick([0, 0.3, 0.6]),
+    calm: random.pick([1, 3, 10]),
   };
 }
 

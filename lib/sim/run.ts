@@ -14,6 +14,8 @@ export interface RunResult {
   readonly acknowledged: number;
   readonly viewsFormed: number;
   readonly struck: number;
+  /** Changes of the config that came into force. */
+  readonly changes: number;
   readonly virtualMs: number;
   readonly traceTail: readonly string[];
 }
@@ -48,6 +50,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     acknowledged: cluster.oracle.acknowledged.size,
     viewsFormed: cluster.oracle.formed.size,
     struck,
+    changes: cluster.operator?.made ?? 0,
     virtualMs: cluster.simulator.nowMs,
     traceTail: trace.tail(),
   };
@@ -59,5 +62,6 @@ export function repeatCommand(seed: number, choice: ProfileChoice): string {
   if (choice.profile !== undefined) parts.push(`--profile ${choice.profile}`);
   if (choice.policy !== undefined) parts.push(`--policy ${choice.policy}`);
   if (choice.replicas !== undefined) parts.push(`--replicas ${choice.replicas}`);
+  if (choice.changes === true) parts.push("--changes");
   return parts.join(" ");
 }

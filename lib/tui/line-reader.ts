@@ -17,8 +17,6 @@ const lineMax = 256 * 1024;
 
 export class LineReader {
   onActivity: () => void = () => {};
-  /** Lines given out. */
-  count = 0;
   readonly #input: InputStream;
   readonly #utf8 = new TextDecoder();
   readonly #lines: string[] = [];
@@ -35,16 +33,10 @@ export class LineReader {
     input.on("error", this.#onEnd);
   }
 
-  /** No more can be taken in: the input has ended, or enough lines wait already. */
-  get exhausted(): boolean {
-    return this.#ended || this.#lines.length >= aheadMax;
-  }
-
   /** The next line without its end, or the end of input. One call at a time. */
   next(secret: boolean): Promise<Read> {
     const line = this.#lines.shift();
     if (line !== undefined) {
-      this.count += 1;
       this.#flow();
       return Promise.resolve({ type: "line", text: line });
     }
@@ -106,7 +98,6 @@ export class LineReader {
     const line = this.#lines.shift();
     if (line === undefined && !this.#ended) return;
     const resolve = this.#waiting;
-    if (line !== undefined) this.count += 1;
     this.cancel();
     resolve(line === undefined ? { type: "end" } : { type: "line", text: line });
   }

@@ -38,7 +38,6 @@ interface OpenLine {
 
 export class Screen implements Surface {
   readonly linear = false;
-  readonly unattended = null;
   readonly symbols: Symbols;
   readonly #theme: Theme;
   readonly #options: ScreenOptions;

@@ -1,0 +1,74 @@
+/**
+ * Where this replica stands, in words for its driver, its clients and its peers: role, readiness, what it waits for, whom
+ * it speaks to. Changes nothing.
+ */
+import { viewPid } from "../protocol/ids.ts";
+import type { Configured } from "../protocol/messages.ts";
+import type { Core } from "./core.ts";
+import type { Standing } from "./events.ts";
+
+export function roleOf({ installed, promised, following }: Core): Standing["role"] {
+  if (following !== null) return "learner";
+  if (installed === null || installed.view !== promised) return "candidate";
+  return installed.isPrimary ? "primary" : "backup";
+}
+
+export function stand(core: Core): Standing {
+  const { installed, following } = core;
+  const view = installed?.view ?? following?.view ?? 0;
+  const members = installed?.entry.members ?? following?.members ?? [];
+  const awaiting = installed?.entry.awaiting ?? [];
+  return {
+    role: roleOf(core),
+    ready: isReady(core),
+    view,
+    primary: viewPid(view),
+    provisional: awaiting.length > 0,
+    copies: core.copies,
+    members,
+    config: core.config,
+    peers: whomToDial(core),
+    configured: core.isConfigured,
+    awaiting,
+    waitingFor: isReady(core) ? "" : waitingFor(core),
+    commit: core.commit,
+    lastIndex: core.log.lastIndex,
+  };
+}
+
+/** A member of a formed view, or between two views for no longer than a timeout. */
+export function isReady({ installed, promised, promisedMs, nowMs, options }: Core): boolean {
+  if (installed?.formed !== true) return false;
+  return installed.view === promised || nowMs - promisedMs <= options.timeoutMs;
+}
+
+/** Who is told that this replica lives: whom it dials, and whoever speaks to it. */
+export function correspondents(core: Core): number[] {
+  const pids = new Set([...whomToDial(core).map(({ pid }) => pid), ...core.detector.hears()]);
+  pids.delete(core.self.pid);
+  return [...pids];
+}
+
+/** Whom a view may need and who is being added; without a view also those of `--peers`, who may know of one. */
+function whomToDial(core: Core): readonly Configured[] {
+  const { neighbours, wish, options } = core;
+  const added = wish?.change.kind === "add" ? [{ pid: wish.change.pid, address: wish.change.address, uuid: null }] : [];
+  const named = isReady(core) ? [] : options.peers;
+  const byPid = new Map<number, Configured>();
+  for (const each of [...neighbours, ...added, ...named]) if (!byPid.has(each.pid)) byPid.set(each.pid, each);
+  return [...byPid.values()];
+}
+
+function waitingFor(core: Core): string {
+  const { self, following, candidacy, options } = core;
+  if (following !== null && !core.isConfigured) {
+    return `replica ${self.pid} is not in the cluster's config: it follows the log and serves nobody (chatd cluster add takes it in)`;
+  }
+  if (following !== null) return `learning the log from replica ${core.fetch?.from ?? "?"}`;
+  if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
+  if (candidacy !== null && candidacy.obstacle !== "") return candidacy.obstacle;
+  const silent = core.peerPids().filter((pid) => !core.detector.alive(pid));
+  const purpose = core.log.lastIndex > 0 ? "" : options.founds ? " to found the cluster" : " to learn the log";
+  if (silent.length > 0) return `waiting for replica${silent.length === 1 ? "" : "s"} ${silent.join(", ")}${purpose}`;
+  return "a view is being formed";
+}
