@@ -7,7 +7,7 @@ import { ensureBuilt } from "../tasks/build.ts";
 import { bun, root } from "../tasks/run.ts";
 import { JsonClient } from "./json-client.ts";
 import { eachLine } from "./lines.ts";
-import { freePorts, isTaken } from "./ports.ts";
+import { freePorts, holderOf, isTaken } from "./ports.ts";
 
 // Real processes: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
@@ -22,13 +22,45 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-/** `bun start` on ports and in a directory of its own; `lines` is what it has printed. */
-function start() {
+function environment() {
   const peers = servers.map((address, at) => `${at + 1}=${address}`).join(",");
+  return { ...process.env, CHATD_PEERS: peers, XDG_STATE_HOME: directory, TERM: "xterm", LANG: "C.UTF-8" };
+}
+
+/** The same in a terminal of its own. */
+function startInTerminal() {
+  let text = "";
+  let changed = Promise.withResolvers<void>();
+  const decoder = new TextDecoder();
   const child = Bun.spawn({
     cmd: [bun, "run", "start"],
     cwd: root,
-    env: { ...process.env, CHATD_PEERS: peers, XDG_STATE_HOME: directory },
+    env: environment(),
+    terminal: {
+      cols: 100,
+      rows: 30,
+      data(_, data) {
+        text += decoder.decode(data, { stream: true });
+        changed.resolve();
+        changed = Promise.withResolvers();
+      },
+    },
+  });
+  const type = (keys: string): void => void child.terminal?.write(keys);
+  const shows = async (wanted: string): Promise<void> => {
+    const late = Bun.sleep(30_000).then(() => Promise.reject(new Error(`not shown: ${wanted}; but: ${text}`)));
+    late.catch(() => {});
+    while (!text.includes(wanted)) await Promise.race([changed.promise, late]);
+  };
+  return { child, type, shows };
+}
+
+/** `bun start` on ports and in a directory of its own; `lines` is what it has printed. */
+function start() {
+  const child = Bun.spawn({
+    cmd: [bun, "run", "start"],
+    cwd: root,
+    env: environment(),
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
@@ -44,11 +76,13 @@ function start() {
   return { child, lines, errors, running: running.promise, printed };
 }
 
-async function expectNobodyServes(): Promise<void> {
-  for (const deadline = performance.now() + 5000; ; await Bun.sleep(20)) {
-    const taken = await Promise.all(ports.map((port) => isTaken("127.0.0.1", port)));
-    if (!taken.includes(true)) return;
-    if (performance.now() > deadline) throw new Error(`still taken: ${taken.join()}`);
+function expectNobodyServes(): Promise<void> {
+  return waitFor(async () => !(await Promise.all(ports.map((port) => isTaken("127.0.0.1", port)))).includes(true));
+}
+
+async function waitFor(holds: () => Promise<boolean>): Promise<void> {
+  for (const deadline = performance.now() + 30_000; !(await holds()); await Bun.sleep(20)) {
+    if (performance.now() > deadline) throw new Error("waited in vain");
   }
 }
 
@@ -81,6 +115,27 @@ describe("bun start without a terminal", () => {
     await expectNobodyServes();
   });
 
+  test("starts the replica that is missing, and ends no more than that", async () => {
+    const first = start();
+    await first.running;
+    const [, process3 = ""] = /process (\d+)/.exec(holderOf(ports[2] ?? 0) ?? "") ?? [];
+    expect(process3).not.toBe("");
+    process.kill(Number(process3), "SIGKILL");
+    const second = start();
+    await second.running;
+    expect(second.lines.join("\n")).toContain("not running: replica 3; starting");
+    const client = new JsonClient(servers);
+    await client.until("connected", () => client.replica !== null);
+    await waitFor(async () => (await client.must({ do: "status" })).copies === 3);
+    process.kill(-second.child.pid, "SIGINT");
+    expect(await second.child.exited).toBe(0);
+    expect((await client.must({ do: "status" })).replica).toBeLessThan(3);
+    await client.end();
+    process.kill(-first.child.pid, "SIGINT");
+    await first.child.exited;
+    await expectNobodyServes();
+  });
+
   test("says what holds a port", async () => {
     const holder = Bun.listen({ hostname: "127.0.0.1", port: ports[1] ?? 0, socket: { data() {} } });
     try {
@@ -90,6 +145,21 @@ describe("bun start without a terminal", () => {
     } finally {
       holder.stop(true);
     }
+  });
+});
+
+describe("bun start in a terminal", () => {
+  test("stays for others that are connected when its person leaves, and ends when they have", async () => {
+    const { child, type, shows } = startInTerminal();
+    await shows("User name");
+    const other = new JsonClient(servers);
+    await other.must({ do: "status" });
+    type("\x04");
+    await shows("1 other client is still connected");
+    expect((await other.must({ do: "status" })).copies).toBe(3);
+    await other.end();
+    expect(await child.exited).toBe(0);
+    await expectNobodyServes();
   });
 });
 
