@@ -8,7 +8,7 @@ import { clientAt, faultsAt, faultsOnDisk } from "./inquiry.ts";
 import type { JsonClient } from "./json-client.ts";
 import { Ledger } from "./ledger.ts";
 import { inspectLog } from "./logs.ts";
-import { SmallDisk, smallDisksMissing } from "./small-disk.fixture.ts";
+import { SmallDisk, smallDisksMissing } from "./small-disk.ts";
 
 // Real processes: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

@@ -13,6 +13,8 @@ export interface Place {
   readonly pid: number;
   /** `host:port`, as the other replicas and clients reach it. */
   readonly address: string;
+  /** Where it binds, if not there: when what comes to `address` is passed on. */
+  readonly listen?: string;
   readonly dataDirectory: string;
   readonly stderrFile: string;
   /** Words before the executable's, such as those that enter a network namespace. */
@@ -79,15 +81,21 @@ export class Cluster {
   /** Starts replicas (all that do not run, by default) together; resolves when each has printed its `ready` line. */
   async start(...pids: readonly number[]): Promise<ReadyLine[]> {
     const wanted = pids.length > 0 ? pids : this.pids.filter((pid) => !this.isRunning(pid));
-    return Promise.all(wanted.map((pid) => this.#start(pid)));
+    return Promise.all(wanted.map(async (pid) => (await this.#launch(pid)).ready));
+  }
+
+  /** Starts one replica and resolves when its process runs, whether or not it ever becomes ready. */
+  async launch(pid: number): Promise<KeptProcess> {
+    return (await this.#launch(pid)).process;
   }
 
   /** The command that runs this replica. */
   serveCommand(pid: number): string[] {
-    const { prefix = [], dataDirectory } = this.place(pid);
+    const { prefix = [], dataDirectory, listen } = this.place(pid);
     const peers = this.places.map((place) => `${place.pid}=${place.address}`).join(",");
     const identity = ["--pid", String(pid), "--peers", peers, "--data", dataDirectory];
-    return [...prefix, executable, "serve", ...identity, ...this.#flags];
+    const binding = listen === undefined ? [] : ["--listen", listen];
+    return [...prefix, executable, "serve", ...identity, ...binding, ...this.#flags];
   }
 
   /** Ends replicas with no warning, all at once (SIGKILL); resolves when they are gone. */
@@ -132,7 +140,7 @@ export class Cluster {
     return text.trimEnd().split("\n").slice(-lines).join("\n");
   }
 
-  async #start(pid: number): Promise<ReadyLine> {
+  async #launch(pid: number): Promise<Running> {
     if (this.isRunning(pid)) throw new Error(`replica ${pid} runs already`);
     const place = this.place(pid);
     await mkdir(dirname(place.dataDirectory), { recursive: true });
@@ -144,13 +152,15 @@ export class Cluster {
       const parsed = parseReady(line);
       if (parsed) ready.resolve(parsed);
     });
-    this.#running.set(pid, { process, ready: ready.promise });
+    const running = { process, ready: ready.promise };
+    this.#running.set(pid, running);
     const timer = setTimeout(() => void this.#fail(pid, ready, "is not ready after 60 s"), readyTimeoutMs);
     void process.ended.then(({ exitCode, signal }) => {
       this.#running.delete(pid);
       void this.#fail(pid, ready, `ended with ${signal ?? `exit ${exitCode}`} before it was ready`);
     });
-    return ready.promise.finally(() => clearTimeout(timer));
+    void ready.promise.catch(() => {}).finally(() => clearTimeout(timer));
+    return running;
   }
 
   async #fail(pid: number, ready: PromiseWithResolvers<ReadyLine>, what: string): Promise<void> {
@@ -160,9 +170,7 @@ export class Cluster {
   async #end(pids: readonly number[], ...signals: NodeJS.Signals[]): Promise<Ending[]> {
     const running = pids.map((pid) => this.#running.get(pid)).filter((one) => one !== undefined);
     for (const signal of signals) for (const { process } of running) process.signal(signal);
-    const endings = await Promise.all(running.map(({ process }) => process.ended));
-    for (const pid of pids) this.#running.delete(pid);
-    return endings;
+    return Promise.all(running.map(({ process }) => process.ended));
   }
 }
 

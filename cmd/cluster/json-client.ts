@@ -49,14 +49,23 @@ export type JsonEvent =
   | ({ readonly event: "message" } & JsonMessage)
   | { readonly event: "changed" | "notice" | "logged-out" };
 
+interface Waiting {
+  readonly command: string;
+  readonly resolve: (reply: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
 export class JsonClient {
   /** Every event that is no reply, in order. */
   readonly events: JsonEvent[] = [];
+  /** Replies that nobody waits for: to a tag that was answered already, or to none. There should be none. */
+  readonly strays: string[] = [];
   readonly #process: Bun.Subprocess<"pipe", "pipe", "pipe">;
-  readonly #waiting = new Map<string, (reply: never) => void>();
+  readonly #waiting = new Map<string, Waiting>();
   readonly #watchers = new Set<() => void>();
   readonly #output: Promise<unknown>;
   #stderr = "";
+  #over = false;
   #tags = 0;
 
   /** `keeper` makes sure that the process does not outlive this one. `prefix` goes before the command. */
@@ -72,6 +81,11 @@ export class JsonClient {
       eachLine(this.#process.stdout, (line) => this.#take(line)),
       eachLine(this.#process.stderr, (line) => (this.#stderr += `${line}\n`)),
     ]);
+    // Not before everything it still said was read.
+    void Promise.all([this.#process.exited, this.#output]).then(([code]) => {
+      this.#over = true;
+      this.#ended(code);
+    });
   }
 
   /** What it wrote to stderr. */
@@ -96,13 +110,13 @@ export class JsonClient {
   do<D extends keyof Replies>(command: { do: D } & Record<string, unknown>): Promise<Answer<D>> {
     const tag = String(++this.#tags);
     const reply = Promise.withResolvers<Answer<D>>();
-    this.#waiting.set(tag, reply.resolve);
-    void this.#process.stdin.write(`${JSON.stringify({ ...command, tag })}\n`);
-    void this.#process.stdin.flush();
-    void this.#process.exited.then((code) => {
-      reply.reject(new Error(`chat --json ended with exit ${code} before it answered ${command.do}: ${this.#stderr}`));
-    });
     reply.promise.catch(() => {});
+    this.#waiting.set(tag, { command: command.do, resolve: reply.resolve, reject: reply.reject });
+    if (this.#over) this.#ended(this.#process.exitCode);
+    else {
+      void this.#process.stdin.write(`${JSON.stringify({ ...command, tag })}\n`);
+      void this.#process.stdin.flush();
+    }
     return reply.promise;
   }
 
@@ -150,16 +164,34 @@ export class JsonClient {
     return code;
   }
 
+  /** Resolves with the exit code when it has ended, by whatever cause; 128 and more: by a signal. */
+  get ended(): Promise<number> {
+    return this.#process.exited;
+  }
+
   kill(): void {
     this.#process.kill("SIGKILL");
+  }
+
+  /** Sends any other signal, such as SIGSTOP. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  #ended(code: number | null): void {
+    for (const { command, reject } of this.#waiting.values()) {
+      reject(new Error(`chat --json ended with exit ${code} before it answered ${command}: ${this.#stderr}`));
+    }
+    this.#waiting.clear();
   }
 
   #take(line: string): void {
     const event: JsonEvent | { event: "reply"; tag: string | null } = JSON.parse(line);
     if (event.event === "reply") {
-      const resolve = this.#waiting.get(event.tag ?? "");
+      const waiting = this.#waiting.get(event.tag ?? "");
       this.#waiting.delete(event.tag ?? "");
-      resolve?.(event as never);
+      if (waiting === undefined) this.strays.push(line);
+      waiting?.resolve(event as never);
       return;
     }
     this.events.push(event);

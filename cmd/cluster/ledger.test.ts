@@ -1,7 +1,7 @@
 /** The judge is judged: a replica that lost, doubled, changed or invented a message does not pass. */
 import { describe, expect, test } from "bun:test";
 import type { JsonMessage } from "./json-client.ts";
-import { Ledger, type Asked } from "./ledger.ts";
+import { Ledger, longestGapMs, type Asked, type Asking, type Expectations } from "./ledger.ts";
 
 /** A client of a service that acknowledges everything and shows what it is told to. */
 function service(show: (stored: JsonMessage[]) => JsonMessage[]): Asked {
@@ -22,13 +22,24 @@ function service(show: (stored: JsonMessage[]) => JsonMessage[]): Asked {
   return { must: (command) => Promise.resolve({ ok: true, ...answers[command.do]?.(command) } as never) };
 }
 
-async function faults(show: (stored: JsonMessage[]) => JsonMessage[]): Promise<string[]> {
+async function faults(
+  show: (stored: JsonMessage[]) => JsonMessage[],
+  meanwhile: (ledger: Ledger) => unknown = () => {},
+  expectations: Expectations = {},
+): Promise<string[]> {
   const ledger = new Ledger();
   const client = service(show);
   await ledger.sendMany(client, "alice", "bob", "text", 5);
   expect(ledger.size).toBe(5);
-  return ledger.faultsOf(client, "bob");
+  await meanwhile(ledger);
+  return ledger.faultsOf(client, "bob", expectations);
 }
+
+const without3 = (stored: JsonMessage[]) => stored.filter((message) => message.index !== 3);
+const refusing: Asking = {
+  do: () => Promise.resolve({ ok: false, error: "unavailable", message: "No majority." } as never),
+};
+const isRefused = (text: string) => (ledger: Ledger) => ledger.attempt(refusing, "alice", "bob", text);
 
 const changed = (change: (message: JsonMessage) => JsonMessage[]) => (stored: JsonMessage[]) =>
   stored.flatMap((message) => (message.index === 3 ? change(message) : [message]));
@@ -49,10 +60,39 @@ describe("the ledger", () => {
     expect((await faults(show)).join("\n")).toMatch(says);
   });
 
+  test("does not miss what was deleted, or may have been", async () => {
+    for (const outcome of ["done", "unknown"] as const) {
+      const deletes = (ledger: Ledger): void => ledger.deleted("bob", ["session/3"], outcome);
+      expect(await faults(without3, deletes)).toEqual([]);
+      expect(await faults((stored) => stored, deletes)).toHaveLength(outcome === "done" ? 1 : 0);
+    }
+    expect(await faults(without3, (ledger) => ledger.deleted("alice", ["session/3"], "done"))).toHaveLength(1);
+  });
+
+  test("finds a message that was refused, that is unread again, that stands before an earlier one", async () => {
+    const refused = changed((message) => [message, { ...message, id: "session/99", text: "late #6 from alice" }]);
+    expect((await faults(refused, isRefused("late"))).join()).toMatch(/which was refused/);
+    expect(
+      (
+        await faults(
+          (stored) => stored,
+          (ledger) => ledger.marked("bob", ["session/2"]),
+        )
+      ).join(),
+    ).toMatch(/unread/);
+    const swapped = changed((message) => [{ ...message, id: "session/9" }]);
+    expect((await faults(swapped, () => {}, { ordered: true })).join()).toMatch(/session\/4 behind session\/9/);
+  });
+
+  test("looks only at what came since everything was found, unless told otherwise", async () => {
+    const settles = (ledger: Ledger): void => ledger.settle(5);
+    expect(await faults(without3, settles, { everything: false })).toEqual([]);
+    expect(await faults(without3, settles)).toHaveLength(1);
+  });
+
   test("measures the longest pause", () => {
-    const ledger = new Ledger();
-    ledger.acknowledgedAtMs.push(0, 500, 510, 540, 545);
-    expect(ledger.longestGapMs(500)).toBe(30);
-    expect(ledger.longestGapMs(0)).toBe(500);
+    const times = [0, 500, 510, 540, 545];
+    expect(longestGapMs(times, 500)).toBe(30);
+    expect(longestGapMs(times, 0)).toBe(500);
   });
 });

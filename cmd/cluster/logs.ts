@@ -57,3 +57,19 @@ export async function compareLogs(
   const uneven = new Set(lengths).size === 1 ? null : `the logs have ${lengths.join(", ")} entries`;
   return { faults: faults.slice(0, 20), uneven };
 }
+
+/** The indexes at which each op stands in the logical log, by its id. */
+export async function opsIn(directory: string): Promise<Map<string, number[]>> {
+  const { exitCode, output } = await inspectLog(directory, "--json", "--kind", "op");
+  if (exitCode !== 0) throw new Error(`inspect-log ${directory} exits ${exitCode}: ${output.slice(-500)}`);
+  const found = new Map<string, number[]>();
+  for (const line of output.split("\n")) {
+    if (line === "") continue;
+    const { op, index, superseded }: LogLine & { readonly op: string } = JSON.parse(line);
+    if (superseded) continue;
+    const indexes = found.get(op);
+    if (indexes === undefined) found.set(op, [index]);
+    else indexes.push(index);
+  }
+  return found;
+}

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
 import { withScene } from "./end-to-end.fixture.ts";
 import { loseTwo, orders } from "./losing-two.fixture.ts";
-import { namespacesMissing, Network } from "./network.fixture.ts";
+import { namespacesMissing, Network } from "./network.ts";
 
 // Real processes: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

@@ -2,14 +2,14 @@
  * A small disk of its own for a replica's data directory: a tmpfs, which can be filled to the last byte and emptied
  * again. Needs Linux and root. Knows nothing about chat.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isAlive } from "./ancestors.ts";
 
 const namePrefix = "chatd-test-";
 /** Room for a segment, the next one, a copy of one and the state. */
-const sizeMiB = 80;
+const sizeMiBDefault = 80;
 
 function command(...words: string[]): void {
   const { exitCode, stderr } = Bun.spawnSync({ cmd: words });
@@ -33,7 +33,7 @@ export class SmallDisk {
   readonly path: string;
   readonly #filler: string;
 
-  constructor() {
+  constructor(sizeMiB = sizeMiBDefault) {
     removeLeftOvers();
     this.path = mkdtempSync(join(tmpdir(), "chatd-small-disk-"));
     this.#filler = join(this.path, "filler");
@@ -64,7 +64,7 @@ export class SmallDisk {
 
   /** Gives back the room that {@link fill} took. */
   makeRoom(): void {
-    unlinkSync(this.#filler);
+    if (existsSync(this.#filler)) unlinkSync(this.#filler);
   }
 
   /** Whoever wrote to it must have ended. */
