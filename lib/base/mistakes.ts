@@ -30,15 +30,13 @@ export const mistakes = {
   "damaged one votes": "a log with damage is in no base and no majority until it is repaired",
   "hung one waits": "a replica whose disk hung goes on by itself when the disk answers",
   "yields to a heartbeat": "a lesser view is followed only after it has answered a probe",
-  "incarnation ignored": "a process that was started again is another member",
-  "commit without act": "what an older view left open is decided by the ACT of the next one",
+  "commit without act": "commit moves into a view only with its ACT",
   "forks forgotten": "what a fork holds is proposed again",
   "gap in forwarding": "forwarded ops are taken in the order of their stream",
   "unavailable although sent": "what may have been proposed is never refused",
   "hot after a pause": "who stood still may have missed a view, and proves nothing",
-  "view number reused": "a disk that replaces another leaps ahead of the views that its forerunner may have started",
   "half is a majority": "a majority is more than half",
-  "copies of the view to come": "copies are the members of the view that committed, not of the one being installed",
+  "copies of the config": "copies are the members of the view, not of the config",
 } as const;
 
 export type Mistake = keyof typeof mistakes;

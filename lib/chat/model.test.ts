@@ -11,7 +11,7 @@ import type { OpId } from "../protocol/messages.ts";
 import type { OpResult } from "../protocol/state-machine.ts";
 import { openChat } from "./chat.ts";
 import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
-import { Model, type Expected } from "./model.fixture.ts";
+import { Model, type Expected } from "../sim/chat-model.ts";
 
 const kinds = [
   ...["create", "create", "login", "login", "logout", "deleteAccount", "attach", "detach"],

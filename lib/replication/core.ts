@@ -333,8 +333,7 @@ export class Core {
    */
   nextView(isForgetful: boolean): number {
     const seen = viewCount(Math.max(this.maxSeen, this.promised));
-    const leaps = isForgetful && !globalThis.mistaken?.("view number reused");
-    return makeView(seen + 1 + (leaps ? 1_000 + this.random.below(2 ** 20) : 0), this.self.pid);
+    return makeView(seen + 1 + (isForgetful ? 1_000 + this.random.below(2 ** 20) : 0), this.self.pid);
   }
 
   saw(view: number): void {
@@ -365,8 +364,7 @@ export class Core {
   deliver(): void {
     if (this.delivered >= this.commit) return;
     this.copies = this.log.lastAct(this.commit)?.members ?? 0;
-    if (globalThis.mistaken?.("copies of the view to come"))
-      this.copies = this.installed?.entry.members.length ?? this.copies;
+    if (globalThis.mistaken?.("copies of the config")) this.copies = this.config.length;
     const entries: CommittedEntry[] = [];
     while (this.delivered < this.commit && entries.length < limits.applyBatchEntriesMax) {
       const room = limits.applyBatchEntriesMax - entries.length;

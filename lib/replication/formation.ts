@@ -226,9 +226,7 @@ function logOf({ message }: PromiseGiven): { epoch: number; view: number; index:
 
 /** The same process: by pid, uuid and incarnation. */
 export const isSame = (a: Member, b: Member): boolean =>
-  a.pid === b.pid &&
-  a.uuid === b.uuid &&
-  (a.incarnation === b.incarnation || globalThis.mistaken?.("incarnation ignored") === true);
+  a.pid === b.pid && a.uuid === b.uuid && a.incarnation === b.incarnation;
 
 const isMajority = (count: number, config: readonly Configured[]): boolean =>
   2 * count > config.length || (globalThis.mistaken?.("half is a majority") === true && 2 * count + 1 >= config.length);

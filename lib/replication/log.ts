@@ -238,7 +238,7 @@ export class ReplicatedLog {
    * committed only there, on the disks of fewer members, and counts only together with the ACT of that view.
    */
   decided(commit: number, index: number): number {
-    if (commit <= index || globalThis.mistaken?.("commit without act")) return Math.min(commit, index);
+    if (commit <= index) return commit;
     const act = this.lastAct(index)?.index ?? 0;
     const isSameView = commit <= this.#lastIndex && this.lastAct(commit)?.index === act;
     return isSameView ? index : act;

@@ -9,7 +9,9 @@ import type { OpId } from "../protocol/messages.ts";
 import { Random } from "./random.ts";
 
 /** Accounts are claimed under so few names that some collide: on one side, or when forks meet. */
-const names = 3;
+const names = 8;
+/** Every so many ops a session makes another account. */
+const claimEvery = 12;
 
 /** `sessions`: those of all clients, the owner's at `client`. Seq 0 opens the session. */
 export function makeChatOp(client: number, sessions: readonly string[], seq: number, oldest: number): OpEntry {
@@ -23,7 +25,9 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
   const session = sessions[client] ?? "";
   const account: OpId = { session, seq: 1 };
   if (seq === 0) return { type: "registerSession", tokenHash: new Uint8Array(32).fill(client), ...attachment(client) };
-  if (seq === 1) return { type: "createAccount", user: `user${client % names}`, passwordHash: "none" };
+  // Again and again, so that some are claimed while replicas are apart.
+  if (seq % claimEvery === 1)
+    return { type: "createAccount", user: `user${random.below(names)}`, passwordHash: "none" };
   if (seq === 2) return { type: "login", account };
   const other = sessions[(client + 1 + random.below(sessions.length - 1)) % sessions.length] ?? session;
   const ids = Array.from({ length: 1 + random.below(3) }, () => ({ session: other, seq: 3 + random.below(seq) }));
@@ -43,7 +47,8 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
       break;
   }
   const text = `message ${seq} `.repeat(1 + random.below(4));
-  return { type: "send", from: account, to: { session: other, seq: 1 }, text };
+  const to = { session: other, seq: 1 + claimEvery * random.below(1 + Math.floor(seq / claimEvery)) };
+  return { type: "send", from: account, to, text };
 }
 
 const attachment = (client: number) => ({ pid: 1, incarnation: client + 1, number: 1 });

@@ -9,7 +9,9 @@ import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { SimulationFailure } from "./failure.ts";
+import { RealTime } from "./real-time.ts";
 import { ShadowLog, type ShadowObserver } from "./shadow-log.ts";
+import type { ClientJudge } from "./workload.ts";
 
 /** One entry, wherever it is: equal chains are equal prefixes, so one object stands for all its copies. */
 interface EntryInfo {
@@ -48,7 +50,7 @@ export interface OracleOptions {
 
 export const opKey = (session: string, seq: number): string => `${session}/${seq}`;
 
-export class Oracle implements ShadowObserver {
+export class Oracle implements ShadowObserver, ClientJudge {
   readonly acknowledged = new Map<string, Acknowledged>();
   /** Views whose ACT has committed somewhere. */
   readonly formed = new Map<number, { readonly index: number; readonly atMs: number; readonly awaiting: number }>();
@@ -63,6 +65,7 @@ export class Oracle implements ShadowObserver {
   private readonly byPlace = new Map<string, bigint>();
   private readonly order: bigint[] = [];
   private readonly logs: ShadowLog[] = [];
+  private readonly realTime = new RealTime();
   private readonly refusedOps = new Set<string>();
   private readonly starters = new Map<number, string>();
   private readonly commitSeen = new Map<ShadowLog, number>();
@@ -104,7 +107,8 @@ export class Oracle implements ShadowObserver {
       const chain = current.chains[index - 1] as bigint;
       const old = this.entries.get(chain);
       if (old === undefined) continue;
-      if (index === record.index && old.view === record.view && chain !== record.chain) {
+      const isSame = chain === record.chain && index === log.length;
+      if (index === record.index && old.view === record.view && !isSame) {
         this.fail("log", `${name(log)} supersedes ${place(old)} within its view`);
       }
       if (old.committed && this.oneOrder) {
@@ -145,13 +149,16 @@ export class Oracle implements ShadowObserver {
     if (this.oneOrder) this.fail("rewind", `${name(log)} throws its state away although there is but one lineage`);
   }
 
-  /** An entry is about to be applied after the one whose chain is `previous`. */
-  applied(log: ShadowLog, entry: CommittedEntry, previous: bigint): void {
+  /** An entry is about to be applied after `previous`. */
+  applied(log: ShadowLog, entry: CommittedEntry, previous: CommittedEntry | undefined): void {
     if (log.current.chains[entry.index - 1] !== entry.chain) {
       this.fail("apply", `${name(log)} applies ${place(entry)}, which its log does not hold`);
     }
-    if (this.info(log, entry.chain).previous !== previous) {
+    if (this.info(log, entry.chain).previous !== (previous?.chain ?? 0n)) {
       this.fail("apply", `${name(log)} applies ${place(entry)} to a state of another lineage`);
+    }
+    if (entry.op !== null && previous?.op != null && entry.op.at < previous.op.at) {
+      this.fail("time", `${name(log)} applies ${place(entry)}, which is older than the entry before it`);
     }
     this.markCommitted(log, entry.index, entry.chain);
     if (entry.op !== null && this.refusedOps.has(opKey(entry.op.session, entry.op.seq))) {
@@ -170,6 +177,8 @@ export class Oracle implements ShadowObserver {
     if (copies < 1 || copies > disks) {
       this.fail("copies", `${name(log)} says that ${op} (${place(entry)}) is on ${copies} disks; it is on ${disks}`);
     }
+    const wrong = this.realTime.acknowledged(op, entry.index);
+    if (wrong !== null && this.oneOrder) this.fail("linearizable", wrong);
     if (this.acknowledged.has(op)) return;
     this.acknowledged.set(op, { op, index: entry.index, chain: entry.chain, atMs: this.options.nowMs() });
   }
@@ -177,6 +186,10 @@ export class Oracle implements ShadowObserver {
   /** A replica says that it serves in this view. */
   serves(log: ShadowLog, view: number): void {
     if (!this.formed.has(view)) this.fail("formed", `${name(log)} serves in ${view}, which has not formed`);
+  }
+
+  invoked(session: string, seq: number): void {
+    this.realTime.invoked(opKey(session, seq));
   }
 
   /** A client was told that its op was certainly never proposed. Called only for ops sent once, to one replica. */
@@ -318,6 +331,9 @@ export class Oracle implements ShadowObserver {
     const { view, act } = this.lastView(log);
     if (view?.viewEntry == null) this.fail("commit", `${name(log)} commits ${place(info)} in no view`);
     if (act === null) this.fail("commit", `${name(log)} commits ${place(info)} in ${view.view}, which has no ACT`);
+    if (this.oneOrder && rankOf(view.viewEntry) < this.greatestFormed) {
+      this.fail("primaries", `${name(log)} commits ${place(info)} in ${view.view} after a later view has formed`);
+    }
     for (const member of view.viewEntry.members) {
       const disk = this.logs.find((candidate) => candidate.uuid === member.uuid);
       for (const needed of [info, act]) {
@@ -337,7 +353,7 @@ export class Oracle implements ShadowObserver {
     this.formed.set(act.view, { index: act.index, atMs: this.options.nowMs(), awaiting: entry.awaiting.length });
     this.mayFollow(log, act, entry);
     // Of two lineages (`available`) the one with more changes of the config goes on.
-    const rank = (entry.policy === "quorum" ? 0 : entry.epoch) * 2 ** 40 + act.view;
+    const rank = rankOf(entry);
     if (rank > this.greatestFormed) {
       this.greatestFormed = rank;
       this.latestConfig = entry.config;
@@ -404,6 +420,8 @@ export class Oracle implements ShadowObserver {
 }
 
 const name = (log: ShadowLog): string => `replica ${log.pid}`;
+/** Of two views the one with the greater rank goes on. */
+const rankOf = ({ policy, epoch, view }: ViewEntry): number => (policy === "quorum" ? 0 : epoch) * 2 ** 40 + view;
 const place = (entry: { readonly index: number; readonly view: number }): string =>
   `${entry.index}@${Math.floor(entry.view / 256)}.${entry.view % 256}`;
 

@@ -13,15 +13,17 @@ import { Oracle, type Acknowledged } from "./checkers.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Chaos } from "./faults.ts";
 import { clusterTagOf } from "../log/segment.ts";
+import { judgeChat } from "./chat-judge.ts";
 import { makeChatOp } from "./chat-workload.ts";
 import { MemoryDisk } from "./memory-log.ts";
 import { Network } from "./network.ts";
 import { Operator } from "./operator.ts";
-import { SimulatedNode, type Surroundings } from "./node.ts";
+import { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
 import { Simulator } from "./simulator.ts";
 import type { StateStore } from "./storage.ts";
+import type { Surroundings, Tally } from "./surroundings.ts";
 import { MemoryStateMachine } from "./state-machine.ts";
 import type { Trace } from "./trace.ts";
 import { WalStorage } from "./wal-storage.ts";
@@ -38,6 +40,8 @@ export class Cluster {
   readonly clients: SimulatedClient[] = [];
   private readonly sessions: string[] = [];
   readonly random: Random;
+  readonly chaos: Chaos;
+  readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0 };
   readonly operator: Operator | null = null;
   private readonly world: Surroundings;
 
@@ -68,10 +72,12 @@ export class Cluster {
           ? new WalStorage(this.simulator, this.random.fork(), cluster, profile.syncMs)
           : new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
       newState: profile.chat ? chatState : memoryState,
+      tally: this.tally,
       wipeable: (node) => this.mayBeWiped(node),
     };
     for (const { pid } of peers) this.addNode(pid, { peers, founds: true });
     for (let number = 0; number < profile.clients; number++) this.addClient(number);
+    this.chaos = new Chaos(this.simulator, this.random.fork(), profile, this.network, this.nodes, this.clients);
     const { operator } = profile;
     if (operator !== null) {
       this.operator = new Operator(this.simulator, new Random(profile.seed + 2 ** 43), profile, operator, {
@@ -108,28 +114,68 @@ export class Cluster {
   }
 
   /** Under fire, then healed and held to everything. Throws the first thing that is wrong. */
-  run(): { readonly struck: number } {
-    const { profile, simulator, random } = this;
-    for (const node of this.nodes) simulator.after(random.between(0, 200), () => node.start());
+  run(): void {
+    const { profile, simulator, chaos } = this;
+    for (const node of this.nodes) simulator.after(this.random.between(0, 200), () => node.start());
     for (const client of this.clients) client.start();
-    const chaos = new Chaos(simulator, random.fork(), profile, this.network, this.nodes);
-    simulator.after(random.pick([0, 1_000]), () => chaos.start());
+    simulator.after(this.random.pick([0, 1_000]), () => chaos.start());
     this.operator?.start();
     simulator.run(profile.fireMs);
+    if (profile.lasting) this.mustServeWithOneCut();
     if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— healed ———");
-    chaos.heal();
+    this.heal();
+    this.mustConverge();
+  }
+
+  /**
+   * All is well but for one link, for long: after a while nobody starts views any more, and every client is answered,
+   * wherever it sits.
+   */
+  private mustServeWithOneCut(): void {
+    const { profile, simulator, oracle } = this;
+    const { timeoutMs } = profile;
+    this.heal();
+    this.mustComeTogether();
+    if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— one link is cut ———");
+    this.chaos.cutOneLink();
+    const primary = this.nodes.find((node) => node.standing?.role === "primary");
+    simulator.run(simulator.nowMs + 10 * timeoutMs);
+    if (primary?.standing?.role !== "primary") {
+      throw new SimulationFailure(
+        "calm",
+        `primary ${primary?.pid} is deposed because of one link, though others hear it`,
+      );
+    }
+    const formed = oracle.formed.size;
+    for (const client of this.clients) client.ask(3);
+    simulator.run(simulator.nowMs + 15 * timeoutMs, () => this.clients.every((client) => client.done));
+    const more = oracle.formed.size - formed;
+    if (more > 1) {
+      throw new SimulationFailure(
+        "calm",
+        `${more} views formed in ${15 * timeoutMs} ms though one link was cut for long`,
+      );
+    }
+    const waiting = this.clients.find((client) => !client.done);
+    if (waiting === undefined) return;
+    throw new SimulationFailure(
+      "calm",
+      `session ${waiting.session} is not answered for ${15 * timeoutMs} ms: one link is cut`,
+    );
+  }
+
+  private heal(): void {
+    this.chaos.heal();
     this.operator?.stop();
     for (const node of this.nodes) node.mend();
     for (const client of this.clients) client.hold();
-    // Deaths and suspicions that were under way still come; what stands after them must last.
-    simulator.run(simulator.nowMs + 2 * profile.timeoutMs + 600);
-    this.mustConverge();
-    return { struck: chaos.struck };
   }
 
   /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */
-  mustConverge(): void {
+  private mustComeTogether(): void {
     const { profile, simulator } = this;
+    // Deaths and suspicions that were under way still come; what stands after them must last.
+    simulator.run(simulator.nowMs + 2 * profile.timeoutMs + 600);
     const waitMs = profile.recoveryWaitMs < 1e9 ? profile.recoveryWaitMs : 0;
     const boundMs = simulator.nowMs + 60 * profile.timeoutMs + 2 * waitMs;
     let obstacle: string | null = "";
@@ -145,6 +191,11 @@ export class Cluster {
       throw new SimulationFailure("liveness", `not converged long after the heal: ${obstacle} [${standings}]`);
     }
     this.judgeEnd();
+  }
+
+  mustConverge(): void {
+    const { profile, simulator } = this;
+    this.mustComeTogether();
     const views = this.nodes.map((node) => node.standing?.view);
     simulator.run(simulator.nowMs + 3 * profile.timeoutMs);
     for (const [at, node] of this.nodes.entries()) {
@@ -200,6 +251,7 @@ export class Cluster {
   private judgeEnd(): void {
     const [first, ...rest] = this.nodes;
     if (first === undefined) return;
+    if (this.profile.chat) judgeChat(first.applied);
     for (const node of this.nodes) {
       const missing = this.missingOn(node);
       const [lost] = missing;
@@ -253,12 +305,12 @@ export class Cluster {
           ops: profile.opsPerClient,
           window: profile.window,
           thinkMs: profile.thinkMs,
-          patienceMs: profile.timeoutMs * random.pick([1, 2, 4]),
+          patienceMs: profile.patienceMs,
           opensSession: profile.chat,
           makeOp: (owner, seq, oldest) =>
             profile.chat ? makeChatOp(number, this.sessions, seq, oldest) : makeOp(number, owner, seq, oldest),
         },
-        (owner, seq) => oracle.refused(owner, seq),
+        oracle,
       ),
     );
   }

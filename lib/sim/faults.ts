@@ -6,6 +6,7 @@ import type { Network } from "./network.ts";
 import type { Faults, Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
+import type { DiskFailure } from "./storage.ts";
 
 /** A replica as faults see it. */
 export interface Victim {
@@ -23,7 +24,11 @@ export interface Victim {
   /** Syncs take this long from now on; Infinity: until it is set again. */
   syncTakes(meanMs: number): void;
   /** The next one does; the process dies of it. */
-  failDisk(how: "sync" | "write" | "short write"): void;
+  failDisk(how: DiskFailure): void;
+  /** No room is left on the disk, or there is again. */
+  fillDisk(full: boolean): void;
+  /** The wall clock jumps. */
+  setClock(byMs: number): void;
   /** A bit changes on the disk; only while down. */
   rot(): void;
   /** Whether the data could be lost without losing what the protocol promises to keep. */
@@ -32,9 +37,19 @@ export interface Victim {
   wipe(): void;
 }
 
+/** A client as faults see it. */
+export interface FickleClient {
+  /** It is never heard of again. */
+  vanish(): void;
+  /** Goes elsewhere. */
+  roam(): void;
+  /** Sends what is outstanding again. */
+  repeat(): void;
+}
+
 export class Chaos {
-  /** Faults brought about, for the statistics of a run. */
-  struck = 0;
+  /** Faults brought about, by kind, for the statistics of a run. */
+  readonly struck: Partial<Record<keyof Faults, number>> = {};
   private over = false;
   private readonly kinds: readonly (keyof Faults)[];
 
@@ -44,6 +59,7 @@ export class Chaos {
     private readonly profile: Profile,
     private readonly network: Network,
     private readonly victims: readonly Victim[],
+    private readonly clients: readonly FickleClient[],
   ) {
     const kinds: (keyof Faults)[] = [];
     for (const kind of Object.keys(profile.faults) as (keyof Faults)[]) {
@@ -56,13 +72,23 @@ export class Chaos {
     if (this.kinds.length > 0) this.next();
   }
 
+  /** One way or both, until the heal. */
+  cutOneLink(): void {
+    const [one, other] = this.random.shuffle(this.victims.map(({ pid }) => pid));
+    if (one === undefined || other === undefined) return;
+    this.network.cut(one, other, true);
+    if (this.random.chance(0.5)) this.network.cut(other, one, true);
+  }
+
   /** Everything is mended: links, disks, power. Whoever is down comes back. */
   heal(): void {
+    const again = this.over;
     this.over = true;
     this.network.healAll({ ...this.profile.link, loss: 0, duplication: 0, reordering: 0 });
     for (const victim of this.victims) {
       victim.syncTakes(this.profile.syncMs);
-      this.keepUp(victim);
+      victim.fillDisk(false);
+      if (!again) this.keepUp(victim);
     }
   }
 
@@ -77,8 +103,9 @@ export class Chaos {
   private next(): void {
     this.simulator.after(this.random.around(this.profile.faultMs), () => {
       if (this.over) return;
-      this.struck++;
-      this.strike(this.random.pick(this.kinds));
+      const kind = this.random.pick(this.kinds);
+      this.struck[kind] = (this.struck[kind] ?? 0) + 1;
+      this.strike(kind);
       this.next();
     });
   }
@@ -118,17 +145,37 @@ export class Chaos {
       case "oneWay":
       case "partial":
         return this.cutOne(victim.pid, kind === "oneWay");
+      case "slowLink":
+        return this.slowLink(victim.pid);
+      case "allHang":
+        for (const each of this.victims) each.syncTakes(Infinity);
+        this.later(() => {
+          for (const each of this.victims) each.syncTakes(this.profile.syncMs);
+        });
+        return;
+      case "fullDisk":
+        victim.fillDisk(true);
+        this.later(() => victim.fillDisk(false));
+        this.reviveLater(victim);
+        return;
+      case "clock":
+        victim.setClock(random.between(-1, 1) * random.pick([10, 1_000, 3_600_000]));
+        return;
+      case "vanish":
+      case "move":
+      case "retry":
+        return this.unsettle(kind);
       case "slowDisk":
         victim.syncTakes(this.profile.timeoutMs * random.pick([0.05, 0.2, 0.5]));
-        this.simulator.after(this.outageMs(), () => victim.syncTakes(this.profile.syncMs));
+        this.later(() => victim.syncTakes(this.profile.syncMs));
         return;
       case "hungDisk":
         victim.syncTakes(Infinity);
-        this.simulator.after(this.outageMs(), () => victim.syncTakes(this.profile.syncMs));
+        this.later(() => victim.syncTakes(this.profile.syncMs));
         return;
       case "failedDisk":
         if (!victim.up) return;
-        victim.failDisk(random.pick(["sync", "write", "short write"]));
+        victim.failDisk(random.pick(["sync", "sync", "write", "short write", "read"]));
         this.reviveLater(victim);
         return;
       case "rot":
@@ -183,7 +230,32 @@ export class Chaos {
       }
     };
     set(true);
-    this.simulator.after(this.outageMs(), () => set(false));
+    // A link that stays cut is cut by another hand.
+    this.later(() => set(false));
+  }
+
+  private slowLink(pid: number): void {
+    const others = this.victims.filter((other) => other.pid !== pid);
+    if (others.length === 0) return;
+    const { link, timeoutMs } = this.profile;
+    const to = this.random.pick(others).pid;
+    this.network.quality(pid, to, { ...link, delayMsMean: timeoutMs * this.random.pick([0.1, 0.4, 1]) });
+    this.later(() => this.network.quality(pid, to, link));
+  }
+
+  private unsettle(how: "vanish" | "move" | "retry"): void {
+    if (this.clients.length === 0) return;
+    const client = this.random.pick(this.clients);
+    if (how === "vanish") client.vanish();
+    else if (how === "move") client.roam();
+    else client.repeat();
+  }
+
+  /** When this outage is over, unless everything has been mended before. */
+  private later(mend: () => void): void {
+    this.simulator.after(this.outageMs(), () => {
+      if (!this.over) mend();
+    });
   }
 
   private reviveLater(victim: Victim): void {

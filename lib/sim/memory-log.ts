@@ -116,6 +116,9 @@ export class MemoryDisk implements Storage {
     this.failing = false;
   }
 
+  /** Nor is there room to be used up. */
+  fill(): void {}
+
   /** There are no bytes. */
   rot(): null {
     return null;

@@ -10,32 +10,17 @@ import { recordKind } from "../protocol/record.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
-import type { Oracle } from "./checkers.ts";
 import { describeMessage, who } from "./describe.ts";
 import { SimulationFailure } from "./failure.ts";
-import type { Host, Network } from "./network.ts";
+import type { Host } from "./network.ts";
 import { ObservedState } from "./observed-state.ts";
 import type { Operated } from "./operator.ts";
-import type { Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
 import { Service } from "./service.ts";
 import type { ShadowLog } from "./shadow-log.ts";
-import type { Simulator } from "./simulator.ts";
-import type { NodeLog, StateStore, Storage } from "./storage.ts";
+import type { DiskFailure, NodeLog, StateStore, Storage } from "./storage.ts";
+import type { Surroundings } from "./surroundings.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
-
-export interface Surroundings {
-  readonly simulator: Simulator;
-  readonly random: Random;
-  readonly network: Network;
-  readonly oracle: Oracle;
-  readonly profile: Profile;
-  readonly clusterTag: number;
-  readonly newStorage: () => Storage;
-  readonly newState: () => StateStore;
-  /** Whether losing this replica's disk now would lose no promise. */
-  readonly wipeable: (node: SimulatedNode) => boolean;
-}
 
 /** Thrown to stop a process in the midst of its effects. */
 class Died {}
@@ -65,6 +50,8 @@ export class SimulatedNode implements Host, Operated, ClientPort {
   private incarnation: number;
   private requests = 0;
   private readonly asked = new Map<number, (report: ChangeReport) => void>();
+  /** How far its wall clock is from the true time. */
+  private wallOffsetMs: number;
   private readonly random: Random;
 
   constructor(
@@ -74,6 +61,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     private readonly flags: { readonly peers: readonly Configured[]; readonly founds: boolean },
   ) {
     this.random = world.random.fork();
+    this.wallOffsetMs = pid * 1_234;
     this.incarnation = 1000 * pid;
     this.storage = world.newStorage();
     this.state = world.newState();
@@ -158,7 +146,11 @@ export class SimulatedNode implements Host, Operated, ClientPort {
       {
         recovered: log.recovered,
         read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
-        orphans: () => log.orphans(),
+        orphans: () => {
+          const orphans = log.orphans();
+          if (orphans.length > 0) this.world.tally.merges++;
+          return orphans;
+        },
         get hasForks() {
           return log.hasForks;
         },
@@ -168,6 +160,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
         repaired: (done) =>
           log.repaired(() => {
             shadow.damaged = false;
+            this.world.tally.repairs++;
             done();
           }),
         append: (sequence, records, commit) => {
@@ -182,7 +175,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
       {
         time: () => ({
           nowMs: clockOffsetMs + simulator.nowMs * clockRate,
-          wallMs: Math.round(1.7e12 + this.pid * 1_234 + simulator.nowMs),
+          wallMs: Math.round(1.7e12 + this.wallOffsetMs + simulator.nowMs),
         }),
         send: (to, message) => this.send(member, to, message),
         schedule: (callback) => {
@@ -303,8 +296,17 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.storage.syncTakes(meanMs);
   }
 
-  failDisk(how: "sync" | "write" | "short write"): void {
+  failDisk(how: DiskFailure): void {
     this.storage.fail(how);
+  }
+
+  fillDisk(full: boolean): void {
+    this.storage.fill(full);
+  }
+
+  setClock(byMs: number): void {
+    this.trace(`its clock jumps by ${Math.round(byMs)} ms`);
+    this.wallOffsetMs += byMs;
   }
 
   rot(): void {

@@ -6,8 +6,8 @@ import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-ma
 import { SimulationFailure } from "./failure.ts";
 
 export interface StateObserver {
-  /** Before an entry is applied; `previous` is the chain of the entry applied before it. */
-  applying(entry: CommittedEntry, previous: bigint): void;
+  /** Before an entry is applied after `previous`; undefined when it is the first. */
+  applying(entry: CommittedEntry, previous: CommittedEntry | undefined): void;
   /** The state was thrown away. */
   emptied(): void;
 }
@@ -35,7 +35,7 @@ export class ObservedState implements Used {
 
   apply(entries: readonly CommittedEntry[]): Applied {
     for (const entry of entries) {
-      this.observer.applying(entry, this.entries.at(-1)?.chain ?? 0n);
+      this.observer.applying(entry, this.entries.at(-1));
       this.entries.push(entry);
     }
     const applied = this.inner.apply(entries);
@@ -59,6 +59,9 @@ export class ObservedState implements Used {
           "twice",
           `op ${key} was taken for ${first ? "a repeat" : "new"} by the state machine`,
         );
+      }
+      if (first && result?.type === "refused" && result.code === "unknown") {
+        throw new SimulationFailure("twice", `op ${key} was taken for a repeat by the state machine, and never done`);
       }
       if (first) this.inOrder(op.session, op.seq);
     }

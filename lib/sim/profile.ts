@@ -7,7 +7,18 @@ import type { Order } from "./checkers.ts";
 import type { LinkQuality } from "./network.ts";
 import { Random } from "./random.ts";
 
-export const profileNames = ["crash", "total", "provisional", "pause", "disk", "partition", "lossy", "wipe"] as const;
+export const profileNames = [
+  "crash",
+  "total",
+  "provisional",
+  "pause",
+  "disk",
+  "partition",
+  "lossy",
+  "wipe",
+  "lasting",
+  "swarm",
+] as const;
 export type ProfileName = (typeof profileNames)[number];
 
 export interface Profile {
@@ -37,6 +48,10 @@ export interface Profile {
   readonly wal: boolean;
   /** Whether the state is the chat's, in SQLite. */
   readonly chat: boolean;
+  /** How long a client waits for an answer before it goes elsewhere. */
+  readonly patienceMs: number;
+  /** Before the heal one link stays cut for long, and everyone must be served nevertheless. */
+  readonly lasting: boolean;
   readonly order: Order;
   /** Ops of a session are applied in the order of their seqs. */
   readonly sessionOrder: boolean;
@@ -77,16 +92,30 @@ export interface Faults {
   readonly partition: number;
   readonly oneWay: number;
   readonly partial: number;
+  /** Messages between two replicas take long. */
+  readonly slowLink: number;
   readonly slowDisk: number;
   readonly hungDisk: number;
-  /** A sync or a write fails, or a write falls short. */
+  /** Every disk hangs for a while. */
+  readonly allHang: number;
+  /** A sync, a write or a read fails, or a write falls short. */
   readonly failedDisk: number;
+  /** No room is left, for a while. */
+  readonly fullDisk: number;
   /** A machine stops, and a durable bit changes. */
   readonly rot: number;
   readonly wipe: number;
+  /** The wall clock of a machine jumps, either way. */
+  readonly clock: number;
+  /** A client is never heard of again. */
+  readonly vanish: number;
+  /** A client goes elsewhere without a reason. */
+  readonly move: number;
+  /** A client sends everything again on the same connection. */
+  readonly retry: number;
 }
 
-const none: Faults = {
+export const noFaults: Faults = {
   crash: 0,
   power: 0,
   midway: 0,
@@ -97,11 +126,18 @@ const none: Faults = {
   partition: 0,
   oneWay: 0,
   partial: 0,
+  slowLink: 0,
   slowDisk: 0,
   hungDisk: 0,
+  allHang: 0,
   failedDisk: 0,
+  fullDisk: 0,
   rot: 0,
   wipe: 0,
+  clock: 0,
+  vanish: 0,
+  move: 0,
+  retry: 0,
 };
 
 export interface ProfileChoice {
@@ -110,6 +146,8 @@ export interface ProfileChoice {
   readonly replicas?: number | undefined;
   /** Whether the config changes; drawn when not said. */
   readonly changes?: boolean | undefined;
+  /** What else is to be as given here. */
+  readonly fixed?: Partial<Profile> | undefined;
 }
 
 /** The run of a seed, with what the caller has fixed. Fixing something does not change what else is drawn. */
@@ -117,50 +155,57 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const random = new Random(seed);
   const drawnName = random.pick(profileNames);
   const drawnPolicy: Policy = random.chance(0.5) ? "available" : "quorum";
-  const drawnReplicas = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 5, 5]);
+  const drawnReplicas = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5]);
   const name = choice.profile ?? drawnName;
   const policy = choice.policy ?? drawnPolicy;
+  const replicas = choice.replicas ?? drawnReplicas;
   const heartbeatMs = random.pick([50, 100]);
   const timeoutMs = heartbeatMs * random.pick([6, 10]);
-  const lossy = name === "lossy" ? random.pick([0.01, 0.05, 0.2]) : 0;
+  const lossy = name === "lossy" || (name === "swarm" && random.chance(0.3));
   const delayMsMean = random.pick([0.2, 0.5, 2]);
-  const fireMs = random.pick([5_000, 10_000, 20_000]);
-  const opsPerClient = random.pick([10, 50, 50, 200]);
+  const fireMs = timeoutMs * random.pick([6, 12, 20]);
+  const clients = 1 + random.below(4);
+  const opsPerClient = Math.ceil(random.pick([120, 120, 200, 400]) / clients);
   const window = random.pick([1, 1, 4, 16]);
-  const order = orderOf(name, policy);
-  const operator = drawOperator(seed, choice, { policy, order, timeoutMs, fireMs });
+  const drawnFaults = drawFaults(random, name);
+  const faults = choice.fixed?.faults ?? drawnFaults;
+  const order = orderOf(name, policy, faults, lossy);
+  const operator = drawOperator(seed, choice, { name, policy, order, timeoutMs, fireMs });
   return {
     seed,
     name,
     policy,
-    replicas: choice.replicas ?? drawnReplicas,
-    clients: 1 + random.below(4),
+    replicas,
+    clients,
     opsPerClient,
     window,
     // So that there is work until the end of the fire.
     thinkMs: (random.pick([0.5, 1]) * fireMs * window) / opsPerClient,
     heartbeatMs,
     timeoutMs,
-    recoveryWaitMs: neverWaits(name, policy) ? 1e12 : timeoutMs * random.pick([1, 4, 10]),
-    tickMs: random.pick([10, 20]),
+    recoveryWaitMs: order === "one" && policy === "available" ? 1e12 : timeoutMs * random.pick([1, 4, 10]),
+    tickMs: random.pick([15, 20]),
     fireMs,
-    faultMs: random.pick([200, 500, 1_500]) * (operator?.calm ?? 1),
-    faults: drawFaults(random, name),
+    faultMs: (fireMs / random.pick([8, 15, 30])) * (operator?.calm ?? 1),
+    faults,
     link: {
       delayMsMin: 0.05,
       delayMsMean,
-      loss: lossy,
-      duplication: name === "lossy" ? random.pick([0, 0.05, 0.2]) : 0,
-      reordering: name === "lossy" ? random.pick([0, 0.05, 0.2]) : 0,
+      loss: lossy ? random.pick([0.01, 0.05, 0.2]) : 0,
+      duplication: lossy ? random.pick([0, 0.05, 0.2]) : 0,
+      reordering: lossy ? random.pick([0, 0.05, 0.2]) : 0,
       lateMsMean: random.pick([10 * delayMsMean, 50, timeoutMs]),
     },
     syncMs: random.pick([0.2, 1, 5]),
-    encoded: random.chance(0.3),
+    encoded: random.chance(0.2),
     wal: random.chance(0.5),
     chat: random.chance(0.1),
+    patienceMs: timeoutMs * random.pick([1, 2, 4, 20]),
+    lasting: name === "lasting" && replicas > 2,
     order,
     sessionOrder: order === "one",
     operator,
+    ...choice.fixed,
   };
 }
 
@@ -168,12 +213,12 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
 function drawOperator(
   seed: number,
   { changes }: ProfileChoice,
-  run: Pick<Profile, "policy" | "order" | "timeoutMs" | "fireMs">,
+  run: Pick<Profile, "name" | "policy" | "order" | "timeoutMs" | "fireMs">,
 ): OperatorProfile | null {
   const random = new Random(seed + 2 ** 42);
   const drawn = random.chance(0.25);
   const acceptsLoss = random.chance(0.4);
-  if (!(changes ?? drawn)) return null;
+  if (!(changes ?? drawn) || run.name === "lasting") return null;
   return {
     sizes: random.pick([
       [3, 5, 3],
@@ -192,57 +237,83 @@ function drawOperator(
 
 /**
  * `available` keeps one order as long as silence means death and nobody goes on without those who may hold more: where
- * neither can happen the run is judged by one order, and the recovery wait never ends.
+ * neither can happen the run is judged by one order, and the recovery wait never ends. It forks where replicas that live
+ * suspect each other, or go on without one that may hold more.
  */
-function neverWaits(name: ProfileName, policy: Policy): boolean {
-  return policy === "available" && (name === "crash" || name === "total" || name === "pause" || name === "disk");
-}
-
-/** `available` forks where replicas that live suspect each other, or go on without one that may hold more. */
-function orderOf(name: ProfileName, policy: Policy): Order {
-  if (policy === "quorum" || neverWaits(name, policy)) return "one";
-  return name === "provisional" || name === "wipe" ? "one-until-provisional" : "lineages";
+function orderOf(name: ProfileName, policy: Policy, faults: Faults, lossy: boolean): Order {
+  if (policy === "quorum") return "one";
+  const { partition, oneWay, partial, slowLink, rot, wipe } = faults;
+  if (lossy || name === "lasting" || partition + oneWay + partial + slowLink > 0) return "lineages";
+  return name === "provisional" || name === "swarm" || rot + wipe > 0 ? "one-until-provisional" : "one";
 }
 
 function drawFaults(random: Random, name: ProfileName): Faults {
   const weight = (): number => random.pick([0, 1, 1, 3]);
   const dying = { crash: 1 + weight(), power: weight(), midway: weight(), viewChange: weight(), goodbye: weight() };
+  const rarely = (): number => random.pick([0, 0, 1]);
+  const clients = { clock: rarely(), vanish: rarely(), move: rarely(), retry: rarely() };
   switch (name) {
     case "crash":
-      return { ...none, ...dying };
+      return { ...noFaults, ...dying, ...clients };
     case "total":
     case "provisional":
-      return { ...none, ...dying, total: 1 + weight() };
+      return { ...noFaults, ...dying, ...clients, total: 1 + weight(), slowDisk: rarely() };
     case "pause":
-      return { ...none, crash: weight(), viewChange: random.pick([0, 1]), total: random.pick([0, 0, 1]), pause: 3 };
+      return {
+        ...noFaults,
+        ...clients,
+        crash: weight(),
+        viewChange: random.pick([0, 1]),
+        total: rarely(),
+        pause: 3,
+      };
     case "disk":
       return {
-        ...none,
+        ...noFaults,
+        ...clients,
         crash: weight(),
         power: weight(),
         viewChange: random.pick([0, 1]),
         slowDisk: 1,
         hungDisk: 1 + weight(),
+        allHang: rarely(),
         failedDisk: weight(),
+        fullDisk: rarely(),
       };
     case "partition":
       return {
-        ...none,
+        ...noFaults,
+        ...clients,
         crash: weight(),
-        pause: random.pick([0, 0, 1]),
+        pause: rarely(),
         partition: 2,
         oneWay: weight(),
         partial: weight(),
+        slowLink: rarely(),
       };
     case "lossy":
-      return { ...none, ...dying, total: random.pick([0, 1]) };
+      return { ...noFaults, ...dying, ...clients, total: random.pick([0, 1]), slowLink: rarely() };
     case "wipe":
       return {
-        ...none,
+        ...noFaults,
         ...dying,
+        ...clients,
         wipe: random.pick([0, 1, 2]),
         rot: random.pick([0, 1, 2]),
         failedDisk: random.pick([0, 1]),
       };
+    case "lasting":
+      return { ...noFaults, ...clients, crash: 1, power: rarely(), pause: rarely(), partial: rarely() };
+    case "swarm":
+      return drawSwarm(random);
   }
+}
+
+/** Each kind with the same chance, however they go together. */
+function drawSwarm(random: Random): Faults {
+  const drawn: { -readonly [kind in keyof Faults]: number } = { ...noFaults, crash: 1 };
+  for (const kind of Object.keys(noFaults) as (keyof Faults)[]) {
+    if (random.chance(0.3)) drawn[kind] = random.pick([1, 1, 2]);
+  }
+  return drawn;
 }

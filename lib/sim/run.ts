@@ -1,7 +1,11 @@
 /** Runs one seed from start to verdict. What a failure was, and how to see it again, is the caller's to print. */
+import { makeMistake, type Mistake } from "../base/mistakes.ts";
+import { aims } from "./aims.ts";
 import { Cluster } from "./cluster.ts";
+import type { Chaos } from "./faults.ts";
 import { SimulationFailure } from "./failure.ts";
 import { drawProfile, type Profile, type ProfileChoice } from "./profile.ts";
+import type { Tally } from "./surroundings.ts";
 import { Trace } from "./trace.ts";
 
 export interface RunResult {
@@ -13,32 +17,38 @@ export interface RunResult {
   readonly messages: number;
   readonly acknowledged: number;
   readonly viewsFormed: number;
-  readonly struck: number;
+  /** Faults brought about, by kind. */
+  readonly struck: Chaos["struck"];
   /** Changes of the config that came into force. */
   readonly changes: number;
+  readonly tally: Tally;
   readonly virtualMs: number;
   readonly traceTail: readonly string[];
 }
 
 export interface RunOptions extends ProfileChoice {
+  /** Made all through the run, which is aimed at it as far as the caller fixes nothing. */
+  readonly mistake?: Mistake | undefined;
   /** Lines of trace to keep for the result. */
   readonly traceLines?: number;
   readonly print?: (line: string) => void;
 }
 
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
-  const profile = drawProfile(seed, options);
+  const { mistake } = options;
+  const profile = drawProfile(seed, mistake === undefined ? options : { ...aims[mistake], ...given(options) });
   const trace = new Trace(options.traceLines ?? 0, options.print);
   const cluster = new Cluster(profile, trace);
   let failure: RunResult["failure"] = null;
-  let struck = 0;
   try {
-    struck = cluster.run().struck;
+    makeMistake(mistake ?? null);
+    cluster.run();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const rule = error instanceof SimulationFailure ? error.rule : error.name;
     failure = { rule, message: error.message, stack: error.stack ?? "" };
   } finally {
+    makeMistake(null);
     cluster.close();
   }
   return {
@@ -49,19 +59,31 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     messages: cluster.network.delivered,
     acknowledged: cluster.oracle.acknowledged.size,
     viewsFormed: cluster.oracle.formed.size,
-    struck,
+    struck: cluster.chaos.struck,
     changes: cluster.operator?.made ?? 0,
+    tally: cluster.tally,
     virtualMs: cluster.simulator.nowMs,
     traceTail: trace.tail(),
   };
 }
 
+/** Without what is undefined. */
+function given({ profile, policy, replicas, changes }: ProfileChoice): ProfileChoice {
+  return {
+    ...(profile === undefined ? {} : { profile }),
+    ...(policy === undefined ? {} : { policy }),
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(changes === undefined ? {} : { changes }),
+  };
+}
+
 /** The arguments of `bun run sim` that repeat a run. */
-export function repeatCommand(seed: number, choice: ProfileChoice): string {
+export function repeatCommand(seed: number, choice: RunOptions): string {
   const parts = [`bun run sim --seed ${seed}`];
   if (choice.profile !== undefined) parts.push(`--profile ${choice.profile}`);
   if (choice.policy !== undefined) parts.push(`--policy ${choice.policy}`);
   if (choice.replicas !== undefined) parts.push(`--replicas ${choice.replicas}`);
   if (choice.changes === true) parts.push("--changes");
+  if (choice.mistake !== undefined) parts.push(`--mistake ${JSON.stringify(choice.mistake)}`);
   return parts.join(" ");
 }

@@ -122,7 +122,8 @@ export class ShadowLog {
    */
   private isDamaged({ damaged, chains }: RecoveredLog): boolean {
     const last = chains.at(-1);
-    return damaged && (last === undefined || this.observer.held(this, last));
+    if (!damaged || last === undefined) return damaged;
+    return this.observer.held(this, last) || this.pending.some(({ chain }) => chain === last);
   }
 
   /** What stands behind the damage is not in the log any more, and a promise may be gone. What was told still binds. */

@@ -17,6 +17,8 @@ export interface LogHandlers {
   failed(error: DiskError): void;
 }
 
+export type DiskFailure = "sync" | "write" | "short write" | "read";
+
 /** A disk and the log on it, whichever kind a run uses. */
 export interface Storage {
   open(uuid: string, handlers: LogHandlers): NodeLog;
@@ -24,7 +26,9 @@ export interface Storage {
   crash(power: boolean): void;
   syncTakes(meanMs: number): void;
   /** The next one does. */
-  fail(how: "sync" | "write" | "short write"): void;
+  fail(how: DiskFailure): void;
+  /** No room is left, or there is again. */
+  fill(full: boolean): void;
   /** No fault is waiting any more. */
   mend(): void;
   /** While no process runs: something durable changes by itself. What, for the trace; null if there is nothing yet. */

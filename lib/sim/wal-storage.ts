@@ -6,13 +6,14 @@ import { openLog, type Wal } from "../log/wal.ts";
 import { segmentHeaderBytes, segmentNumber } from "../log/segment.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { MachineStopped, SimulatedDisk } from "./disk.ts";
-import type { LogHandlers, NodeLog, Storage } from "./storage.ts";
+import type { DiskFailure, LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 
 export class WalStorage implements Storage {
   private disk: SimulatedDisk;
   private readonly segmentBytes: number;
+  private isFull = false;
   /** Syncs whose time has come while the disk hangs. */
   private hanging: (() => void)[] = [];
 
@@ -37,6 +38,7 @@ export class WalStorage implements Storage {
 
   crash(power: boolean): void {
     this.disk = power ? this.disk.crash() : this.disk.restart();
+    if (this.isFull) this.fill(true);
   }
 
   syncTakes(meanMs: number): void {
@@ -45,15 +47,22 @@ export class WalStorage implements Storage {
     for (const action of this.hanging.splice(0)) this.later(action);
   }
 
-  fail(how: "sync" | "write" | "short write"): void {
+  fail(how: DiskFailure): void {
     const { faults } = this.disk;
     if (how === "sync") faults.failSync = true;
     else if (how === "write") faults.failWrite = true;
+    else if (how === "read") faults.failRead = true;
     else faults.shortWrite = true;
   }
 
+  fill(full: boolean): void {
+    this.isFull = full;
+    this.disk.faults.capacityBytes = full ? this.disk.usedBytes() + this.random.below(4_096) : Infinity;
+  }
+
   mend(): void {
-    Object.assign(this.disk.faults, { failSync: false, failWrite: false, shortWrite: false });
+    Object.assign(this.disk.faults, { failSync: false, failWrite: false, failRead: false, shortWrite: false });
+    this.fill(false);
   }
 
   /** Flips a bit below what the log itself says to be durable: behind the last word about that nobody can tell. */

@@ -4,6 +4,7 @@
  * of views.
  */
 import type { OpEntry } from "../protocol/entries.ts";
+import type { FickleClient } from "./faults.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 
@@ -39,12 +40,20 @@ export interface ClientOptions {
   readonly makeOp: (session: string, seq: number, oldest: number) => OpEntry;
 }
 
+/** What the judge is told by clients. */
+export interface ClientJudge {
+  /** An op is sent for the first time. */
+  invoked(session: string, seq: number): void;
+  /** An op that was sent once only was refused: it is promised never to be applied. */
+  refused(session: string, seq: number): void;
+}
+
 interface Outstanding {
   readonly op: OpEntry;
   sends: number;
 }
 
-export class SimulatedClient {
+export class SimulatedClient implements FickleClient {
   acknowledged = 0;
   givenUp = 0;
   private readonly outstanding = new Map<number, Outstanding>();
@@ -55,6 +64,7 @@ export class SimulatedClient {
   private opened = false;
   private progressMs = 0;
   private holding = false;
+  private gone = false;
 
   constructor(
     private readonly simulator: Simulator,
@@ -63,8 +73,7 @@ export class SimulatedClient {
     readonly session: string,
     private readonly ports: readonly ClientPort[],
     private readonly options: ClientOptions,
-    /** Told of refusals of ops that were sent once only: those are promised never to be applied. */
-    private readonly refused: (session: string, seq: number) => void,
+    private readonly judge: ClientJudge,
   ) {}
 
   get done(): boolean {
@@ -86,16 +95,43 @@ export class SimulatedClient {
     this.holding = true;
   }
 
+  /** Proposes so many more, even while it holds. */
+  ask(ops: number): void {
+    if (this.gone) return;
+    for (let more = 0; more < ops; more++) this.propose();
+    this.send([...this.outstanding.values()].slice(-ops).map(({ op }) => op));
+  }
+
+  vanish(): void {
+    if (this.connection !== null) this.connection.open = false;
+    this.connection = null;
+    this.gone = true;
+    this.holding = true;
+    this.outstanding.clear();
+  }
+
+  roam(): void {
+    if (this.connection !== null) this.move(this.random.between(0, 20));
+  }
+
+  repeat(): void {
+    this.send([...this.outstanding.values()].map(({ op }) => op));
+  }
+
   private issue(): void {
     const made: OpEntry[] = [];
     while (!this.holding && this.nextSeq <= this.options.ops && this.outstanding.size < this.options.window) {
-      const seq = this.nextSeq++;
-      const oldest = this.outstanding.keys().next().value ?? seq;
-      const op = this.options.makeOp(this.session, seq, oldest);
-      this.outstanding.set(seq, { op, sends: 0 });
-      made.push(op);
+      made.push(this.propose());
     }
     this.send(made);
+  }
+
+  private propose(): OpEntry {
+    const seq = this.nextSeq++;
+    const oldest = this.outstanding.keys().next().value ?? seq;
+    const op = this.options.makeOp(this.session, seq, oldest);
+    this.outstanding.set(seq, { op, sends: 0 });
+    return op;
   }
 
   private send(ops: readonly OpEntry[]): void {
@@ -106,7 +142,9 @@ export class SimulatedClient {
     this.opened = true;
     for (const op of ops) {
       const outstanding = this.outstanding.get(op.seq);
-      if (outstanding !== undefined) outstanding.sends++;
+      if (outstanding === undefined) continue;
+      if (outstanding.sends === 0) this.judge.invoked(op.session, op.seq);
+      outstanding.sends++;
     }
     port.submit([...opening, ...ops], connection);
   }
@@ -115,7 +153,7 @@ export class SimulatedClient {
     if (this.connection !== null) this.connection.open = false;
     this.connection = null;
     this.simulator.after(delayMs, () => {
-      if (this.connection !== null) return;
+      if (this.connection !== null || this.gone) return;
       const port = this.random.pick(this.ports);
       if (!port.listening) {
         this.move(this.random.between(10, 60));
@@ -151,7 +189,7 @@ export class SimulatedClient {
     if (end === "unavailable") {
       // Sent more than once, another replica may have proposed it: its fate is unknown, so it is tried again.
       if (outstanding.sends > 1) return;
-      this.refused(this.session, seq);
+      this.judge.refused(this.session, seq);
       this.givenUp++;
     } else {
       this.acknowledged++;

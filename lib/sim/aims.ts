@@ -1,0 +1,72 @@
+/**
+ * For each mistake the runs in which it shows soonest: profile, policy, weights of faults. Only the workload is aimed;
+ * the judge knows no mistake. Data only.
+ */
+import type { Mistake } from "../base/mistakes.ts";
+import { noFaults, type ProfileChoice } from "./profile.ts";
+
+const available = { policy: "available" } as const;
+const quorum = { policy: "quorum" } as const;
+
+/** Primaries that are cut off with a long tail that nobody else has, and then take part in what follows a total stop. */
+const longTails = {
+  faults: { ...noFaults, partition: 1, total: 1 },
+  clients: 4,
+  window: 16,
+  opsPerClient: 300,
+  thinkMs: 100,
+  fireMs: 12_000,
+  faultMs: 400,
+  timeoutMs: 600,
+};
+
+export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
+  "longest log wins": { profile: "partition", ...quorum, replicas: 3, fixed: longTails },
+  "commit on one disk": {},
+  "ack before fsync": {},
+  "volatile promise": {},
+  "cold one goes on alone": { profile: "total", ...available },
+  "attempt taken for formed": {},
+  "newview applied again": { profile: "lossy" },
+  "no ask": { profile: "lasting", replicas: 3 },
+  "truncates at damage": { profile: "wipe" },
+  "ack after failed fsync": {
+    profile: "disk",
+    fixed: { wal: true, faults: { ...noFaults, failedDisk: 3, power: 3 } },
+  },
+  "trusts the page cache": {
+    profile: "crash",
+    fixed: { wal: true, faults: { ...noFaults, crash: 4, power: 4 } },
+  },
+  "dedup by highest seq": {
+    profile: "partition",
+    ...available,
+    fixed: { chat: true, window: 16, faults: { ...noFaults, partition: 3, move: 4 } },
+  },
+  "wiped disk counts": { profile: "wipe", ...quorum, fixed: { faults: { ...noFaults, crash: 2, power: 1, wipe: 3 } } },
+  "append supersedes": { profile: "lossy" },
+  "name resolved at apply": { profile: "partition", ...available, fixed: { chat: true, clients: 4 } },
+  "damaged one votes": {
+    profile: "wipe",
+    ...quorum,
+    fixed: { wal: true, faults: { ...noFaults, crash: 3, power: 1, rot: 4 } },
+  },
+  "hung one waits": { profile: "disk", fixed: { faults: { ...noFaults, allHang: 2, hungDisk: 1 } } },
+  "yields to a heartbeat": {
+    profile: "pause",
+    ...available,
+    replicas: 3,
+    fixed: { faults: { ...noFaults, pause: 4, crash: 2, power: 1, hungDisk: 1 }, syncMs: 1 },
+  },
+  "commit without act": {},
+  "forks forgotten": { profile: "partition", ...available },
+  "gap in forwarding": { profile: "lossy", ...quorum, fixed: { window: 16 } },
+  "unavailable although sent": {
+    profile: "partition",
+    ...quorum,
+    fixed: { patienceMs: 20_000, fireMs: 20_000, faults: { ...noFaults, partition: 3, crash: 1 } },
+  },
+  "hot after a pause": { profile: "pause", ...available },
+  "half is a majority": { ...quorum },
+  "copies of the config": { replicas: 3 },
+};

@@ -1,0 +1,100 @@
+/**
+ * Holds the real chat against the model in a few maps: the same log, and then everything that an account can see: who
+ * exists under which name, what is in its inbox, what it has received and read.
+ */
+import { decodeCommand } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
+import { formatOpId } from "../protocol/ids.ts";
+import type { OpId } from "../protocol/messages.ts";
+import type { CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
+import { Model, type Expected } from "./chat-model.ts";
+import { SimulationFailure } from "./failure.ts";
+
+/** Throws at the first difference. */
+export function judgeChat({ inner, entries }: { inner: StateMachine; entries: readonly CommittedEntry[] }): void {
+  const model = modelOf(entries);
+  const listed = namesIn(inner);
+  const expected = [...model.accounts.values()].map(({ name }) => name).sort();
+  same("accounts", listed.sort(), expected);
+  for (const account of model.accounts.values()) {
+    const record = {
+      session: account.id.session,
+      tokenHash: new Uint8Array(32),
+      account: account.id,
+      user: account.name,
+      attachment: null,
+    };
+    same(`inbox of ${account.name}`, [inner.waiting(record).inbox], [model.inbox(account).length]);
+    const page = { type: "messages", request: 1, with: null, before: null, limit: 200, unread: false } as const;
+    const reply = inner.query(page, record);
+    const texts =
+      reply.type === "messageList" ? reply.messages.map(({ text, read }) => line(text, read)) : [reply.type];
+    same(`messages of ${account.name}`, texts, model.page(account).slice(0, 200));
+  }
+}
+
+const line = (text: string, read: boolean): string => (read ? `${text} read` : text);
+
+/** Every name there is, page by page. */
+function namesIn(chat: StateMachine): string[] {
+  const names: string[] = [];
+  for (let after: string | null = null; ;) {
+    const reply = chat.query({ type: "accounts", request: 1, pattern: null, after, limit: 200 }, null);
+    if (reply.type !== "accountList") throw new SimulationFailure("chat", `the accounts are answered by ${reply.type}`);
+    for (const { user } of reply.accounts) names.push(user);
+    after = reply.accounts.at(-1)?.user ?? null;
+    if (!reply.more || after === null) return names;
+  }
+}
+
+function modelOf(entries: readonly CommittedEntry[]): Model {
+  const model = new Model();
+  for (const { op } of entries) {
+    if (op === null) continue;
+    const command = decodeCommand(op.command);
+    if (command.type === "registerSession") {
+      if (!model.sessions.has(op.session)) model.register(op.session);
+    } else if (model.sessions.has(op.session)) {
+      const id = { session: op.session, seq: op.seq };
+      model.apply(id, op.digest.toHex(), (own) => effect(model, id, command, own, op.origAt !== op.at));
+    }
+  }
+  return model;
+}
+
+type Own = Parameters<Model["logout"]>[0];
+
+/** What the simulated clients ask for, as the model does it. */
+function effect(model: Model, id: OpId, command: Command, own: Own, merged: boolean): Expected {
+  switch (command.type) {
+    case "createAccount":
+      return model.create(id, command.user, merged);
+    case "login":
+      return model.login(own, command.account);
+    case "logout":
+      return model.logout(own);
+    case "deleteAccount":
+      return model.deleteAccount(command.account);
+    case "send":
+      return model.send(id, command.from, command.to, command.text);
+    case "open":
+      return model.open(command.account, command.ids);
+    case "mark":
+      return model.mark(command.account, command.ids, command.read);
+    case "deleteMessages":
+      return model.deleteMessages(command.account, command.ids);
+    default:
+      throw new SimulationFailure("simulator", `the model knows no ${command.type} (${formatOpId(id)})`);
+  }
+}
+
+function same(what: string, found: readonly unknown[], expected: readonly unknown[]): void {
+  const at = expected.findIndex((each, index) => each !== found[index]);
+  if (at < 0 && found.length === expected.length) return;
+  const place = at < 0 ? expected.length : at;
+  throw new SimulationFailure(
+    "chat",
+    `${what}: the state has ${found.length}, the model ${expected.length}; at ${place} ` +
+      `${JSON.stringify(found[place])} instead of ${JSON.stringify(expected[place])}`,
+  );
+}

@@ -1,0 +1,32 @@
+/** What a simulated replica stands in: the run's clock, network, judge and counters. Types only. */
+import type { Oracle } from "./checkers.ts";
+import type { Network } from "./network.ts";
+import type { SimulatedNode } from "./node.ts";
+import type { Profile } from "./profile.ts";
+import type { Random } from "./random.ts";
+import type { Simulator } from "./simulator.ts";
+import type { StateStore, Storage } from "./storage.ts";
+
+/** What happened in a run, for its statistics. */
+export interface Tally {
+  /** Times that a replica proposed what a fork held. */
+  merges: number;
+  /** Damaged logs that were made whole. */
+  repairs: number;
+  /** Snapshots installed. */
+  stateTransfers: number;
+}
+
+export interface Surroundings {
+  readonly simulator: Simulator;
+  readonly random: Random;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly profile: Profile;
+  readonly clusterTag: number;
+  readonly newStorage: () => Storage;
+  readonly newState: () => StateStore;
+  readonly tally: Tally;
+  /** Whether losing this replica's disk now would lose no promise. */
+  readonly wipeable: (node: SimulatedNode) => boolean;
+}
