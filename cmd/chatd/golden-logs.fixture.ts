@@ -130,7 +130,7 @@ function conversation(story: Story): void {
   story.settle();
   story.promise(makeView(2, 2));
   story.view(makeView(2, 2), [2, 3]);
-  story.op(system, 1, { type: "detach", session: alice, pid: 1, incarnation: 7, number: 1 });
+  story.op(system, 1, { type: "detach", session: alice, pid: 1, incarnation: 7, number: 1, seen: 9 });
   story.send(bob, 9, "still there? \u202e\u001b[31m");
   story.settle();
 }

@@ -7,6 +7,7 @@
  * its acknowledgement already, so what cannot stand as it was is put right and told by a notice.
  */
 import { assert, unreachable } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
 import { decodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { OpEntry } from "../protocol/entries.ts";
@@ -75,8 +76,25 @@ export class Applier {
     const session = sessions.byUuid(command.session);
     if (session === null) return null;
     if (command.type === "attach") this.#attach(session, entry, op, command);
-    else if (session.attachment !== null && isSame(session.attachment, command)) sessions.detach(session, op.at);
+    else if (session.attachment !== null && isSame(session.attachment, command)) {
+      sessions.detach(session, op.at);
+      this.#undeliver(session, entry, command.seen);
+    }
     return null;
+  }
+
+  /**
+   * While the loss of a session was not known, it counted as present: what came then has reached nobody, unless another
+   * session of the account was logged in by then (one that is attached now gets all since its login).
+   */
+  #undeliver({ account, login }: Session, { index }: CommittedEntry, seen: number): void {
+    if (account === null) return;
+    const present = [...account.sessions].filter(({ attachment }) => attachment !== null);
+    const before = Math.min(index, ...present.map((other) => other.login));
+    const ids = this.#stores.messages.undeliver(account, Math.max(seen, login), before, index);
+    for (let from = 0; from < ids.length; from += limits.pageMax) {
+      this.#deliver(present, { type: "changed", what: "inbox", ids: ids.slice(from, from + limits.pageMax) });
+    }
   }
 
   /** One that the same process has replaced or ended already comes too late. */

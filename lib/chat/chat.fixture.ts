@@ -124,8 +124,9 @@ export class Client {
     this.#lineage.system({ type: "attach", ...this.attachment });
   }
 
-  detach(): void {
-    this.#lineage.system({ type: "detach", ...this.attachment });
+  /** What came above index `seen` has not arrived; everything has when left out. */
+  detach(seen = this.#lineage.index): void {
+    this.#lineage.system({ type: "detach", ...this.attachment, seen });
   }
 
   /** The number of the next op. */

@@ -29,7 +29,10 @@ function history(messages = 4500): CommittedEntry[] {
     const seq = 3 + n;
     lineage.commit({ session: session(n), seq }, { type: "send", from: account(n), to: account(n + 1), text: `${n}` });
     const ids = [{ session: session(n), seq }];
-    if (n % 700 === 0) lineage.system({ type: "detach", session: session(n), pid: 1, incarnation: 5, number: n + 1 });
+    if (n % 700 === 0) {
+      const attachment = { session: session(n), pid: 1, incarnation: 5, number: n + 1 };
+      lineage.system({ type: "detach", ...attachment, seen: Math.max(0, lineage.index - 20) });
+    }
     if (n % 700 === 9) lineage.system({ type: "attach", session: session(n), pid: 1, incarnation: 5, number: n });
     if (n % 900 === 5)
       lineage.commit({ session: session(n), seq: 10_000 + n }, { type: "open", account: account(n + 1), ids });

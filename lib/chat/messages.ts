@@ -7,12 +7,16 @@
  * the tail, and reading (`message-queries.ts`) looks at both. When to settle depends on the log alone.
  */
 import type { Statement } from "bun:sqlite";
+import type { OpId } from "../protocol/messages.ts";
 import type { Account } from "./accounts.ts";
 import type { Session } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
 
 /** Reading may scan the tail: about 0.2 ms for this many. */
 const tailMax = 2048;
+
+/** More than this, in the few seconds in which a session is lost, stays where it is: apply must not take long. */
+const undeliveredMax = 8192;
 
 export interface NewMessage {
   readonly number: number;
@@ -41,6 +45,10 @@ export class Messages {
   readonly #open: Statement<unknown, [number, number]>;
   readonly #mark: Statement<unknown, [number, number, number]>;
   readonly #remove: Statement<unknown, [number, number]>;
+  readonly #unseenInTail: Statement<{ found: number }, [number, number, number]>;
+  readonly #unseen: Statement<{ number: number; session: string; seq: number }, [number, number, number, number]>;
+  readonly #arrivedInInbox: Statement<unknown, [number]>;
+  readonly #returnToInbox: Statement<unknown, [number, number]>;
   readonly #orphaned: Statement<{ session: number; seq: number; conversation: number }, [number]>;
   readonly #erasing: readonly [
     Statement<unknown, [number, number]>,
@@ -67,6 +75,17 @@ export class Messages {
       `UPDATE mailbox SET read = ?1 WHERE owner = ?2 AND message = ?3 AND read <> ?1
        AND EXISTS (SELECT 1 FROM messages WHERE number = ?3 AND recipient = ?2)`,
     );
+    this.#unseenInTail = statements.prepare(
+      "SELECT 1 AS found FROM messages WHERE number > ? AND number < ? AND recipient = ? AND inbox = 0 LIMIT 1",
+    );
+    this.#unseen = statements.prepare(
+      `SELECT m.number, s.uuid AS session, m.seq FROM mailbox b CROSS JOIN messages m ON m.number = b.message
+       CROSS JOIN sessions s ON s.number = m.session
+       WHERE b.owner = ?1 AND b.message > ?2 AND b.message < ?3 AND b.inbox = 0 AND b.read = 0
+       AND m.recipient = ?1 AND m.inbox = 0 ORDER BY b.message LIMIT ?4`,
+    );
+    this.#arrivedInInbox = statements.prepare("UPDATE messages SET inbox = 1 WHERE number = ?");
+    this.#returnToInbox = statements.prepare("UPDATE mailbox SET inbox = 1 WHERE owner = ? AND message = ?");
     this.#remove = statements.prepare("DELETE FROM mailbox WHERE owner = ? AND message = ?");
     this.#orphaned = statements.prepare(
       `SELECT session, seq, conversation FROM messages WHERE number = ?1
@@ -135,6 +154,21 @@ export class Messages {
   /** Marks a message that the owner received; those it sent are always read. False when that changed nothing. */
   mark(owner: Account, message: number, read: boolean): boolean {
     return this.#mark.run(read ? 1 : 0, owner.number, message).changes > 0;
+  }
+
+  /**
+   * Puts into the inbox what was delivered to sessions of the owner above `after` and below `before`, and is not read: as
+   * if nobody had been there. Returns their ids. `number` is the index of the entry being applied.
+   */
+  undeliver(owner: Account, after: number, before: number, number: number): OpId[] {
+    const inTail = this.#unseenInTail.get(Math.max(after, this.#settled), before, owner.number);
+    if (inTail !== null) this.settle(number);
+    const unseen = this.#unseen.all(owner.number, after, before, undeliveredMax);
+    for (const message of unseen) {
+      this.#arrivedInInbox.run(message.number);
+      this.#returnToInbox.run(owner.number, message.number);
+    }
+    return unseen.map(({ session, seq }) => ({ session, seq }));
   }
 
   /**

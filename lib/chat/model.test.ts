@@ -62,8 +62,11 @@ class Run {
     if (each.kind === "attach" || each.kind === "detach") {
       const attachment = { session, pid: 1, incarnation: 6, number: ++this.#attachments };
       this.lineage.system({ type: "attach", ...attachment });
-      if (each.kind === "detach") this.lineage.system({ type: "detach", ...attachment });
-      return model.attached(session, each.kind === "attach");
+      model.attached(session, true);
+      if (each.kind === "attach") return;
+      const seen = Math.max(0, this.lineage.index - each.other);
+      this.lineage.system({ type: "detach", ...attachment, seen });
+      return model.detached(session, seen);
     }
     const id = { session, seq: this.#sequence(session, each.ahead) };
     const account = pick(this.#accounts, each.one);
@@ -79,7 +82,7 @@ class Run {
         return perform({ type: "createAccount", user, passwordHash }, () => model.create(id, user, merged));
       }
       case "login":
-        return perform({ type: "login", account }, (own) => model.login(own, account));
+        return perform({ type: "login", account }, (own) => model.login(own, account, this.lineage.index));
       case "logout":
         return perform({ type: "logout" }, (own) => model.logout(own));
       case "deleteAccount":
@@ -87,7 +90,9 @@ class Run {
       case "send": {
         const to = pick(this.#accounts, each.other);
         this.#messages.push(id);
-        return perform({ type: "send", from: account, to, text }, () => model.send(id, account, to, text));
+        return perform({ type: "send", from: account, to, text }, () =>
+          model.send(id, account, to, text, this.lineage.index),
+        );
       }
       case "open":
         return perform({ type: "open", account, ids }, () => model.open(account, ids));

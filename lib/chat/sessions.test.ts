@@ -61,7 +61,7 @@ describe("registration", () => {
     expect(lineage.commit({ session: systemUuid(3), seq: 0 }, command)).toBeNull();
     const { session } = lineage.client(2);
     expect(lineage.commit({ session, seq: 0 }, { type: "logout" })).toMatchObject({ code: "bad-command" });
-    expect(lineage.commit({ session, seq: 1 }, { type: "detach", session, ...place })).toMatchObject({
+    expect(lineage.commit({ session, seq: 1 }, { type: "detach", session, ...place, seen: 0 })).toMatchObject({
       code: "bad-command",
     });
     expect(lineage.state.attachments()).toHaveLength(1);
@@ -75,7 +75,7 @@ describe("attachments", () => {
     const attach = (number: number, incarnation = 5) =>
       lineage.system({ type: "attach", session, pid: 1, incarnation, number });
     const detach = (number: number, incarnation = 5) =>
-      lineage.system({ type: "detach", session, pid: 1, incarnation, number });
+      lineage.system({ type: "detach", session, pid: 1, incarnation, number, seen: 0 });
     const held = () => lineage.state.attachments().map(({ number, incarnation }) => `${incarnation}.${number}`);
     attach(2);
     detach(1);
@@ -110,7 +110,7 @@ describe("attachments", () => {
   test("of a session nobody knows do nothing", () => {
     const lineage = fresh();
     expect(lineage.system({ type: "attach", session: uuidOf(5), ...place })).toBeNull();
-    expect(lineage.system({ type: "detach", session: uuidOf(5), ...place })).toBeNull();
+    expect(lineage.system({ type: "detach", session: uuidOf(5), ...place, seen: 0 })).toBeNull();
     expect(lineage.state.attachments()).toEqual([]);
   });
 });

@@ -20,6 +20,8 @@ export const commands = {
   detach: define(3, "log", "This attachment has ended; nothing happens if a later one has replaced it.", {
     session: uuid,
     ...attachment,
+    /** What was delivered to the session above this index has reached nobody. */
+    seen: uint(),
   }),
   // Ops of a client's session.
   registerSession: define(1, "log", "Makes the op's session known; its seq is 0.", {

@@ -5,6 +5,7 @@
  */
 import { limits } from "../base/limits.ts";
 import { encodeCommand } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { Member } from "../protocol/messages.ts";
 import type { Attachment, StateMachine } from "../protocol/state-machine.ts";
@@ -18,6 +19,20 @@ const searchOpsMax = 1000;
 const noDigest = new Uint8Array(8);
 const keyOf = ({ pid, incarnation, number }: Attachment): string => `${pid}/${incarnation}/${number}`;
 
+/** An attachment that has ended, and up to which index what was delivered to it has arrived. */
+interface Ended {
+  readonly attachment: Attachment;
+  readonly seen: number;
+}
+
+/** What is known of the processes that hold, or held, sessions. */
+export interface Processes {
+  /** Whether that process was heard within the time of absence. */
+  readonly isLive: (pid: number, incarnation: number) => boolean;
+  /** How far it knew the log committed when it was heard last: what came after reached none of its clients. */
+  readonly commitOf: (pid: number, incarnation: number) => number;
+}
+
 export class Attachments {
   readonly #self: Member;
   readonly #systemSession: string;
@@ -25,9 +40,9 @@ export class Attachments {
   #number = 0;
   #seq = 0;
   /** Detaches under way, by the seq of their op. */
-  readonly #detaching = new Map<number, Attachment>();
+  readonly #detaching = new Map<number, Ended>();
   /** Attachments whose connection was lost, and for how many sweeps they may still be resumed. */
-  readonly #lost = new Map<Attachment, number>();
+  readonly #lost = new Map<Ended, number>();
   /** Attachments of absent replicas for which a detach was proposed, with the sweep in which it was. */
   readonly #orphaned = new Map<string, number>();
   #sweeps = 0;
@@ -50,14 +65,14 @@ export class Attachments {
     return this.#op({ type: "attach", ...attachment });
   }
 
-  /** The connection ended on purpose. */
-  detach(attachment: Attachment): void {
-    this.#detaching.set(this.#op({ type: "detach", ...attachment }), attachment);
+  /** The connection ended on purpose. `seen`: what was delivered above this index has not arrived. */
+  detach(attachment: Attachment, seen: number): void {
+    this.#detaching.set(this.#op({ type: "detach", ...attachment, seen }), { attachment, seen });
   }
 
   /** The connection was lost: detached unless it is resumed, here or elsewhere, in time. A later attachment wins. */
-  detachLater(attachment: Attachment): void {
-    this.#lost.set(attachment, limits.graceSeconds);
+  detachLater(attachment: Attachment, seen: number): void {
+    this.#lost.set({ attachment, seen }, limits.graceSeconds);
   }
 
   /** Whether an op is one of this process. */
@@ -72,21 +87,21 @@ export class Attachments {
 
   /** One of its ops was certainly not proposed: a detach is tried again later. */
   unavailable(seq: number): void {
-    const attachment = this.#detaching.get(seq);
+    const ended = this.#detaching.get(seq);
     this.#detaching.delete(seq);
-    if (attachment !== undefined) this.#lost.set(attachment, 1);
+    if (ended !== undefined) this.#lost.set(ended, 1);
   }
 
-  /** Once a second. `isLive` says whether that process was heard within the time of absence. */
-  sweep(state: StateMachine, isServingPrimary: boolean, isLive: (pid: number, incarnation: number) => boolean): void {
+  /** Once a second. */
+  sweep(state: StateMachine, isServingPrimary: boolean, { isLive, commitOf }: Processes): void {
     this.#sweeps++;
-    for (const [attachment, sweeps] of this.#lost) {
+    for (const [ended, sweeps] of this.#lost) {
       if (sweeps > 1) {
-        this.#lost.set(attachment, sweeps - 1);
+        this.#lost.set(ended, sweeps - 1);
         continue;
       }
-      this.#lost.delete(attachment);
-      this.detach(attachment);
+      this.#lost.delete(ended);
+      this.detach(ended.attachment, ended.seen);
     }
     // A new primary has heard nobody yet.
     this.#primarySweeps = isServingPrimary ? this.#primarySweeps + 1 : 0;
@@ -98,14 +113,13 @@ export class Attachments {
       const key = keyOf(attachment);
       if (isLive(pid, incarnation) || this.#orphaned.has(key)) continue;
       this.#orphaned.set(key, this.#sweeps);
-      this.detach(attachment);
+      this.detach(attachment, commitOf(pid, incarnation));
       if (++found === searchOpsMax) return;
     }
   }
 
-  #op(command: { type: "attach" | "detach" } & Attachment): number {
+  #op(command: Extract<Command, { type: "attach" | "detach" }>): number {
     const seq = ++this.#seq;
-    const { type, session, pid, incarnation, number } = command;
     this.#propose({
       session: this.#systemSession,
       seq,
@@ -113,7 +127,7 @@ export class Attachments {
       at: 0,
       origAt: 0,
       digest: noDigest,
-      command: encodeCommand({ type, session, pid, incarnation, number }),
+      command: encodeCommand(command),
     });
     return seq;
   }

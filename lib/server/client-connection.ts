@@ -28,6 +28,8 @@ const waitingMax = 4 * limits.sessionWindow;
 const unsentBytesMax = 1024 * 1024;
 /** Of sweeps, which are seconds. A client pings more often than that. */
 const { idleSeconds } = limits;
+/** A client that lives is heard once a second. */
+const heardSweeps = 2;
 
 export interface Hub extends OpeningPorts {
   readonly state: StateMachine;
@@ -75,6 +77,9 @@ export class ClientConnection implements WireOwner {
   /** Pushes up to this index have been sent; what is above comes live once `#caughtUp`. */
   #pushedIndex = 0;
   #caughtUp = false;
+  /** How far the state was at the last sweep, and at the last one but one after which the client was heard. */
+  #sweptIndex = 0;
+  #heardIndex = 0;
 
   /** `placement`: encoded, as the welcome tells it. */
   constructor(wire: Wire, hub: Hub, placement: Uint8Array) {
@@ -91,6 +96,16 @@ export class ClientConnection implements WireOwner {
 
   get attachment(): Attachment | null {
     return this.#attachment;
+  }
+
+  /**
+   * What was delivered to the session up to this index has arrived, as far as can be known. What was sent to a client that
+   * takes nothing any more, or is not heard, has not.
+   */
+  get seen(): number {
+    const isHeard = this.wire.quiet <= heardSweeps && this.wire.connection.queuedBytes === 0;
+    const index = isHeard ? this.#hub.state.applied.index : this.#heardIndex;
+    return this.#caughtUp ? index : Math.min(index, this.#pushedIndex);
   }
 
   /** Ops begun and not answered. */
@@ -157,6 +172,8 @@ export class ClientConnection implements WireOwner {
   /** Once a second. */
   sweep(): void {
     this.#opening?.sweep();
+    if (this.wire.quiet === 0 && this.wire.connection.queuedBytes === 0) this.#heardIndex = this.#sweptIndex;
+    this.#sweptIndex = this.#hub.state.applied.index;
     if (this.#isServed()) this.wire.quiet = 0;
     if (this.wire.quiet++ >= idleSeconds) this.wire.refuse("idle", `nothing was heard for ${idleSeconds} s`);
   }
@@ -223,6 +240,8 @@ export class ClientConnection implements WireOwner {
       return this.wire.refuse("unexpected", "a second openSession on one connection");
     }
     const { request } = frame;
+    // What it has seen on other connections, until it stands on this one.
+    this.#pushedIndex = frame.lastMessageIndex;
     this.#opening = new Opening(frame, this.#hub.nextAttachment(frame.session), this.#hub, {
       opened: (record) => this.#opened(frame, record),
       refused: (code, message) => {
@@ -249,6 +268,8 @@ export class ClientConnection implements WireOwner {
     const { inbox, drafts } = this.#hub.state.waiting(record);
     this.wire.send({ type: "sessionOpened", request, user: record.user, inbox, drafts, index, view });
     this.#pushedIndex = lastMessageIndex;
+    this.#heardIndex = lastMessageIndex;
+    this.#sweptIndex = lastMessageIndex;
     this.#hub.opened(this);
     this.#pushMissed();
     this.#pump();

@@ -10,7 +10,7 @@ import type { AdminRequest, ClientOp, FrameOf, Member, Placement } from "../prot
 import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import { limits } from "../base/limits.ts";
-import { Attachments } from "./attachments.ts";
+import { Attachments, type Processes } from "./attachments.ts";
 import { ClientConnection, type Hub } from "./client-connection.ts";
 import { Guesses } from "./guesses.ts";
 import { systemSessionOf } from "./identity.ts";
@@ -32,8 +32,8 @@ export interface ClientsPorts {
   readonly propose: (op: OpEntry) => void;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly heartbeat: HeartbeatOf;
-  /** Whether that process was heard lately enough to keep its sessions. */
-  readonly isLive: (pid: number, incarnation: number) => boolean;
+  /** Which of those that hold sessions live, and how far the others had come. */
+  readonly processes: Processes;
   readonly administer: (frame: AdminRequest, wire: Wire) => void;
   /** How many clients there are. */
   readonly counted: (connections: number) => void;
@@ -143,7 +143,7 @@ export class Clients implements Hub {
     this.guesses.sweep();
     for (const connection of [...this.#connections]) connection.sweep();
     const { role, ready } = this.#ports.standing();
-    if (!this.#stopping) this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.isLive);
+    if (!this.#stopping) this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.processes);
   }
 
   /** Takes no more clients, and begins no more of their requests: they ask again elsewhere. */
@@ -238,11 +238,11 @@ export class Clients implements Hub {
     const { remote, refusal } = connection.wire;
     const level = (refusal === null && !overflowed) || this.#stopping ? "debug" : "info";
     this.#ports.log(level, `client ${remote} is gone: ${printable(reason)}`);
-    const { session, attachment } = connection;
+    const { session, attachment, seen } = connection;
     if (session !== null && this.#bySession.get(session) === connection) this.#bySession.delete(session);
     if (attachment === null || this.#stopping) return;
-    if (onPurpose) this.#attachments.detach(attachment);
-    else this.#attachments.detachLater(attachment);
+    if (onPurpose) this.#attachments.detach(attachment, seen);
+    else this.#attachments.detachLater(attachment, seen);
   }
 
   placement(): Placement {

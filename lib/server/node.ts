@@ -148,6 +148,7 @@ export class ReplicaNode {
       },
       { transport, clock, random: new Random(seed) },
     );
+    const beganAt = this.standing.lastIndex;
     this.#clients = new Clients(
       { self, cluster, policy, software },
       {
@@ -156,9 +157,13 @@ export class ReplicaNode {
         propose: (op) => this.#driver.propose(op),
         sha256,
         heartbeat: (pid) => this.#peers.heartbeat(pid),
-        isLive: (pid, incarnation) =>
-          (pid === self.pid && incarnation === self.incarnation) ||
-          this.#peers.heardWithin(pid, incarnation, absenceMs),
+        processes: {
+          isLive: (pid, incarnation) =>
+            (pid === self.pid && incarnation === self.incarnation) ||
+            this.#peers.heardWithin(pid, incarnation, absenceMs),
+          // One that was never heard had ended when this process began.
+          commitOf: (pid, incarnation) => this.#peers.commitOf(pid, incarnation) ?? beganAt,
+        },
         administer: (frame, wire) => this.#administration.handle(frame, wire),
         counted: (connections) => this.#driver.setConnections(connections),
         log,

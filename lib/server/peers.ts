@@ -11,6 +11,9 @@ import { protocolMagic } from "../protocol/messages.ts";
 import { PeerLink, pingsPerTimeout, type PeerLinkOwner, type PeerLinkPorts } from "./peer-link.ts";
 import { directionOf, type Wire } from "./wire.ts";
 
+/** Processes of peers whose last word is kept: a replica that is restarted again and again must not fill the memory. */
+const commitsMax = 256;
+
 export interface PeersOptions {
   readonly self: Member;
   /** Where the others find this replica. */
@@ -56,6 +59,8 @@ export class Peers implements PeerLinkOwner {
   readonly #heard = new Map<number, Heard>();
   /** When each process was last heard: `pid/incarnation`. */
   readonly #alive = new Map<string, number>();
+  /** How far each knew the log committed when it was heard last; those heard first go first. */
+  readonly #commits = new Map<string, number>();
   readonly #complaints = new Map<number, string>();
   /** Pids whose links stand only because they have connected: they are not in the config. */
   readonly #guests = new Set<number>();
@@ -153,6 +158,11 @@ export class Peers implements PeerLinkOwner {
     return atMs !== undefined && this.#ports.clock.monotonicMs() - atMs <= withinMs;
   }
 
+  /** How far this very process knew the log committed when it was heard last; null when it never was, or long ago. */
+  commitOf(pid: number, incarnation: number): number | null {
+    return this.#commits.get(`${pid}/${incarnation}`) ?? null;
+  }
+
   /** A connection has introduced itself as a replica. */
   accept(wire: Wire, hello: FrameOf<"peerHello">): void {
     const member: Member = { pid: hello.pid, uuid: hello.uuid, incarnation: hello.incarnation };
@@ -243,6 +253,11 @@ export class Peers implements PeerLinkOwner {
       const atMs = this.#ports.clock.monotonicMs();
       this.#heard.set(pid, { member: from.member, heartbeat: frame, atMs });
       this.#alive.set(`${pid}/${incarnation}`, atMs);
+      this.#commits.set(`${pid}/${incarnation}`, frame.commit);
+      for (const first of this.#commits.keys()) {
+        if (this.#commits.size <= commitsMax) break;
+        this.#commits.delete(first);
+      }
     }
     this.#owner.received(from.member, frame);
   }

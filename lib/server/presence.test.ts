@@ -319,6 +319,66 @@ describe("a session", () => {
     expect(again.texts).toEqual([...wanted, "live"]);
   });
 
+  /** Lets a lost session of bob be given up, and logs bob in anew: what waits in the inbox then. */
+  async function inboxAfterLoss(world: World, lost: string, pid: number): Promise<number> {
+    await world.until(() => !world.attached(pid).includes(lost), 20_000);
+    const bob = await world.client(pid);
+    bob.op({ type: "login", user: "bob", password: "correct horse" });
+    return (await bob.next("loggedIn")).inbox;
+  }
+
+  test("that does not come back finds in the inbox what came after its loss, and nothing else", async () => {
+    const world = await World.of(2);
+    const alice = await world.client(1);
+    const bob = await world.client(2);
+    await alice.signIn("alice");
+    await bob.signIn("bob");
+    alice.op({ type: "send", to: "bob", text: "seen" });
+    await world.until(() => bob.texts.length === 1);
+    bob.lose();
+    await world.network.run(10);
+    alice.op({ type: "send", to: "bob", text: "into the void" });
+    await alice.next("sent");
+    expect(await inboxAfterLoss(world, bob.session, 2)).toBe(1);
+  });
+
+  test("that fell silent finds in the inbox what was sent to it since", async () => {
+    const world = await World.of(2);
+    const alice = await world.client(1);
+    const bob = await world.client(2);
+    await alice.signIn("alice");
+    await bob.signIn("bob");
+    alice.op({ type: "send", to: "bob", text: "seen" });
+    await world.until(() => bob.texts.length === 1);
+    for (let second = 0; second < 5; second++) {
+      bob.send({ type: "ping", nonce: second });
+      await world.network.run(1000);
+    }
+    // The connection stands, and nobody is there.
+    await world.network.run(5000);
+    alice.op({ type: "send", to: "bob", text: "into the void" });
+    for (let second = 0; second < 30; second++) {
+      alice.send({ type: "ping", nonce: second });
+      await world.network.run(1000);
+    }
+    expect(await inboxAfterLoss(world, bob.session, 2)).toBe(1);
+  });
+
+  test("of a replica that died finds in the inbox what came after that", async () => {
+    const world = await World.of(3);
+    const alice = await world.client(1);
+    const bob = await world.client(3);
+    await alice.signIn("alice");
+    await bob.signIn("bob");
+    alice.op({ type: "send", to: "bob", text: "seen" });
+    await world.until(() => bob.texts.length === 1);
+    await world.network.run(500);
+    world.kill(3);
+    alice.op({ type: "send", to: "bob", text: "into the void" });
+    await world.until(() => alice.frames.filter(({ type }) => type === "sent").length === 2);
+    expect(await inboxAfterLoss(world, bob.session, 1)).toBe(1);
+  });
+
   test("that has seen more than its new replica is opened once that is sure to be another lineage", async () => {
     const world = await World.of(2);
     const client = await world.client(1);

@@ -21,6 +21,8 @@ interface ModelAccount {
 
 interface ModelSession {
   account: ModelAccount | null;
+  /** The log index of the login. */
+  login: number;
   attached: boolean;
   readonly applied: Map<number, { readonly content: string; readonly expected: Expected }>;
 }
@@ -29,6 +31,9 @@ interface ModelMessage {
   readonly id: OpId;
   readonly text: string;
   readonly owners: Map<ModelAccount, { inbox: boolean; read: boolean }>;
+  readonly index: number;
+  /** To sessions, and not to the inbox. */
+  delivered: boolean;
   readonly sender: ModelAccount;
 }
 
@@ -40,11 +45,26 @@ export class Model {
   readonly messages: ModelMessage[] = [];
 
   register(session: string): void {
-    this.sessions.set(session, { account: null, attached: true, applied: new Map() });
+    this.sessions.set(session, { account: null, login: 0, attached: true, applied: new Map() });
   }
 
   attached(session: string, attached: boolean): void {
     this.#session(session).attached = attached;
+  }
+
+  /** The session is gone, and what it was sent above index `seen` has not arrived. */
+  detached(session: string, seen: number): void {
+    const { account, login } = this.#session(session);
+    this.attached(session, false);
+    const present = [...this.sessions.values()].filter((other) => other.account === account && other.attached);
+    for (const message of this.messages) {
+      const state = account === null ? undefined : message.owners.get(account);
+      if (state === undefined || message.sender === account || !message.delivered || state.read) continue;
+      if (message.index <= Math.max(seen, login)) continue;
+      if (present.some((other) => other.login <= message.index)) continue;
+      state.inbox = true;
+      message.delivered = false;
+    }
   }
 
   /** What the op must come to; `content` stands for its digest. */
@@ -71,11 +91,12 @@ export class Model {
     return { type: "created", user: name };
   }
 
-  login(own: ModelSession, id: OpId): Expected {
+  login(own: ModelSession, id: OpId, index: number): Expected {
     if (own.account !== null) return refused("already-logged-in");
     const account = this.accounts.get(formatOpId(id));
     if (account === undefined) return refused("no-such-user");
     own.account = account;
+    own.login = index;
     return { type: "loggedIn", user: account.name, inbox: this.inbox(account).length };
   }
 
@@ -94,7 +115,7 @@ export class Model {
     return { type: "done" };
   }
 
-  send(id: OpId, from: OpId, to: OpId, text: string): Expected {
+  send(id: OpId, from: OpId, to: OpId, text: string, index: number): Expected {
     const [sender, recipient] = [this.accounts.get(formatOpId(from)), this.accounts.get(formatOpId(to))];
     if (sender === undefined || recipient === undefined) return refused("no-such-user");
     if (sender === recipient) return refused("to-self");
@@ -102,7 +123,7 @@ export class Model {
       [sender, { inbox: false, read: true }],
       [recipient, { inbox: !this.isPresent(recipient), read: false }],
     ]);
-    this.messages.push({ id, text, owners, sender });
+    this.messages.push({ id, text, owners, sender, index, delivered: this.isPresent(recipient) });
     return { type: "sent" };
   }
 
