@@ -11,7 +11,7 @@ import { tcpTransport } from "../../lib/io/tcp.ts";
 import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts";
 import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
 import { runJson } from "../../lib/tui/json.ts";
-import { complain } from "./failure.ts";
+import { complain, exitStatus } from "./failure.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
 
@@ -44,10 +44,16 @@ export function chatCommand(): Command {
     )
     .option("--user <NAME>", "who signs in (asked for otherwise)")
     .option("--plain", "one line after the other, nothing redrawn: for screen readers and logs")
-    .option("--json", "one JSON command a line in, one JSON event a line out: for scripts")
+    .addOption(
+      new Option("--json", "one JSON command a line in, one JSON event a line out: for scripts").conflicts([
+        "user",
+        "plain",
+        "idleLogout",
+      ]),
+    )
     .option(
       "--give-up-ms <MS>",
-      "with --json: how long to wait for answers after the input's end",
+      "without a terminal: how long to wait for answers after the input's end, and for a server",
       milliseconds,
       giveUpMsDefault,
     )
@@ -72,9 +78,17 @@ Examples:
   chatd chat                                         the three replicas of this machine
   chatd chat --server 10.0.0.2:1538 --user alice     another machine; one address is enough
   chatd chat --plain | tee chat.log                  lines only
+  printf '%s\\n' alice 'correct horse' '/msg bob lunch?' | chatd chat
+                                                     a pipe holds what a person would type: name, password, lines
   echo '{"do":"accounts","pattern":"a*"}' | chatd chat --json
+  printf '%s\\n' '{"do":"login","user":"alice","password":"correct horse"}' \\
+    '{"do":"send","to":"bob","text":"hi","tag":"1"}' | chatd chat --json
 
-Exit status: 0 done, 1 something failed or stayed unknown, 64 usage, 69 no server could be reached.
+Commands of --json: create login logout delete-account accounts send inbox open messages mark delete status.
+Lines of the chat: /help lists them.
+
+Exit status: 0 done, 1 something of a script's input was refused or stayed unknown, 64 usage, 69 no server could be
+reached, 74 the output cannot be written.
 `;
 
 /** Commas between addresses; blanks around them and an empty one at the end are forgiven. */
@@ -105,15 +119,21 @@ async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {
       setTimeout(() => process.exit(code), signalGraceMs);
     });
   }
-  const output = new StdoutLines(() => {
+  const output = new StdoutLines((error) => {
     // Whoever read has read enough: that is no failure.
-    status ??= 0;
+    const isFailure = !isReaderGone(error);
+    if (isFailure && status === null) complain(`cannot write to stdout: ${messageOf(error)}`);
+    status ??= isFailure ? exitStatus.disk : exitStatus.done;
     stop.abort();
   });
   const options = { clock: systemClock, giveUpMs, complain, signal: stop.signal };
   const result = await runJson(client, stdinChunks(), output, options);
   process.exit(status ?? result);
 }
+
+const isReaderGone = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EPIPE";
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
   const { stdin: input, stdout: output } = process;
@@ -124,6 +144,8 @@ function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
     input,
     output,
     idleLogoutSeconds: flags.idleLogout,
+    giveUpMs: flags.giveUpMs,
+    complain,
     ...(flags.user === undefined ? {} : { user: flags.user }),
   });
 }

@@ -98,7 +98,7 @@ function commonIndex(reports: readonly Answer<"status">[], pids: readonly number
   for (const [at, report] of reports.entries()) {
     if (!report.ok || report.replica !== pids[at] || report.copies !== pids.length || report.provisional) return null;
     const own = report.replicas.find((one) => one.pid === report.replica);
-    if (own === undefined) return null;
+    if (own === undefined || own.index === null || own.commit === null) return null;
     indexes.add(own.index).add(own.commit);
     views.add(report.view);
   }

@@ -37,7 +37,15 @@ interface Replies {
     policy: string;
     provisional: boolean;
     copies: number;
-    replicas: { pid: number; address: string; role: string; index: number; commit: number; lag: number }[];
+    /** No figures of one that is unreachable. */
+    replicas: {
+      pid: number;
+      address: string;
+      role: string;
+      index: number | null;
+      commit: number | null;
+      lag: number | null;
+    }[];
   };
 }
 

@@ -140,7 +140,7 @@ describe("delete", () => {
     const { account } = alice;
     lineage.commit({ session: alice.session, seq: 10 }, { type: "deleteAccount", account });
     expect(lineage.commit({ session: alice.session, seq: 11 }, { type: "deleteAccount", account })).toMatchObject({
-      code: "no-such-user",
+      code: "not-logged-in",
     });
   });
 });

@@ -210,7 +210,7 @@ export class Applier {
   #deleteAccount({ entry, op, session }: Step, { account: id }: CommandOf<"deleteAccount">): Finding {
     const { accounts, sessions, notices, messages, erasure } = this.#stores;
     const account = accounts.byId(id);
-    if (account === null) return this.#noAccount(id);
+    if (account === null) return this.#ownAccountGone(id);
     const loggedIn = [...account.sessions];
     for (const each of loggedIn) sessions.logOut(each, op.at);
     const reason = `The account ${account.name} was deleted.`;
@@ -229,7 +229,7 @@ export class Applier {
   #send({ entry, op, session, merged }: Step, { from, to, text }: CommandOf<"send">): Finding {
     const { accounts, messages } = this.#stores;
     const sender = accounts.byId(from);
-    if (sender === null) return this.#noAccount(from);
+    if (sender === null) return this.#ownAccountGone(from);
     const named = accounts.byId(to);
     const asked = named?.formerFold ?? named?.fold ?? "";
     const recipient = globalThis.mistaken?.("name resolved at apply") ? accounts.byName(asked) : named;
@@ -265,7 +265,7 @@ export class Applier {
   /** Those no longer in the inbox, opened by another session meanwhile or gone, are left out. */
   #open(step: Step, { account: id, ids }: CommandOf<"open">): Finding {
     const account = this.#stores.accounts.byId(id);
-    if (account === null) return this.#noAccount(id);
+    if (account === null) return this.#ownAccountGone(id);
     const opened: { readonly id: OpId; readonly number: number }[] = [];
     for (const message of ids) {
       const number = this.#find(step, account, message);
@@ -282,7 +282,7 @@ export class Applier {
 
   #mark(step: Step, { account: id, ids, read }: CommandOf<"mark">): Finding {
     const account = this.#stores.accounts.byId(id);
-    if (account === null) return this.#noAccount(id);
+    if (account === null) return this.#ownAccountGone(id);
     const found = this.#findAll(step, account, ids);
     if (found === null) return noSuchMessage;
     const marked: OpId[] = [];
@@ -296,7 +296,7 @@ export class Applier {
   #deleteMessages(step: Step, { account: id, ids }: CommandOf<"deleteMessages">): Finding {
     const { accounts, messages, erasure } = this.#stores;
     const account = accounts.byId(id);
-    if (account === null) return this.#noAccount(id);
+    if (account === null) return this.#ownAccountGone(id);
     const found = this.#findAll(step, account, ids);
     if (found === null) return noSuchMessage;
     for (const number of found.keys()) {
@@ -334,6 +334,11 @@ export class Applier {
 
   #deliver(sessions: readonly Session[], push: Push): void {
     if (sessions.length > 0) this.#deliveries.push({ sessions: sessions.map(({ uuid }) => uuid), push });
+  }
+
+  /** The op's own account was deleted between its acceptance and its place in the log, by another of its sessions. */
+  #ownAccountGone(id: OpId): Extract<Finding, { type: "refused" }> {
+    return refuse("not-logged-in", `You are not logged in any more. ${this.#noAccount(id).message}`);
   }
 
   #noAccount(id: OpId): Extract<Finding, { type: "refused" }> {

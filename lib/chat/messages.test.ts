@@ -92,7 +92,7 @@ describe("send", () => {
     const late = lineage.commit({ session: alice.session, seq: 60 }, { type: "send", from, to, text: "x" });
     expect(late).toMatchObject({ code: "no-such-user" });
     const back = lineage.commit({ session: bob.session, seq: 61 }, { type: "send", from: to, to: from, text: "x" });
-    expect(back).toMatchObject({ code: "no-such-user" });
+    expect(back).toMatchObject({ code: "not-logged-in" });
     expect(alice.texts()).toEqual([]);
     expect(lineage.pushes()).toEqual([]);
   });

@@ -4,7 +4,7 @@
  * must one opened from the tables alone.
  */
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import fc from "fast-check";
 import type { Command } from "../protocol/commands.ts";
 import type { OpId } from "../protocol/messages.ts";
@@ -12,6 +12,9 @@ import type { OpResult } from "../protocol/state-machine.ts";
 import { openChat } from "./chat.ts";
 import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
 import { Model, type Expected } from "../sim/chat-model.ts";
+
+// Hundreds of histories on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const kinds = [
   ...["create", "create", "login", "login", "logout", "deleteAccount", "attach", "detach"],

@@ -5,7 +5,7 @@ import { foldName, knownNameFault, newNameFault, newPasswordFault, suffixedName,
 
 describe("user names", () => {
   const sound = [
-    ..."a alice Alice_1 x.y-z 007 . Zoë Ærøskøbing łukasz Ελένη Иван 田中 たなか タナカ 田中さん 김철수 金철수 מרים".split(
+    ..."a alice Alice_1 x.y-z 007 .a -1 Zoë Ærøskøbing łukasz Ελένη Иван 田中 たなか タナカ 田中さん 김철수 金철수 מרים".split(
       " ",
     ),
     ..."محمد नरेंद्र สมชาย გიორგი ተስፋዬ ᏣᎳᎩ ทำ ٠عمر".split(" "),
@@ -22,6 +22,9 @@ describe("user names", () => {
     "with space",
     "tab\t",
     "a*",
+    ".",
+    "..",
+    "-_.",
     "alice~2",
     "😀",
     "a\u200Bb", // zero width space

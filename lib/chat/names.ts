@@ -40,6 +40,8 @@ const groupPatterns = scriptGroups.map((scripts) => {
 });
 
 const allowed = /^[\p{L}\p{M}\p{Nd}._-]*$/u;
+/** Without any of these a name is punctuation: nobody could tell whom it means. */
+const telling = /[\p{L}\p{Nd}]/u;
 /** Letters that cannot be seen, and other forms of letters (full width, ligatures) that look like the plain ones. */
 const deceptive = /[\p{Default_Ignorable_Code_Point}\uFB00-\uFDFF\uFE70-\uFFEF]/u;
 /** Marks belong to a letter, and few of them: piled up they reach into the lines above. */
@@ -89,6 +91,7 @@ function nameFault(name: string, suffixAllowed: boolean): Fault | null {
   if (!allowed.test(plain) || plain === "") {
     return bad(`A user name consists of letters, digits and . _ -; ${quoted(whole)} does not.`);
   }
+  if (!telling.test(plain)) return bad(`A user name has at least one letter or digit; ${quoted(whole)} has none.`);
   if (deceptive.test(plain) || strayMarks.test(plain)) {
     return bad(`The user name ${quoted(whole)} holds characters that cannot be told from others: use plain letters.`);
   }

@@ -24,9 +24,16 @@ import type {
   Refused,
 } from "./types.ts";
 
-/** A request was open when the client was closed: an op may or may not be done. */
+/** A request was open when the client was closed. */
 export class ClientClosedError extends Error {
   override readonly name = "ClientClosedError";
+  constructor(
+    message: string,
+    /** False when it has certainly changed nothing: a question, or an op that no replica was ever sent. */
+    readonly mayBeDone: boolean,
+  ) {
+    super(message);
+  }
 }
 
 const connectTimeoutMsDefault = 1000;
@@ -108,7 +115,7 @@ class Client implements ChatClient, ConnectorOwner {
   }
 
   request<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | Refused> {
-    if (this.connection.state === "closed") return Promise.reject(this.#closedError(request.type));
+    if (this.connection.state === "closed") return Promise.reject(this.#closedError(request.type, false));
     const refusal = refusalOf(request);
     if (refusal !== null) return Promise.resolve(refusal);
     return new Promise<Reply | Refused>((resolve, reject) => {
@@ -357,16 +364,20 @@ class Client implements ChatClient, ConnectorOwner {
     this.#again.clear();
     const gone = this.#connector.stop("the client quits", goodbyeMs);
     this.#show({ state: "closed", reason });
-    for (const [seq, waiter] of this.#ops) waiter.reject(this.#closedError(this.#session.get(seq)?.op.type ?? "op"));
-    for (const { query, reject } of this.#queries.values()) reject(this.#closedError(query.type));
+    for (const [seq, waiter] of this.#ops) {
+      const pending = this.#session.get(seq);
+      if (pending !== undefined) waiter.reject(this.#closedError(pending.op.type, pending.connections > 0));
+    }
+    for (const { query, reject } of this.#queries.values()) reject(this.#closedError(query.type, false));
     this.#ops.clear();
     this.#queries.clear();
     await gone;
   }
 
-  #closedError(type: string): ClientClosedError {
+  #closedError(type: string, mayBeDone: boolean): ClientClosedError {
     const why = this.connection.state === "closed" ? this.connection.reason : "";
-    return new ClientClosedError(`${type}: the outcome is unknown, the client was closed: ${why}`);
+    const outcome = mayBeDone ? "the outcome is unknown" : "nothing was changed";
+    return new ClientClosedError(`${type}: ${outcome}, the client was closed: ${why}`, mayBeDone);
   }
 
   #show(connection: ConnectionState): void {

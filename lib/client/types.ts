@@ -102,7 +102,8 @@ export interface ChatClient {
   /**
    * Sends a request. Ops are kept until acknowledged and resent in order under the same id, for ever; queries are asked
    * again on the next connection. More than the window wait their turn. Resolves with the answer or a refusal; rejects
-   * only when the client is closed first (the outcome of an op is then unknown, never "failed").
+   * only when the client is closed first, with a `ClientClosedError`: the outcome of an op is then unknown, never
+   * "failed", unless the error says that it was never sent.
    */
   request<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | Refused>;
   /** Says goodbye (the session is detached at once) and closes. Waits for nothing. */

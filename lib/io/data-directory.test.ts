@@ -42,11 +42,14 @@ describe("a data directory", () => {
     expect(directory.isNew).toBe(true);
     expect(statSync(path).mode & 0o777).toBe(0o700);
     expect(statSync(directory.logPath).isDirectory()).toBe(true);
+    expect(statSync(directory.statePath).mode & 0o777).toBe(0o600);
+    chmodSync(directory.statePath, 0o644);
     writeFileSync(join(directory.logPath, "00000001.wal"), "");
     directory.established();
     directory.close();
     const again = openDataDirectory(path, owner);
     expect(again.isNew).toBe(false);
+    expect(statSync(again.statePath).mode & 0o777).toBe(0o600);
     expect(again.replica).toBe(directory.replica);
     expect(readIdentity(path)).toEqual({ cluster, pid: 1, replica: directory.replica });
     again.close();

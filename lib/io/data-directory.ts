@@ -4,6 +4,7 @@
  */
 import {
   accessSync,
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -37,7 +38,7 @@ export interface DataDirectory extends DirectoryIdentity {
   readonly path: string;
   /** Directory of the write-ahead log; exists. */
   readonly logPath: string;
-  /** File of the SQLite state; may not exist. */
+  /** File of the SQLite state; empty when it is new. */
   readonly statePath: string;
   /** It was made by this process or by one that did not come to {@link DataDirectory.established}. */
   readonly isNew: boolean;
@@ -111,13 +112,15 @@ function openLocked(
   else refuseLostLog(directory, logPath);
   // Otherwise it would be noticed when the first segment is full.
   accessSync(logPath, constants.R_OK | constants.W_OK | constants.X_OK);
+  const statePath = join(directory, "state.sqlite");
+  makePrivate(statePath);
   syncDirectory(directory);
   let established = !isNew;
   return {
     ...identity,
     path: directory,
     logPath,
-    statePath: join(directory, "state.sqlite"),
+    statePath,
     isNew,
     established: () => {
       if (established) return;
@@ -127,6 +130,12 @@ function openLocked(
     },
     close: () => lock.release(),
   };
+}
+
+/** SQLite would make the file readable for everybody, and gives its journals the mode that the file has. */
+function makePrivate(file: string): void {
+  closeSync(openSync(file, "a", 0o600));
+  for (const name of [file, `${file}-wal`, `${file}-shm`]) if (existsSync(name)) chmodSync(name, 0o600);
 }
 
 function makeDirectory(directory: string): void {

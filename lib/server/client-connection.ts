@@ -131,8 +131,11 @@ export class ClientConnection implements WireOwner {
       case "accounts":
       case "inbox":
       case "messages":
-      case "status":
         return this.#enqueue(frame);
+      case "status":
+        // Says nothing of the ops before it; whoever asks may want to know why those are not answered.
+        if (this.wire.connection.queuedBytes >= unsentBytesMax) return this.#enqueue(frame);
+        return this.#answer(frame);
       case "clusterStatus":
       case "changeConfig":
         return this.#hub.administer(frame, this.wire);

@@ -108,7 +108,7 @@ export class Model {
 
   deleteAccount(id: OpId): Expected {
     const account = this.accounts.get(formatOpId(id));
-    if (account === undefined) return refused("no-such-user");
+    if (account === undefined) return refused("not-logged-in");
     this.accounts.delete(formatOpId(id));
     for (const session of this.sessions.values()) if (session.account === account) session.account = null;
     for (const message of this.messages) message.owners.delete(account);
@@ -117,7 +117,8 @@ export class Model {
 
   send(id: OpId, from: OpId, to: OpId, text: string, index: number): Expected {
     const [sender, recipient] = [this.accounts.get(formatOpId(from)), this.accounts.get(formatOpId(to))];
-    if (sender === undefined || recipient === undefined) return refused("no-such-user");
+    if (sender === undefined) return refused("not-logged-in");
+    if (recipient === undefined) return refused("no-such-user");
     if (sender === recipient) return refused("to-self");
     const owners = new Map([
       [sender, { inbox: false, read: true }],
@@ -129,7 +130,7 @@ export class Model {
 
   open(owner: OpId, ids: readonly OpId[]): Expected {
     const account = this.accounts.get(formatOpId(owner));
-    if (account === undefined) return refused("no-such-user");
+    if (account === undefined) return refused("not-logged-in");
     const texts: string[] = [];
     for (const id of ids) {
       const message = this.#find(id);
@@ -178,7 +179,7 @@ export class Model {
     change: (account: ModelAccount, message: ModelMessage) => boolean,
   ): Expected {
     const account = this.accounts.get(formatOpId(owner));
-    if (account === undefined) return refused("no-such-user");
+    if (account === undefined) return refused("not-logged-in");
     const messages = new Set<ModelMessage>();
     for (const id of ids) {
       const message = this.#find(id);

@@ -15,13 +15,19 @@ interface Seen {
 function start(): Seen {
   const said: string[] = [];
   const standing: (string | null)[] = [];
-  const surface: Pick<Surface, "say" | "standing" | "symbols"> = {
+  const surface: Pick<Surface, "say" | "standing" | "symbols" | "unattended"> = {
+    unattended: null,
     symbols: asciiSymbols,
     say: (line: Line) => said.push(line.text),
     standing: (line: Line | null) => standing.push(line?.text ?? null),
   };
   const client = new FakeClient();
-  return { client, lines: new ConnectionLines(client, surface), said, standing };
+  return {
+    client,
+    lines: new ConnectionLines(client, surface, { giveUpMs: 30_000, complain: () => {} }),
+    said,
+    standing,
+  };
 }
 
 /** Waits for a number of lines to have been said. */

@@ -4,10 +4,16 @@
  */
 import type { ChatClient, ConnectionState } from "../client/types.ts";
 import { answered } from "./requests.ts";
-import { connectedLine, copiesLine, movedLine, provisionalLine, type Connected } from "./sentences.ts";
+import { connectedLine, copiesLine, duration, movedLine, provisionalLine, type Connected } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
 
-type Shown = Pick<Surface, "say" | "standing" | "symbols">;
+type Shown = Pick<Surface, "say" | "standing" | "symbols" | "unattended">;
+
+export interface GivingUp {
+  /** After this time without a server a run that nobody watches ends, unless more input may still come. */
+  readonly giveUpMs: number;
+  readonly complain: (line: string) => void;
+}
 
 /** A move to another replica that takes less than this is said in one line, when it is done. */
 const patienceMs = 300;
@@ -15,7 +21,7 @@ const patienceMs = 300;
 export class ConnectionLines {
   /** How many replicas there are; 0 while not known. */
   replicas = 0;
-  /** Resolves with the exit code when the client gives up for good. */
+  /** Resolves with the exit code when the client, or the wait for a server, gives up for good. */
   readonly ended: Promise<number>;
   readonly #client: ChatClient;
   readonly #surface: Shown;
@@ -27,10 +33,13 @@ export class ConnectionLines {
   #away = true;
   #offlineSaid = false;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #givingUp: GivingUp;
+  #giveUpTimer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(client: ChatClient, surface: Shown) {
+  constructor(client: ChatClient, surface: Shown, givingUp: GivingUp) {
     this.#client = client;
     this.#surface = surface;
+    this.#givingUp = givingUp;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -40,9 +49,15 @@ export class ConnectionLines {
     this.#changed(client.connection);
   }
 
+  /** There has been a connection. */
+  get everStood(): boolean {
+    return this.#last !== null;
+  }
+
   stop(): void {
     this.#stopListening();
     this.#clearTimer();
+    this.#clearGiveUp();
     this.#surface.standing(null);
   }
 
@@ -62,6 +77,7 @@ export class ConnectionLines {
       case "connected":
       case "reconnected":
         this.#clearTimer();
+        this.#clearGiveUp();
         this.#surface.standing(null);
         void this.#connected(now);
         return;
@@ -74,8 +90,20 @@ export class ConnectionLines {
   }
 
   #gone(): void {
+    if (this.#giveUpTimer === null && this.#surface.unattended !== null) this.#waitForServer();
     if (!this.#away) this.#lost = this.#last?.replica ?? null;
     this.#away = true;
+  }
+
+  #waitForServer(): void {
+    const { giveUpMs, complain } = this.#givingUp;
+    this.#giveUpTimer = setTimeout(() => {
+      if (this.everStood && this.#surface.unattended?.exhausted !== true) return this.#waitForServer();
+      const { connection } = this.#client;
+      const why = "reason" in connection ? `: ${connection.reason}` : "";
+      complain(`no server could be reached for ${duration(giveUpMs)}${why}`);
+      this.#end(this.everStood ? 1 : 69);
+    }, giveUpMs);
   }
 
   async #connected(now: Connected): Promise<void> {
@@ -107,6 +135,11 @@ export class ConnectionLines {
     }
     const what = this.#last === null ? "looking for a replica" : "lines wait to be sent";
     this.#surface.standing({ tone: "warning", text: `${symbols.away} not connected: ${what}` });
+  }
+
+  #clearGiveUp(): void {
+    if (this.#giveUpTimer !== null) clearTimeout(this.#giveUpTimer);
+    this.#giveUpTimer = null;
   }
 
   #clearTimer(): void {

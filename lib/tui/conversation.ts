@@ -9,6 +9,7 @@ import { completions, helpText, parseLine, type CommandName } from "./commands.t
 import type { ConnectionLines } from "./connection-lines.ts";
 import { draftOf, emptyDraft, type Draft } from "./editor.ts";
 import { IdleTimer } from "./idle.ts";
+import { ReadMarks } from "./read-marks.ts";
 import { historyArguments, inboxText, messageCount, Questions } from "./questions.ts";
 import { answered, InFlight } from "./requests.ts";
 import { byteLength, clockTime, onDisks, refusedFate, sameName } from "./sentences.ts";
@@ -23,8 +24,8 @@ export interface ConversationOptions {
 }
 
 export class Conversation {
-  /** Somebody has been signed in at some time. */
-  begun = false;
+  /** A name has been given, and nobody is signed in under it yet. */
+  isSigningIn = false;
   readonly messages = new InFlight();
   readonly requests = new InFlight();
   readonly #surface: Surface;
@@ -32,6 +33,8 @@ export class Conversation {
   readonly #connection: ConnectionLines;
   readonly #options: ConversationOptions;
   readonly #questions: Questions;
+  /** Null when nobody reads. */
+  readonly #marks: ReadMarks | null;
   readonly #idle: IdleTimer;
   /** Messages whose fate is not known yet. */
   readonly #unsettled = new Set<(fate: Fate) => void>();
@@ -47,7 +50,8 @@ export class Conversation {
     this.#client = client;
     this.#connection = connection;
     this.#options = options;
-    this.#questions = new Questions(surface, client, this.requests);
+    this.#marks = surface.unattended === null ? new ReadMarks(client) : null;
+    this.#questions = new Questions(surface, client, this.requests, this.#marks);
     this.#idle = new IdleTimer(options.idleLogoutSeconds, {
       warn: (seconds) =>
         this.#say("warning", `Nothing typed for a while: logging out in ${seconds} s. Any key stops it.`),
@@ -65,7 +69,8 @@ export class Conversation {
     this.#say("dim", "Your user name signs you in; a new one makes an account. /accounts shows who there is.");
     for (;;) {
       const command = (line: string): void => this.#signedOutCommand(line);
-      await this.#converse(await signIn(this.#surface, this.#client, { user, command }));
+      const named = (isNamed: boolean): void => void (this.isSigningIn = isNamed);
+      await this.#converse(await signIn(this.#surface, this.#client, { user, command, named }));
       user = undefined;
     }
   }
@@ -77,13 +82,13 @@ export class Conversation {
       tone: "warning",
       text: "not acknowledged: it may arrive or not",
       when: clockTime(Date.now(), Date.now()),
+      failed: true,
     };
     for (const settle of this.#unsettled) settle(fate);
     this.#unsettled.clear();
   }
 
   async #converse(signedIn: SignedIn): Promise<void> {
-    this.begun = true;
     // An unfinished line waits for whoever began it, and for nobody else.
     if (this.#lastUser !== signedIn.user) this.#draft = emptyDraft;
     this.#lastUser = signedIn.user;
@@ -158,8 +163,8 @@ export class Conversation {
     else if (parsed.type === "command" && parsed.name === "more") this.#questions.more();
     else if (parsed.type === "command" && parsed.name === "status") void this.#questions.status();
     else if (parsed.type === "command" && parsed.name === "quit") this.#surface.leave();
-    else if (parsed.type === "command") this.#say("warning", `/${parsed.name} needs you to sign in first.`);
-    else this.#say("warning", this.#complaint(line) ?? "Type your user name, or /help.");
+    else if (parsed.type === "command") this.#fail(`/${parsed.name} needs you to sign in first.`);
+    else this.#fail(this.#complaint(line) ?? "Type your user name, or /help.");
   }
 
   async #command(name: CommandName, rest: string): Promise<void> {
@@ -197,16 +202,16 @@ export class Conversation {
 
   #withCount(text: string, fallback: number, act: (number: number) => Promise<void>): void {
     const number = messageCount(text, fallback);
-    if (number === null) this.#say("warning", `${text} is not a number of messages (1 to ${limits.pageMax}).`);
+    if (number === null) this.#fail(`${text} is not a number of messages (1 to ${limits.pageMax}).`);
     else void act(number);
   }
 
   #talkTo(rest: string): void {
     const name = rest.replace(/^@/, "");
     if (name !== "" && this.#user !== null && sameName(name, this.#user)) {
-      return this.#say("warning", "That is you: nobody sends to themselves.");
+      return this.#fail("That is you: nobody sends to themselves.");
     }
-    if (/\s/.test(name)) return this.#say("warning", "/to takes one name; /msg NAME TEXT sends one message.");
+    if (/\s/.test(name)) return this.#fail("/to takes one name; /msg NAME TEXT sends one message.");
     this.#partner = name === "" ? null : name;
     if (name === "") return this.#say("dim", "You talk to nobody now.");
     void this.#questions.whois(name).then((spelled) => {
@@ -216,7 +221,7 @@ export class Conversation {
 
   async #message(rest: string): Promise<void> {
     const [, name = "", text = ""] = /^\s*@?(\S+)\s([\s\S]+)$/.exec(rest) ?? [];
-    if (text.trim() === "") return this.#say("warning", "Usage: /msg NAME TEXT");
+    if (text.trim() === "") return this.#fail("Usage: /msg NAME TEXT");
     await this.#sendText(name, text, `/msg ${rest}`);
   }
 
@@ -227,7 +232,7 @@ export class Conversation {
     const longest = Math.max(...lines.map(byteLength));
     const size = `${byteLength(text)} bytes are too many for one message (${limits.textBytesMax}).`;
     if (longest > limits.textBytesMax) {
-      this.#say("warning", size);
+      this.#fail(size);
       this.#draft = draftOf(typed);
       return;
     }
@@ -270,7 +275,7 @@ export class Conversation {
     if (answer.type !== "line") return this.#say("dim", `${user} is kept.`);
     const request = answered(this.#client, { type: "deleteAccount", password: answer.text });
     const reply = await this.#surface.busy("Deleting the account", request);
-    if (reply.type === "refused") this.#say("bad", `Not deleted: ${reply.message}`);
+    if (reply.type === "refused") this.#fail(`Not deleted: ${reply.message}`, "bad");
     else this.#loggedOut("good", `The account ${user} is deleted.`);
   }
 
@@ -290,6 +295,7 @@ export class Conversation {
         const own = this.#user !== null && sameName(message.from, this.#user);
         this.#questions.names.add(message.from);
         this.#surface.message({ ...message, own, when: clockTime(message.at, Date.now()) });
+        this.#marks?.shown(message);
         if (!own && !this.#answerHintSaid && this.#partner === null) {
           this.#say("dim", `/to ${message.from} answers`);
           this.#answerHintSaid = true;
@@ -311,5 +317,10 @@ export class Conversation {
 
   #say(tone: Tone, text: string): void {
     this.#surface.say({ tone, text });
+  }
+
+  /** What was asked for is not done. */
+  #fail(text: string, tone: Tone = "warning"): void {
+    this.#surface.say({ tone, text, failed: true });
   }
 }

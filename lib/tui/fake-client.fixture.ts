@@ -157,7 +157,7 @@ export class FakeClient implements ChatClient {
         return { type: "created", ...op, user: request.user };
       }
       case "login": {
-        const user = this.#find(request.user);
+        const user = this.#find(request.user) ?? this.#find(`${request.user}~2`);
         const account = user === null ? undefined : this.accounts.get(user);
         if (user === null || account === undefined)
           return refused("no-such-user", `There is no account named ${request.user}.`);
@@ -217,6 +217,13 @@ export class FakeClient implements ChatClient {
         own.messages.push(message);
         this.accounts.get(to)?.inbox.push({ ...message, inbox: true });
         return { type: "sent", ...op, index: message.index, id: message.id, at: message.at };
+      }
+      case "mark": {
+        const marked = new Set(request.ids.map(({ seq }) => seq));
+        const mark = (message: ChatMessage): ChatMessage =>
+          marked.has(message.id.seq) ? { ...message, read: request.read } : message;
+        own.messages = own.messages.map(mark);
+        return { type: "done", ...op, count: request.ids.length };
       }
       case "inbox":
         return { type: "inboxCount", request: 0, count: own.inbox.length };

@@ -6,14 +6,13 @@
  * May import `lib/client`, `lib/protocol`, `lib/base`; sees answers and events, never bytes of the wire.
  */
 import type { ChatClient } from "../client/types.ts";
-import type { ConversationOptions } from "./conversation.ts";
 import { runPlain } from "./plain.ts";
-import { runChat } from "./run.ts";
+import { runChat, type RunOptions } from "./run.ts";
 import { Screen, type ScreenOptions } from "./screen.ts";
 
 export { detectCapabilities } from "./theme.ts";
 
-export interface ChatOptions extends ConversationOptions, Omit<ScreenOptions, "columns" | "rows"> {
+export interface ChatOptions extends RunOptions, Omit<ScreenOptions, "columns" | "rows"> {
   /** Lines only, nothing redrawn: for screen readers, dumb terminals and pipes. */
   readonly plain: boolean;
   /** Size of the terminal, asked again at each redraw; that of `output` unless given, else 80 × 24. */

@@ -12,7 +12,7 @@ import { formatOpId, formatView, parseOpId } from "../protocol/ids.ts";
  * Commands have their effects in the order of their lines. `free` ones may be under way together: the log keeps their
  * order. A `step` decides with what is there when it is asked (who exists, who is logged in, what is in the inbox): it
  * waits for everything before it and everything after it waits for it. A `query` sees what the lines before it did.
- * `anytime` waits for nothing.
+ * `anytime` waits for nothing, and its reply may overtake others; all other replies come in the order of the lines.
  */
 export type Ordering = "free" | "step" | "query" | "anytime";
 
@@ -209,7 +209,9 @@ export function showAnswer(name: string, answer: Answers[keyof Answers]): Readon
   }
 }
 
+/** Of one that is not heard nothing but its address is known. */
 function showReplica(replica: Answers["status"]["replicas"][number]) {
   const { pid, address, role, index, commit, lag, connections } = replica;
+  if (role === "unreachable") return { pid, address, role, index: null, commit: null, lag: null, connections: null };
   return { pid, address, role, index, commit, lag, connections };
 }

@@ -19,13 +19,13 @@ export async function* stdinChunks(): AsyncGenerator<Uint8Array> {
 /** Lines to stdout: all of one turn in one write, the next when that one has been taken. */
 export class StdoutLines implements JsonOutput {
   readonly #sink = Bun.stdout.writer();
-  readonly #onGone: () => void;
+  readonly #onGone: (error: unknown) => void;
   #waiting: string[] = [];
   #flushing: Promise<void> | null = null;
   #gone = false;
 
-  /** `onGone`: nobody reads any more. What is written then goes nowhere, which is no error. */
-  constructor(onGone: () => void) {
+  /** `onGone`: it cannot be written to any more, because nobody reads or for the reason given. What is written then goes nowhere. */
+  constructor(onGone: (error: unknown) => void) {
     this.#onGone = onGone;
   }
 
@@ -49,10 +49,10 @@ export class StdoutLines implements JsonOutput {
         await this.#sink.write(text);
         await this.#sink.flush();
       }
-    } catch {
+    } catch (error) {
       this.#gone = true;
       this.#waiting = [];
-      this.#onGone();
+      this.#onGone(error);
     } finally {
       this.#flushing = null;
     }

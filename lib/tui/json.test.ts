@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { createClient } from "../client/client.ts";
 import { ByteNetwork } from "../sim/byte-network.ts";
 import { ScriptedCluster } from "../sim/scripted-cluster.ts";
+import { showAnswer } from "./json-commands.ts";
 import { runJson } from "./json.ts";
 
 const addresses = ["a:1", "b:2", "c:3"];
@@ -231,6 +232,40 @@ describe("order", () => {
     expect(mode.replies()).toHaveLength(7);
   });
 
+  test("replies come in the order of their lines, refused here or answered there, but for status", async () => {
+    const mode = begin();
+    mode.feed.do(...enter);
+    await network.run(50);
+    cluster.intercept = (_, frame) => frame.type === "send";
+    const long = "x".repeat(4097);
+    mode.feed.do({ do: "send", to: "alice", text: "1", tag: "1" }, { do: "send", to: "alice", text: long, tag: "2" });
+    mode.feed.put("nonsense\n");
+    mode.feed.do({ do: "delete", ids: ["nothing"], tag: "4" }, { do: "status", tag: "at once" });
+    const tags = () => mode.replies().map((line) => line["tag"]);
+    await network.run(2000, () => tags().length === 3);
+    expect(tags()).toEqual(["c", "l", "at once"]);
+    cluster.intercept = () => false;
+    cluster.kill(1);
+    expect(await finish(mode)).toBe(0);
+    expect(tags()).toEqual(["c", "l", "at once", "1", "2", null, "4"]);
+  });
+
+  test("a replica that is not heard has an address and no figures", () => {
+    const unheard = {
+      pid: 2,
+      address: "b:2",
+      role: "unreachable",
+      index: 0,
+      commit: 0,
+      lag: 0,
+      connections: 0,
+    } as const;
+    const place = { replica: 1, ready: true, primary: 1, view: 257, policy: "available", provisional: false } as const;
+    const shown = showAnswer("status", { type: "statusReport", request: 1, ...place, copies: 1, replicas: [unheard] });
+    const nothing = { index: null, commit: null, lag: null, connections: null };
+    expect(shown["replicas"]).toEqual([{ pid: 2, address: "b:2", role: "unreachable", ...nothing }]);
+  });
+
   test("more than the window is not even read", async () => {
     const mode = begin();
     mode.feed.do(...enter);
@@ -272,22 +307,27 @@ describe("the connection", () => {
     expect(await finish(mode)).toBe(0);
   });
 
-  test("what stays without an answer is unknown after the time to give up, is named, and ends it with 1", async () => {
+  test("what stays without an answer is unknown, or unavailable if it was never sent, is named, and ends it with 1", async () => {
     const mode = begin({ giveUpMs: 500 });
     mode.feed.do(...enter);
     await network.run(50);
+    cluster.intercept = (_, frame) => frame.type === "send";
+    mode.feed.do({ do: "send", to: "alice", text: "x", tag: "s" });
+    await network.run(50);
     for (const pid of [1, 2, 3]) cluster.kill(pid);
-    mode.feed.do({ do: "send", to: "alice", text: "x", tag: "s" }, { do: "inbox", tag: "i" });
+    mode.feed.do({ do: "send", to: "alice", text: "y", tag: "n" }, { do: "inbox", tag: "i" });
     const fromMs = network.nowMs;
     expect(await finish(mode)).toBe(1);
     expect(network.nowMs - fromMs).toBeLessThan(600);
     expect(mode.replies().slice(2)).toMatchObject([
       { tag: "s", ok: false, error: "unknown" },
-      { tag: "i", ok: false, error: "unknown" },
+      { tag: "n", ok: false, error: "unavailable" },
+      { tag: "i", ok: false, error: "unavailable" },
     ]);
     expect(mode.complaints).toEqual([
       'send (tag "s"): no answer within 500 ms; it may or may not be done',
-      'inbox (tag "i"): no answer within 500 ms; it may or may not be done',
+      'send (tag "n"): no answer within 500 ms; it was not done',
+      'inbox (tag "i"): no answer within 500 ms; it was not done',
     ]);
   });
 
@@ -299,7 +339,7 @@ describe("the connection", () => {
     expect(mode.lines).toHaveLength(1);
     expect(mode.lines[0]).toMatchObject({ event: "connection", state: "offline", replica: null });
     expect(await finish(mode)).toBe(69);
-    expect(mode.replies()).toMatchObject([{ tag: "t", ok: false, error: "unknown" }]);
+    expect(mode.replies()).toMatchObject([{ tag: "t", ok: false, error: "unavailable" }]);
     expect(mode.complaints.at(-1)).toContain("no server: a:1 refused the connection; b:2 refused");
   });
 
@@ -312,7 +352,7 @@ describe("the connection", () => {
     mode.feed.do({ do: "send", to: "alice", text: "x", tag: "s" });
     await network.run(1000);
     expect(mode.status()).toBe(1);
-    expect(mode.replies().slice(2)).toMatchObject([{ tag: "s", ok: false, error: "unknown" }]);
+    expect(mode.replies().slice(2)).toMatchObject([{ tag: "s", ok: false, error: "unavailable" }]);
   });
 
   test("a signal ends it at once, each open command with one reply", async () => {

@@ -5,6 +5,7 @@
  */
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/transport.ts";
+import { ClientClosedError } from "../client/client.ts";
 import type { ChatClient, ClientEvent, ConnectionState } from "../client/types.ts";
 import { formatOpId } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/messages.ts";
@@ -28,6 +29,17 @@ export interface JsonOptions {
   /** Stop now: what is open is unknown. */
   readonly signal?: AbortSignal;
 }
+
+/** A line that was read, until its reply is written. */
+interface Slot {
+  readonly tag: string | null;
+  /** Null when the line was no command. */
+  readonly command: Command | null;
+  /** What the reply says; null while it is not known. */
+  reply: Readonly<Record<string, unknown>> | null;
+}
+
+type Open = Slot & { readonly command: Command };
 
 /** Nothing failed; something stayed unknown or went wrong; no server was ever reached. */
 export const jsonExit = { done: 0, failed: 1, unreachable: 69 } as const;
@@ -53,9 +65,10 @@ class JsonMode {
   readonly #client: ChatClient;
   readonly #output: JsonOutput;
   readonly #options: JsonOptions;
-  /** Read and not yet answered, in the order of their lines; those that have not begun follow those that have. */
-  readonly #open = new Set<Command>();
-  readonly #waiting: Command[] = [];
+  /** Lines whose replies are not written yet, in their order: so the replies come, but for commands that wait for nothing. */
+  readonly #open = new Set<Slot>();
+  /** Those that have not begun. */
+  readonly #waiting: Open[] = [];
   /** Under way now. */
   #ops = 0;
   #steps = 0;
@@ -83,10 +96,12 @@ class JsonMode {
     // The first line says where we are, before any reply.
     await this.#until(() => "event" in this.#shown);
     await this.#read(input);
-    await this.#finish();
+    await this.#until(() => this.#answered(), this.#options.giveUpMs);
     unsubscribe();
+    const { connection } = this.#client;
+    await this.#giveUp();
     signal?.removeEventListener("abort", wake);
-    return this.#status();
+    return this.#status(connection);
   }
 
   /** Nothing is to be waited for any more. */
@@ -146,20 +161,25 @@ class JsonMode {
 
   /** Waits for room in the window, then does or refuses what the line says. */
   async #take(line: InputLine): Promise<void> {
-    if (line.kind !== "line") {
-      const kilobytes = limits.jsonLineBytesMax / 1024;
-      return line.kind === "tooLong"
-        ? this.#refuse(null, "too-long", `A line is at most ${kilobytes} KiB long.`)
-        : this.#refuse(null, "bad-command", "The line is not UTF-8.");
-    }
-    const parsed = parseCommand(line.text);
-    if (!parsed.ok) return this.#refuse(parsed.tag, parsed.refusal.code, parsed.refusal.message);
     await this.#until(() => this.#open.size < limits.sessionWindow);
-    this.#open.add(parsed.command);
-    if (this.#over) return this.#unknown(parsed.command);
-    if (parsed.command.ordering === "anytime") this.#begin(parsed.command);
-    else this.#waiting.push(parsed.command);
+    const kilobytes = limits.jsonLineBytesMax / 1024;
+    if (line.kind === "tooLong") return this.#refuseLine(null, "too-long", `A line is at most ${kilobytes} KiB long.`);
+    if (line.kind === "notUtf8") return this.#refuseLine(null, "bad-command", "The line is not UTF-8.");
+    const parsed = parseCommand(line.text);
+    if (!parsed.ok) return this.#refuseLine(parsed.tag, parsed.refusal.code, parsed.refusal.message);
+    const { command } = parsed;
+    const slot: Open = { tag: command.tag, command, reply: null };
+    this.#open.add(slot);
+    if (this.#over) return this.#unanswered(slot, false);
+    if (command.ordering === "anytime") this.#begin(slot);
+    else this.#waiting.push(slot);
     this.#advance();
+  }
+
+  #refuseLine(tag: string | null, error: ErrorCode, message: string): void {
+    const slot: Slot = { tag, command: null, reply: null };
+    this.#open.add(slot);
+    this.#reply(slot, refusal(error, message));
   }
 
   /** Begins what may begin now, in the order of the lines. */
@@ -170,22 +190,22 @@ class JsonMode {
     }
   }
 
-  #mayBegin({ ordering }: Command): boolean {
+  #mayBegin({ command: { ordering } }: Open): boolean {
     if (ordering === "step") return this.#ops + this.#steps + this.#queries === 0;
     return ordering === "free" ? this.#steps === 0 : this.#ops + this.#steps === 0;
   }
 
-  #begin(command: Command): void {
+  #begin(slot: Open): void {
+    const { command } = slot;
     this.#count(command, 1);
     this.#client.request(command.request).then(
       (answer) => {
-        if (!this.#open.delete(command)) return;
-        if (answer.type === "refused") this.#refuse(command.tag, answer.code, answer.message);
-        else this.#reply(command.tag, { ok: true, ...showAnswer(command.name, answer) });
+        if (answer.type === "refused") this.#reply(slot, refusal(answer.code, answer.message));
+        else this.#reply(slot, { ok: true, ...showAnswer(command.name, answer) });
         this.#ended(command);
       },
-      () => {
-        this.#unknown(command);
+      (error: unknown) => {
+        this.#unanswered(slot, !(error instanceof ClientClosedError) || error.mayBeDone);
         this.#ended(command);
       },
     );
@@ -203,16 +223,23 @@ class JsonMode {
     else if (ordering === "query") this.#queries += by;
   }
 
-  /** After the end of the input: waits for the answers, and says of those that did not come that they are unknown. */
-  async #finish(): Promise<void> {
-    const { giveUpMs, complain } = this.#options;
-    await this.#until(() => this.#open.size === 0, giveUpMs);
+  #answered(): boolean {
+    for (const { reply } of this.#open) if (reply === null) return false;
+    return true;
+  }
+
+  /** Closes the client: what has no answer by now gets the reply that it has none. */
+  async #giveUp(): Promise<void> {
+    const isToldWhy = this.#over;
+    const open = [...this.#open].filter(({ reply }) => reply === null);
+    for (const slot of this.#waiting.splice(0)) this.#unanswered(slot, false);
+    await this.#client.close();
     // Whoever sent a signal, stopped reading, or was told why the session ended needs no list.
-    for (const { name, tag } of this.#over ? [] : this.#open) {
+    for (const { command, tag, reply } of isToldWhy ? [] : open) {
       const tagged = tag === null ? "" : ` (tag ${JSON.stringify(tag)})`;
-      complain(`${name}${tagged}: no answer within ${giveUpMs} ms; it may or may not be done`);
+      const outcome = reply?.["error"] === "unknown" ? "it may or may not be done" : "it was not done";
+      this.#options.complain(`${command?.name}${tagged}: no answer within ${this.#options.giveUpMs} ms; ${outcome}`);
     }
-    for (const command of this.#open) this.#unknown(command);
   }
 
   // Lines out.
@@ -267,31 +294,42 @@ class JsonMode {
     this.#changed();
   }
 
-  #reply(tag: string | null, fields: Readonly<Record<string, unknown>>): void {
-    this.#write({ event: "reply", tag, ...fields });
+  /** The one reply to a line, written when those to the lines before it are. */
+  #reply(slot: Slot, reply: Readonly<Record<string, unknown>>): void {
+    slot.reply = reply;
+    for (const each of this.#open) {
+      const mayOvertake = each.command?.ordering === "anytime";
+      if (each.reply === null && !mayOvertake) break;
+      if (each.reply !== null) this.#writeReply(each, each.reply);
+    }
+    if (slot.command?.ordering === "anytime" && this.#open.has(slot)) this.#writeReply(slot, reply);
   }
 
-  #refuse(tag: string | null, error: ErrorCode, message: string): void {
-    this.#reply(tag, { ok: false, error, message });
+  #writeReply(slot: Slot, reply: Readonly<Record<string, unknown>>): void {
+    this.#open.delete(slot);
+    this.#write({ event: "reply", tag: slot.tag, ...reply });
   }
 
-  /** The one reply to a command whose answer did not come; nothing if it was answered. */
-  #unknown(command: Command): void {
-    if (!this.#open.delete(command)) return;
+  /** No answer will come. */
+  #unanswered(slot: Slot, mayBeDone: boolean): void {
     this.#failed = true;
-    this.#refuse(command.tag, "unknown", "No answer came: it may or may not be done.");
+    const reply = mayBeDone
+      ? refusal("unknown", "No answer came: it may or may not be done.")
+      : refusal("unavailable", "No replica could be asked: nothing was changed.");
+    this.#reply(slot, reply);
   }
 
   #write(line: Readonly<Record<string, unknown>>): void {
     this.#output.write(JSON.stringify(line));
   }
 
-  #status(): number {
+  #status(connection: ConnectionState): number {
     if (!this.#reached && !this.#over) {
-      const { connection } = this.#client;
       this.#options.complain(`no server: ${"reason" in connection ? connection.reason : "none could be reached"}`);
     }
     if (!this.#reached) return jsonExit.unreachable;
     return this.#failed || this.#closedBecause !== null ? jsonExit.failed : jsonExit.done;
   }
 }
+
+const refusal = (error: ErrorCode, message: string) => ({ ok: false, error, message });

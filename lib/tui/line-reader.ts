@@ -17,6 +17,8 @@ const lineMax = 256 * 1024;
 
 export class LineReader {
   onActivity: () => void = () => {};
+  /** Lines given out. */
+  count = 0;
   readonly #input: InputStream;
   readonly #utf8 = new TextDecoder();
   readonly #lines: string[] = [];
@@ -33,10 +35,16 @@ export class LineReader {
     input.on("error", this.#onEnd);
   }
 
+  /** No more can be taken in: the input has ended, or enough lines wait already. */
+  get exhausted(): boolean {
+    return this.#ended || this.#lines.length >= aheadMax;
+  }
+
   /** The next line without its end, or the end of input. One call at a time. */
   next(secret: boolean): Promise<Read> {
     const line = this.#lines.shift();
     if (line !== undefined) {
+      this.count += 1;
       this.#flow();
       return Promise.resolve({ type: "line", text: line });
     }
@@ -98,6 +106,7 @@ export class LineReader {
     const line = this.#lines.shift();
     if (line === undefined && !this.#ended) return;
     const resolve = this.#waiting;
+    if (line !== undefined) this.count += 1;
     this.cancel();
     resolve(line === undefined ? { type: "end" } : { type: "line", text: line });
   }

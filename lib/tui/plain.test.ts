@@ -1,5 +1,5 @@
 /** The plain mode over streams: scripts, floods of lines, hostile text. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { PassThrough, Writable } from "node:stream";
 import { runPlain } from "./plain.ts";
 import { FakeClient } from "./fake-client.fixture.ts";
@@ -12,11 +12,12 @@ class Written extends Writable {
   }
 }
 
-function start(client: FakeClient): { input: PassThrough; output: Written; code: Promise<number> } {
-  const input = new PassThrough();
+function start(client: FakeClient, giveUpMs = 30_000, input = new PassThrough()) {
   const output = new Written();
-  const code = runPlain(client, { input, output, unicode: true, idleLogoutSeconds: 0 });
-  return { input, output, code };
+  const complaints: string[] = [];
+  const complain = (line: string): void => void complaints.push(line);
+  const code = runPlain(client, { input, output, unicode: true, idleLogoutSeconds: 0, giveUpMs, complain });
+  return { input, output, code, complaints };
 }
 
 test("a script of lines signs in, sends, asks, and ends with 0 once all is acknowledged", async () => {
@@ -65,9 +66,105 @@ test("hostile text is harmless and cannot begin a line", async () => {
 });
 
 test("input that ends before anybody is signed in is a failure", async () => {
-  const { input, code } = start(new FakeClient({ bob: "bob-password" }));
+  const { input, code, complaints } = start(new FakeClient({ bob: "bob-password" }));
   input.end("bob\nwrong-password\n");
   expect(await code).toBe(1);
+  expect(complaints.join()).toContain("before anybody was signed in");
+});
+
+test("a line that was not done makes it end with 1, and is named", async () => {
+  const { input, code, complaints } = start(new FakeClient({ bob: "bob-password" }));
+  input.end("bob\nbob-password\n/msg nobody hi\n/accouts\n");
+  expect(await code).toBe(1);
+  expect(complaints).toEqual([
+    "2 lines of the input were not done, the first: no command /accouts: did you mean /accounts?",
+  ]);
+});
+
+test("empty input is nothing to do, questions need nobody to be signed in", async () => {
+  const empty = start(new FakeClient());
+  empty.input.end();
+  expect(await empty.code).toBe(0);
+  expect(empty.complaints.join()).toContain("nothing to do");
+  const question = start(new FakeClient({ bob: "bob-password" }));
+  question.input.end("/accounts\n");
+  expect(await question.code).toBe(0);
+  expect(question.output.text).toContain("away: bob");
+  expect(question.complaints).toEqual([]);
+});
+
+test("without a server it ends with 69, after the time to give up", async () => {
+  const client = new FakeClient({ bob: "bob-password" });
+  client.happen({ do: "offline", reason: "a:1 refused the connection" });
+  const { input, code, complaints } = start(client, 50);
+  input.write("bob\nbob-password\n");
+  expect(await code).toBe(69);
+  expect(complaints).toEqual(["no server could be reached for 50 ms: a:1 refused the connection"]);
+});
+
+test("a connection that is lost is waited for as long as input may come, then no longer", async () => {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const { input, output, code, complaints } = start(client, 50);
+  input.write("bob\nbob-password\n/to carol\n");
+  while (client.user === null) await new Promise((resolve) => setImmediate(resolve));
+  client.happen({ do: "offline", reason: "a:1 refused the connection" });
+  input.write("first\n");
+  await Bun.sleep(120);
+  expect(complaints).toEqual([]);
+  input.end("second\n");
+  expect(await code).toBe(1);
+  expect(output.text).toContain("message 2 not acknowledged: it may arrive or not");
+});
+
+test("who lost the name in a merge is asked, and may sign in by it", async () => {
+  const client = new FakeClient({ "bob~2": "bob-password" });
+  const { input, output, code } = start(client);
+  input.end("bob\nyes\nbob-password\n");
+  expect(await code).toBe(0);
+  expect(output.text).toContain("Are you bob~2?");
+  expect(client.asked.find(({ type }) => type === "login")).toMatchObject({ user: "bob" });
+  const other = new FakeClient({ "bob~2": "bob-password" });
+  const fresh = start(other);
+  fresh.input.end("bob\nno\nnew-password\nnew-password\n");
+  expect(await fresh.code).toBe(0);
+  expect([...other.accounts.keys()]).toEqual(["bob~2", "bob"]);
+});
+
+describe("messages that are shown", () => {
+  const marks = (client: FakeClient) => client.asked.filter(({ type }) => type === "mark");
+
+  async function show(client: FakeClient, input: PassThrough): Promise<void> {
+    input.write("bob\nbob-password\n");
+    while (client.user === null) await new Promise((resolve) => setImmediate(resolve));
+    client.happen({ do: "message", from: "carol", text: "live" });
+    input.write("/open\n");
+    while (!client.asked.some(({ type }) => type === "open")) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  const withInbox = () => {
+    const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+    client.accounts.get("bob")?.inbox.push(client.message("carol", "bob", "lunch?"));
+    return client;
+  };
+
+  test("to a person are marked read", async () => {
+    const client = withInbox();
+    const terminal = Object.assign(new PassThrough(), { isTTY: true });
+    const { code } = start(client, 30_000, terminal);
+    await show(client, terminal);
+    terminal.end("/inbox\n");
+    expect(await code).toBe(0);
+    expect(marks(client).flatMap((mark) => (mark.type === "mark" ? mark.ids : []))).toHaveLength(2);
+  });
+
+  test("to nobody are not", async () => {
+    const client = withInbox();
+    const { input, code } = start(client);
+    await show(client, input);
+    input.end("/inbox\n");
+    expect(await code).toBe(0);
+    expect(marks(client)).toEqual([]);
+  });
 });
 
 test("a new account: an empty line goes back, passwords are asked twice", async () => {

@@ -3,23 +3,27 @@
  * readers, dumb terminals and pipes. Reads whole lines; on a terminal, passwords are read without echo.
  */
 import type { ChatClient } from "../client/types.ts";
-import type { ConversationOptions } from "./conversation.ts";
 import { Leavings } from "./leaving.ts";
 import { LineReader } from "./line-reader.ts";
-import { runChat } from "./run.ts";
+import { runChat, type RunOptions } from "./run.ts";
 import { sanitise, sanitiseLine } from "./sanitise.ts";
-import type { Answer, Fate, Leaving, Line, Question, ShownMessage, Surface } from "./surface.ts";
+import type { Answer, Fate, Leaving, Line, Question, ShownMessage, Surface, Unattended } from "./surface.ts";
 import type { InputStream, OutputStream } from "./terminal.ts";
 import { asciiSymbols, type Symbols } from "./theme.ts";
+
+/** Exit status of a run whose output cannot be written (sysexits.h, EX_IOERR). */
+const outputError = 74;
 
 export interface PlainOptions {
   readonly input: InputStream;
   readonly output: OutputStream;
   readonly unicode: boolean;
+  /** One line for whoever started it, on stderr. */
+  readonly complain: (line: string) => void;
 }
 
-/** The chat in lines; see `runInteractive`. Waits for acknowledgements when input ends, for 30 s at most. */
-export function runPlain(client: ChatClient, options: PlainOptions & ConversationOptions): Promise<number> {
+/** The chat in lines; see `runInteractive`. Waits for acknowledgements when input ends, for `giveUpMs` at most. */
+export function runPlain(client: ChatClient, options: PlainOptions & RunOptions): Promise<number> {
   return runChat(client, new PlainSurface(options), options);
 }
 
@@ -30,14 +34,20 @@ export class PlainSurface implements Surface {
   readonly symbols: Symbols = asciiSymbols;
   readonly #output: OutputStream;
   readonly #unicode: boolean;
+  readonly #complain: (line: string) => void;
+  readonly #isAttended: boolean;
   readonly #reader: LineReader;
   readonly #leavings = new Leavings();
   #sent = 0;
+  #failures = 0;
+  #firstFailure = "";
   #interrupt: (() => void) | null = null;
 
-  constructor({ input, output, unicode }: PlainOptions) {
+  constructor({ input, output, unicode, complain }: PlainOptions) {
     this.#output = output;
     this.#unicode = unicode;
+    this.#complain = complain;
+    this.#isAttended = input.isTTY === true;
     this.#reader = new LineReader(input);
     output.on("error", this.#gone);
     process.on("SIGHUP", this.#signalled);
@@ -45,7 +55,14 @@ export class PlainSurface implements Surface {
     process.on("SIGINT", this.#wished);
   }
 
-  say({ tone, text }: Line): void {
+  get unattended(): Unattended | null {
+    if (this.#isAttended) return null;
+    const { count: lines, exhausted } = this.#reader;
+    return { lines, failures: this.#failures, firstFailure: this.#firstFailure, exhausted };
+  }
+
+  say({ tone, text, failed }: Line): void {
+    if (failed === true) this.#failed(text);
     this.#print(tone === "bad" ? `error: ${text}` : tone === "warning" ? `warning: ${text}` : text);
   }
 
@@ -57,7 +74,11 @@ export class PlainSurface implements Surface {
     this.#sent += 1;
     const number = this.#sent;
     this.#print(`sending ${number} to ${to}: ${text}`);
-    return (fate) => this.#print(`message ${number} ${sanitiseLine(fate.text, this.#unicode)}`);
+    return (fate) => {
+      const became = `message ${number} ${sanitiseLine(fate.text, this.#unicode)}`;
+      if (fate.failed === true) this.#failed(became);
+      this.#print(became);
+    };
   }
 
   standing(): void {
@@ -72,7 +93,7 @@ export class PlainSurface implements Surface {
       if (question.back === true && line === "") return { type: "back" };
       const complaint = question.accept?.(line) ?? null;
       if (complaint === null) return { type: "line", text: line };
-      this.say({ tone: "warning", text: complaint });
+      this.say({ tone: "warning", text: complaint, failed: true });
     }
   }
 
@@ -128,8 +149,17 @@ export class PlainSurface implements Surface {
     this.#output.write(`${sanitise(text, this.#unicode).replaceAll("\n", "\n  ")}\n`);
   }
 
-  /** Whoever read has read enough: that is no failure. */
-  readonly #gone = (): void => this.#leavings.push({ how: "signal", code: 0 });
+  #failed(text: string): void {
+    if (this.#failures === 0) this.#firstFailure = text;
+    this.#failures += 1;
+  }
+
+  readonly #gone = (error: NodeJS.ErrnoException): void => {
+    // Whoever read has read enough: that is no failure.
+    const isFailure = error.code !== "EPIPE";
+    if (isFailure) this.#complain(`cannot write to stdout: ${error.message}`);
+    this.#leavings.push({ how: "signal", code: isFailure ? outputError : 0 });
+  };
 
   readonly #wished = (): void => this.leave();
 

@@ -21,6 +21,8 @@ process.exitCode = await runInteractive(client, {
   idleLogoutSeconds: Number(process.env["CHAT_IDLE"] ?? "0"),
   input: process.stdin,
   output: process.stdout,
+  giveUpMs: 30_000,
+  complain: (line) => console.error(line),
 });
 // Nothing more is wanted from the parent: without this the channel would keep the process alive.
 process.disconnect?.();

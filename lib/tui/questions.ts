@@ -5,6 +5,7 @@
 import { limits } from "../base/limits.ts";
 import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../client/types.ts";
 import type { ChatMessage } from "../protocol/messages.ts";
+import type { ReadMarks } from "./read-marks.ts";
 import { answered, type InFlight } from "./requests.ts";
 import { clockTime, count, sameName, statusText } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
@@ -16,14 +17,17 @@ export class Questions {
   readonly #surface: Surface;
   readonly #client: ChatClient;
   readonly #inFlight: InFlight;
+  readonly #marks: ReadMarks | null;
   /** Names seen so far, for completion. */
   readonly names = new Set<string>();
   #more: (() => void) | null = null;
 
-  constructor(surface: Surface, client: ChatClient, inFlight: InFlight) {
+  /** `marks`: when whoever is shown messages has read them. */
+  constructor(surface: Surface, client: ChatClient, inFlight: InFlight, marks: ReadMarks | null) {
     this.#surface = surface;
     this.#client = client;
     this.#inFlight = inFlight;
+    this.#marks = marks;
   }
 
   async accounts(pattern: string | null, after: string | null = null): Promise<void> {
@@ -122,6 +126,7 @@ export class Questions {
       const own = user !== null && sameName(message.from, user);
       this.#surface.message({ ...message, own, when: clockTime(message.at, Date.now()) });
     }
+    this.#marks?.shown(...messages);
   }
 
   /** Null when it was refused, which has been said. */
@@ -132,7 +137,7 @@ export class Questions {
     try {
       const answer: Answers[T] | Refused = await this.#inFlight.track(answered<T>(this.#client, request));
       if (answer.type !== "refused") return answer;
-      this.#surface.say({ tone: "bad", text: answer.message });
+      this.#surface.say({ tone: "bad", text: answer.message, failed: true });
       return null;
     } finally {
       clearTimeout(late);

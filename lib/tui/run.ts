@@ -3,18 +3,22 @@ import type { ChatClient } from "../client/types.ts";
 import { ConnectionLines } from "./connection-lines.ts";
 import { Conversation, type ConversationOptions } from "./conversation.ts";
 import { count } from "./sentences.ts";
-import type { Leaving, Surface } from "./surface.ts";
+import type { Leaving, Surface, Unattended } from "./surface.ts";
 
-/** How long a run without a user waits for the last acknowledgements after its input has ended. */
-const giveUpMs = 30_000;
+export interface RunOptions extends ConversationOptions {
+  /** How long a run that nobody watches waits for a server, and for the last answers after its input has ended. */
+  readonly giveUpMs: number;
+  /** One line for whoever started it, on stderr. */
+  readonly complain: (line: string) => void;
+}
 
 /**
- * Resolves with the exit code: 0 when the user left, 1 when input ended before anybody was signed in or something
- * stayed unacknowledged, 69 when the client gave up, 128 + n for signal n. Closes the client and the surface. Rejects
- * with any fault that nobody caught, after the terminal was given back.
+ * Resolves with the exit code: 0 when the user left; of a run that nobody watches 1 when something that was asked for is
+ * not done or nobody knows whether it is; 69 when no server could be reached or the client gave up, 128 + n for signal
+ * n. Closes the client and the surface. Rejects with any fault that nobody caught, after the terminal was given back.
  */
-export async function runChat(client: ChatClient, surface: Surface, options: ConversationOptions): Promise<number> {
-  const connection = new ConnectionLines(client, surface);
+export async function runChat(client: ChatClient, surface: Surface, options: RunOptions): Promise<number> {
+  const connection = new ConnectionLines(client, surface, options);
   const conversation = new Conversation(surface, client, connection, options);
   const fault = Promise.withResolvers<never>();
   // While the entry module still waits for the run, Bun reports what nobody caught and goes on: the run must end itself.
@@ -23,11 +27,10 @@ export async function runChat(client: ChatClient, surface: Surface, options: Con
   try {
     const gaveUp = connection.ended.then((code): Leaving => ({ how: "signal", code }));
     const leaving = await Promise.race([conversation.run(), surface.nextLeaving(), gaveUp, fault.promise]);
-    const settled = await settle(conversation, surface, leaving, connection.ended);
+    const settled = await settle(conversation, surface, leaving, connection.ended, options.giveUpMs);
     conversation.giveUp();
-    if (leaving.how === "user" && surface.linear && !settled) return 1;
-    if (leaving.how !== "end of input") return leaving.code;
-    return settled && conversation.begun ? leaving.code : 1;
+    if (leaving.how !== "user" && leaving.how !== "end of input") return leaving.code;
+    return verdict(surface, conversation, settled, options.complain) ?? leaving.code;
   } finally {
     process.off("uncaughtException", fault.reject);
     process.off("unhandledRejection", fault.reject);
@@ -35,6 +38,33 @@ export async function runChat(client: ChatClient, surface: Surface, options: Con
     surface.close();
     await client.close();
   }
+}
+
+/** The exit code of a run that was not ended from outside, when it is not the one that goes with its end. */
+function verdict(
+  surface: Surface,
+  conversation: Conversation,
+  settled: boolean,
+  complain: (line: string) => void,
+): number | null {
+  const { unattended } = surface;
+  if (unattended === null) return surface.linear && !settled ? 1 : null;
+  const wrong = faultOf(unattended, conversation, settled);
+  if (wrong !== null) complain(wrong);
+  else if (unattended.lines === 0) {
+    complain("nothing to do: the input is empty (chatd chat --help shows what it can hold)");
+  }
+  return wrong === null ? null : 1;
+}
+
+/** What went wrong in a run that nobody watched; null when all is done. */
+function faultOf(run: Unattended, conversation: Conversation, settled: boolean): string | null {
+  if (conversation.isSigningIn)
+    return "the input ended before anybody was signed in: a name and its password come first";
+  if (run.failures > 0) {
+    return `${count(run.failures, "line")} of the input ${run.failures === 1 ? "was" : "were"} not done, the first: ${run.firstFailure}`;
+  }
+  return settled ? null : "not everything was answered in time";
 }
 
 /** The next wish to leave that is one: that a pipe has no more lines after `/quit` is none. */
@@ -48,6 +78,7 @@ async function settle(
   surface: Surface,
   leaving: Leaving,
   ended: Promise<number>,
+  giveUpMs: number,
 ): Promise<boolean> {
   const { messages, requests } = conversation;
   const open = (): number => messages.size + (surface.linear ? requests.size : 0);

@@ -3,7 +3,7 @@
  * before any styling is added. Pure. It must never throw and never let a control character out, newline excepted.
  *
  * What is dangerous is made visible (an escape character shows as ␛) or dropped when it is invisible by nature
- * (direction overrides, zero-width fillers); emoji, combining marks and right-to-left text stay as they are.
+ * (controls of direction, zero-width fillers); emoji, combining marks and right-to-left text stay as they are.
  */
 
 /** How many combining marks may sit on one character; more of them would paint over neighbouring lines. */
@@ -12,13 +12,18 @@ const marksMax = 8;
 /** Ends of lines other than \n: \r\n, \r, vertical tab, form feed, NEL, line and paragraph separator. */
 const lineEnds = /\r\n|[\r\v\f\u0085\u2028\u2029]/g;
 /**
- * Invisible characters that reorder, hide or pad what stands around them: soft hyphen, grapheme joiner, zero-width
- * space, word joiner and invisible operators, embeddings, overrides, isolates, their deprecated kin, byte order mark,
- * annotation marks. Left-to-right and right-to-left marks and the (non-)joiners stay: real text needs them.
+ * Characters that cannot be seen and reorder, hide or pad what stands around them: everything that Unicode calls
+ * ignorable or a control of direction (marks, embeddings, overrides, isolates, fillers, zero-width space, soft hyphen, byte order
+ * mark), and annotation marks. Joiners, variation selectors and tags are looked at by themselves.
  */
-const invisible = /\u034f|[\u00ad\u180e\u200b\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+const invisible =
+  /[[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\ufff9-\ufffb]--[\p{Join_Control}\p{Variation_Selector}\u{e0020}-\u{e007f}]]/gv;
 /** Tag characters are kept only as part of a flag (England, Scotland, Wales). */
-const tags = /(\u{1f3f4}[\u{e0020}-\u{e007e}]{1,8}\u{e007f})|[\u{e0000}-\u{e007f}]/gu;
+const tags = /(\u{1f3f4}[\u{e0020}-\u{e007e}]{1,8}\u{e007f})|[\u{e0020}-\u{e007f}]/gu;
+/** A variation selector says how the character before it looks; without one, or after another one, it only hides. */
+const strayVariants = /(?<=^|[\s\p{Default_Ignorable_Code_Point}])\p{Variation_Selector}+/gu;
+/** Joiners belong between letters (Persian, Indic scripts) and emoji. */
+const strayJoiners = /(?<![\p{L}\p{M}\p{Emoji}])[\u200c\u200d]|[\u200c\u200d](?![\p{L}\p{Emoji}])/gu;
 // eslint-disable-next-line no-control-regex
 const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g;
 const marks = new RegExp(`(\\p{M}{${marksMax}})\\p{M}+`, "gu");
@@ -37,6 +42,8 @@ export function sanitise(text: string, unicode: boolean): string {
     .replace(loneSurrogates, "\ufffd")
     .replace(invisible, "")
     .replace(tags, (_, flag: string | undefined) => flag ?? "")
+    .replace(strayVariants, "")
+    .replace(strayJoiners, "")
     .replace(marks, "$1");
   return unicode ? visible : spellOut(visible);
 }

@@ -38,6 +38,7 @@ interface OpenLine {
 
 export class Screen implements Surface {
   readonly linear = false;
+  readonly unattended = null;
   readonly symbols: Symbols;
   readonly #theme: Theme;
   readonly #options: ScreenOptions;

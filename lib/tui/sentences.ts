@@ -40,9 +40,11 @@ export function onDisks(copies: number, replicas: number): Pick<Fate, "tone" | "
 }
 
 /** Refused means that nothing was changed; only `unknown` leaves open whether it was. */
-export function refusedFate(refused: Refused): Pick<Fate, "tone" | "text"> {
-  if (refused.code === "unknown") return { tone: "warning", text: `outcome unknown: ${refused.message}` };
-  return { tone: "bad", text: `failed: ${refused.message}` };
+export function refusedFate(refused: Refused): Omit<Fate, "when"> {
+  if (refused.code === "unknown") {
+    return { tone: "warning", text: `outcome unknown: ${refused.message}`, failed: true };
+  }
+  return { tone: "bad", text: `failed: ${refused.message}`, failed: true };
 }
 
 export function connectedLine(now: Connected, replicas: number, symbols: Symbols): Line {
@@ -98,6 +100,20 @@ function replicaRow(replica: ReplicaStatus, symbols: Symbols): string {
   return facts.join(` ${symbols.dot} `);
 }
 
+/** What a merge adds to the second account of a name. */
+const mergedSuffix = /~[1-9][0-9]{0,5}$/;
+
+/**
+ * Whether an account of this name was given `name` at first, and got its suffix when two sides of a partition met. Its
+ * owner may still sign in as `name`. The name is cut so that the whole is no longer than a name may be.
+ */
+export function wasCalled(account: string, name: string): boolean {
+  const [suffix] = mergedSuffix.exec(account) ?? [];
+  if (suffix === undefined) return false;
+  const cut = Array.from(name.normalize("NFC")).slice(0, limits.userNameCharactersMax - suffix.length);
+  return sameName(account, cut.join("") + suffix);
+}
+
 /** What is plainly wrong with a user name; the server knows more. Null when nothing is. */
 export function nameComplaint(name: string): string | null {
   const normalised = name.normalize("NFC");
@@ -105,7 +121,10 @@ export function nameComplaint(name: string): string | null {
   if (Array.from(normalised).length > limits.userNameCharactersMax) {
     return `A name has at most ${limits.userNameCharactersMax} characters.`;
   }
-  return /^[\p{L}\p{M}\p{N}._-]+$/u.test(normalised) ? null : "A name is made of letters, digits and . _ - only.";
+  if (!/^[\p{L}\p{M}\p{N}._-]+$/u.test(normalised.replace(mergedSuffix, ""))) {
+    return "A name is made of letters, digits and . _ - only.";
+  }
+  return /[\p{L}\p{N}]/u.test(normalised) ? null : "A name has at least one letter or digit.";
 }
 
 export function passwordComplaint(password: string): string | null {

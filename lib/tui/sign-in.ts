@@ -2,10 +2,11 @@
  * Signing in: the name first, then a new account or the password of the old one. Talks to a `Surface` and a
  * `ChatClient` and returns when somebody is signed in; leaving is the surface's business.
  */
+import { limits } from "../base/limits.ts";
 import type { ChatClient } from "../client/types.ts";
 import { draftOf } from "./editor.ts";
 import { answered } from "./requests.ts";
-import { nameComplaint, passwordComplaint, sameName } from "./sentences.ts";
+import { nameComplaint, passwordComplaint, sameName, wasCalled } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
 
 export interface SignedIn {
@@ -20,6 +21,8 @@ export interface SignInOptions {
   readonly user: string | undefined;
   /** Runs a line that begins with a slash. */
   readonly command: (line: string) => void;
+  /** Whether a name has been given that nobody is signed in under yet. */
+  readonly named: (isNamed: boolean) => void;
 }
 
 export async function signIn(surface: Surface, client: ChatClient, options: SignInOptions): Promise<SignedIn> {
@@ -38,15 +41,14 @@ export async function signIn(surface: Surface, client: ChatClient, options: Sign
       continue;
     }
     shown = name;
+    options.named(true);
     const found = await surface.busy("Looking for the account", findAccount(client, name));
     if (!found.readable) {
       surface.say({ tone: "warning", text: "This name cannot be looked up. Try another one." });
       continue;
     }
-    const signedIn =
-      found.account === null
-        ? await welcomeNew(surface, client, name)
-        : await welcomeBack(surface, client, found.account);
+    const signedIn = await welcome(surface, client, name, found);
+    options.named(false);
     if (signedIn !== null) return signedIn;
   }
 }
@@ -61,11 +63,46 @@ async function askName(surface: Surface, initial: string): Promise<string> {
   return answer.type === "line" ? answer.text.trim() : "";
 }
 
-/** The account's name as the server spells it, or null when there is none. */
-async function findAccount(client: ChatClient, name: string): Promise<{ readable: boolean; account: string | null }> {
-  const answer = await answered(client, { type: "accounts", pattern: name, after: null, limit: 10 });
-  if (answer.type === "refused") return { readable: false, account: null };
-  return { readable: true, account: answer.accounts.find(({ user }) => sameName(user, name))?.user ?? null };
+interface Found {
+  readonly readable: boolean;
+  /** The account's name as the server spells it, or null when there is none. */
+  readonly account: string | null;
+  /** Accounts that were called so until a merge. */
+  readonly renamed: readonly string[];
+}
+
+/** A name that a merge has lengthened is cut by this at the most. */
+const suffixCharactersMax = 7;
+
+async function findAccount(client: ChatClient, name: string): Promise<Found> {
+  const unreadable: Found = { readable: false, account: null, renamed: [] };
+  const holder = await answered(client, { type: "accounts", pattern: name, after: null, limit: 10 });
+  if (holder.type === "refused") return unreadable;
+  const account = holder.accounts.find(({ user }) => sameName(user, name))?.user ?? null;
+  if (account !== null) return { readable: true, account, renamed: [] };
+  const begun = Array.from(name.normalize("NFC")).slice(0, limits.userNameCharactersMax - suffixCharactersMax);
+  const pattern = `${begun.join("")}*~*`;
+  const others = await answered(client, { type: "accounts", pattern, after: null, limit: limits.pageMax });
+  if (others.type === "refused") return unreadable;
+  const renamed = others.accounts.map(({ user }) => user).filter((user) => wasCalled(user, name));
+  return { readable: true, account, renamed };
+}
+
+/** Null when the user went back. */
+async function welcome(
+  surface: Surface,
+  client: ChatClient,
+  name: string,
+  { account, renamed }: Found,
+): Promise<SignedIn | null> {
+  if (account !== null) return welcomeBack(surface, client, account);
+  if (renamed.length === 0) return welcomeNew(surface, client, name);
+  const text =
+    `Nobody is called ${name} now, but ${renamed.join(" and ")} ${renamed.length === 1 ? "was" : "were"} until ` +
+    "replicas met that had been apart.";
+  surface.say({ tone: "info", text });
+  const isOld = await surface.confirm(`Are you ${renamed.join(" or ")}?`, `No, I am new: take ${name}`, "Yes, sign in");
+  return isOld ? welcomeBack(surface, client, name) : welcomeNew(surface, client, name);
 }
 
 /** Null when the user went back. */

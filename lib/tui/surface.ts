@@ -9,6 +9,8 @@ import type { Symbols, Tone } from "./theme.ts";
 export interface Line {
   readonly tone: Tone;
   readonly text: string;
+  /** Something that was asked for is not done. */
+  readonly failed?: true;
 }
 
 export interface ShownMessage {
@@ -26,6 +28,8 @@ export interface Fate {
   /** `on 3 disks`, `failed: …`. */
   readonly text: string;
   readonly when: string;
+  /** It did not get through, or nobody knows whether it did. */
+  readonly failed?: true;
 }
 
 export interface Question {
@@ -56,7 +60,20 @@ export interface Leaving {
   readonly code: number;
 }
 
+/** How a run went that nobody watches: its exit status, and one line on stderr, must say what a person would have seen. */
+export interface Unattended {
+  /** Lines of input that were read. */
+  readonly lines: number;
+  /** Lines of it that were not done, and what was said about the first of them. */
+  readonly failures: number;
+  readonly firstFailure: string;
+  /** There is no more input, or more than is read ahead: nothing that could come changes what waits. */
+  readonly exhausted: boolean;
+}
+
 export interface Surface {
+  /** Null when somebody sits there. */
+  readonly unattended: Unattended | null;
   readonly symbols: Symbols;
   /** Output is a sequence of lines that are never redrawn: what changes must be said again. */
   readonly linear: boolean;
