@@ -49,14 +49,16 @@ function namesIn(chat: StateMachine): string[] {
 
 function modelOf(entries: readonly CommittedEntry[]): Model {
   const model = new Model();
-  for (const { op } of entries) {
+  for (const { op, index } of entries) {
     if (op === null) continue;
     const command = decodeCommand(op.command);
     if (command.type === "registerSession") {
       if (!model.sessions.has(op.session)) model.register(op.session);
     } else if (model.sessions.has(op.session)) {
       const id = { session: op.session, seq: op.seq };
-      model.apply(id, op.digest.toHex(), (own) => effect(model, id, command, own, op.origAt !== op.at));
+      model.apply(id, op.digest.toHex(), (own) =>
+        effect(model, id, command, own, { index, merged: op.origAt !== op.at }),
+      );
     }
   }
   return model;
@@ -65,18 +67,24 @@ function modelOf(entries: readonly CommittedEntry[]): Model {
 type Own = Parameters<Model["logout"]>[0];
 
 /** What the simulated clients ask for, as the model does it. */
-function effect(model: Model, id: OpId, command: Command, own: Own, merged: boolean): Expected {
+function effect(
+  model: Model,
+  id: OpId,
+  command: Command,
+  own: Own,
+  { index, merged }: { readonly index: number; readonly merged: boolean },
+): Expected {
   switch (command.type) {
     case "createAccount":
       return model.create(id, command.user, merged);
     case "login":
-      return model.login(own, command.account);
+      return model.login(own, command.account, index);
     case "logout":
       return model.logout(own);
     case "deleteAccount":
       return model.deleteAccount(command.account);
     case "send":
-      return model.send(id, command.from, command.to, command.text);
+      return model.send(id, command.from, command.to, command.text, index);
     case "open":
       return model.open(command.account, command.ids);
     case "mark":
