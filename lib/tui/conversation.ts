@@ -114,6 +114,7 @@ export class Conversation {
   }
 
   #greet({ isNew, inbox }: SignedIn): void {
+    this.#questions.inboxIs(inbox);
     if (!isNew) {
       this.#say(inbox > 0 ? "good" : "dim", inboxText(inbox));
       this.#say("dim", "/help lists the commands.");
@@ -305,12 +306,14 @@ export class Conversation {
       case "notice":
         return this.#say("info", event.text);
       case "changed":
-        if (event.what === "inbox") this.#say("dim", "Messages of the inbox were opened in another session of yours.");
+        if (event.what === "inbox") void this.#questions.inboxNews();
         if (event.what === "deleted") this.#say("dim", "Messages were deleted in another session of yours.");
         return;
       case "logged-out":
         return this.#loggedOut("warning", `You were logged out: ${event.reason}`);
       case "connection":
+        // What came while the session was away for long waits there.
+        if (event.connection.state === "reconnected" && this.#user !== null) void this.#questions.inboxNews();
         return;
     }
   }

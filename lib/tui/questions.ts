@@ -20,6 +20,8 @@ export class Questions {
   readonly #marks: ReadMarks | null;
   /** Names seen so far, for completion. */
   readonly names = new Set<string>();
+  /** What the user was told last. */
+  #inboxCount = 0;
   #more: (() => void) | null = null;
 
   /** `marks`: when whoever is shown messages has read them. */
@@ -77,12 +79,28 @@ export class Questions {
 
   async inbox(): Promise<void> {
     const answer = await this.#ask({ type: "inbox" });
-    if (answer !== null) this.#surface.say({ tone: "info", text: inboxText(answer.count) });
+    if (answer === null) return;
+    this.#inboxCount = answer.count;
+    this.#surface.say({ tone: "info", text: inboxText(answer.count) });
+  }
+
+  /** The user was told so many. */
+  inboxIs(number: number): void {
+    this.#inboxCount = number;
+  }
+
+  /** Says what waits in the inbox if that is another number than the user knows. */
+  async inboxNews(): Promise<void> {
+    const answer = await answered(this.#client, { type: "inbox" });
+    if (answer.type === "refused" || answer.count === this.#inboxCount) return;
+    this.#inboxCount = answer.count;
+    this.#surface.say({ tone: answer.count > 0 ? "good" : "dim", text: inboxText(answer.count) });
   }
 
   async open(number: number): Promise<void> {
     const answer = await this.#ask({ type: "open", count: number });
     if (answer === null) return;
+    this.#inboxCount = Math.max(0, this.#inboxCount - answer.messages.length);
     this.#show(answer.messages);
     const text =
       answer.messages.length === 0 ? "The inbox is empty." : `${count(answer.messages.length, "message")} opened`;
