@@ -105,7 +105,7 @@ export class Conversation {
         label: this.#partner === null ? signedIn.user : `${signedIn.user} ${arrow} ${this.#partner}`,
         initial,
         accept: (line) => this.#complaint(line),
-        complete: (before) => completions(before, [...this.#questions.names]),
+        complete: (before) => completions(before, this.#questions.knownNames()),
       });
       if (answer.type === "interrupted") this.#draft = answer.draft;
       else if (answer.type === "line") await this.#line(answer.text);
@@ -215,8 +215,11 @@ export class Conversation {
     if (/\s/.test(name)) return this.#fail("/to takes one name; /msg NAME TEXT sends one message.");
     this.#partner = name === "" ? null : name;
     if (name === "") return this.#say("dim", "You talk to nobody now.");
-    void this.#questions.whois(name).then((spelled) => {
-      if (spelled !== null && this.#partner === name) this.#partner = spelled;
+    void this.#questions.whois(name).then((found) => {
+      if (found === null || found === name || this.#partner !== name) return;
+      this.#partner = found === "" ? null : found;
+      // The label of the open prompt names whom its line goes to.
+      this.#surface.interrupt();
     });
   }
 

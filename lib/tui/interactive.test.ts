@@ -199,6 +199,14 @@ test("Tab completes commands and the names that are known", async () => {
   await pty.prompt("bob › /status");
 });
 
+test("who has no account cannot be talked to, and the line that was begun stays", async () => {
+  await using pty = new Pty();
+  await pty.signIn("bob");
+  pty.type("/to nobody\rdear no");
+  await pty.see("There is no account named nobody: you talk to nobody now.");
+  await pty.prompt("bob › dear no");
+});
+
 test("accounts are listed before signing in", async () => {
   await using pty = new Pty();
   await pty.prompt("User name:");

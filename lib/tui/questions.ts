@@ -20,6 +20,7 @@ export class Questions {
   readonly #marks: ReadMarks | null;
   /** Names seen so far, for completion. */
   readonly names = new Set<string>();
+  #isLearning = false;
   /** What the user was told last. */
   #inboxCount = 0;
   #more: (() => void) | null = null;
@@ -48,7 +49,7 @@ export class Questions {
     this.#surface.say({ tone: "info", text: rows.join("\n") });
   }
 
-  /** Says whether `name` exists and is there; resolves with its spelling, or null. */
+  /** Says whether `name` exists and is there; resolves with its spelling, "" when there is none, null when it is not known. */
   async whois(name: string): Promise<string | null> {
     const answer = await this.#ask({ type: "accounts", pattern: name, after: null, limit: 10 });
     if (answer === null) return null;
@@ -56,9 +57,10 @@ export class Questions {
     if (account === undefined) {
       this.#surface.say({
         tone: "warning",
-        text: `There is no account named ${name}: messages to it will be refused.`,
+        text: `There is no account named ${name}: you talk to nobody now.`,
+        failed: true,
       });
-      return null;
+      return "";
     }
     this.names.add(account.user);
     const where = account.online ? "online" : "away: messages wait in the inbox there";
@@ -66,14 +68,23 @@ export class Questions {
     return account.user;
   }
 
+  /** For completion: those seen so far, of accounts and in messages. Looks for more, for the next time. */
+  knownNames(): string[] {
+    void this.learnNames();
+    return [...this.names];
+  }
+
   /** Fills `names` without a word. */
   async learnNames(): Promise<void> {
+    if (this.#isLearning) return;
+    this.#isLearning = true;
     const answer = await answered(this.#client, {
       type: "accounts",
       pattern: null,
       after: null,
       limit: limits.pageMax,
     });
+    this.#isLearning = false;
     if (answer.type !== "refused") for (const { user } of answer.accounts) this.names.add(user);
   }
 
