@@ -16,7 +16,7 @@ import { clusterTagOf } from "../log/segment.ts";
 import { judgeChat } from "./chat-judge.ts";
 import { makeChatOp } from "./chat-workload.ts";
 import { MemoryDisk } from "./memory-log.ts";
-import { Network } from "./network.ts";
+import { Network, type LinkQuality } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
@@ -44,6 +44,7 @@ export class Cluster {
   readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0 };
   readonly operator: Operator | null = null;
   private readonly world: Surroundings;
+  private link: LinkQuality;
 
   constructor(
     readonly profile: Profile,
@@ -51,6 +52,7 @@ export class Cluster {
   ) {
     // Another stream than the one that drew the profile.
     this.random = new Random(profile.seed + 2 ** 40);
+    this.link = profile.link;
     this.simulator = new Simulator(this.random.fork(), trace);
     this.network = new Network(
       this.simulator,
@@ -98,8 +100,8 @@ export class Cluster {
     this.nodes.push(node);
     this.network.add(node);
     for (const { pid: other } of this.nodes) {
-      this.network.quality(pid, other, this.profile.link);
-      this.network.quality(other, pid, this.profile.link);
+      this.network.quality(pid, other, this.link);
+      this.network.quality(other, pid, this.link);
     }
     return node;
   }
@@ -125,6 +127,7 @@ export class Cluster {
     if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— healed ———");
     this.heal();
     this.mustConverge();
+    if (this.operator !== null) this.mustChange(this.operator);
   }
 
   /**
@@ -165,10 +168,23 @@ export class Cluster {
   }
 
   private heal(): void {
-    this.chaos.heal();
+    this.link = this.chaos.heal();
     this.operator?.stop();
     for (const node of this.nodes) node.mend();
     for (const client of this.clients) client.hold();
+  }
+
+  /** With nothing in its way a change of the config comes into force within a bounded time. */
+  private mustChange(operator: Operator): void {
+    const { simulator, profile } = this;
+    // Who is awaited since a total stop may have been a disk that is lost: nothing ends that but accepting the loss.
+    if (this.nodes.some(({ standing }) => standing?.provisional === true)) return;
+    operator.finish();
+    const isDone = simulator.run(simulator.nowMs + 60 * profile.timeoutMs, () => !operator.busy);
+    if (!isDone)
+      throw new SimulationFailure("liveness", "a change of the config was not made although nothing was wrong");
+    operator.stop();
+    this.mustConverge();
   }
 
   /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */

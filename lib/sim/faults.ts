@@ -2,7 +2,7 @@
  * Brings faults about while a run is under fire, and takes them all back for the heal. Draws what strikes whom and when
  * from the seed; knows replicas only through a few verbs.
  */
-import type { Network } from "./network.ts";
+import type { LinkQuality, Network } from "./network.ts";
 import type { Faults, Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
@@ -80,16 +80,18 @@ export class Chaos {
     if (this.random.chance(0.5)) this.network.cut(other, one, true);
   }
 
-  /** Everything is mended: links, disks, power. Whoever is down comes back. */
-  heal(): void {
+  /** Everything is mended: links, disks, power. Whoever is down comes back. Returns how links are from now on. */
+  heal(): LinkQuality {
     const again = this.over;
     this.over = true;
-    this.network.healAll({ ...this.profile.link, loss: 0, duplication: 0, reordering: 0 });
+    const link = { ...this.profile.link, loss: 0, duplication: 0, reordering: 0 };
+    this.network.healAll(link);
     for (const victim of this.victims) {
       victim.syncTakes(this.profile.syncMs);
       victim.fillDisk(false);
       if (!again) this.keepUp(victim);
     }
+    return link;
   }
 
   /** A death that was under way at the heal still comes; then it is started again. */

@@ -74,14 +74,16 @@ export class Operator {
     this.underway = null;
   }
 
-  /** Makes one more change with nothing in its way; `done` is told what came of it. */
-  finish(change: ConfigChange, withinMs: number, done: (report: ChangeReport | null) => void): void {
+  /** Begins one more change, which nothing hinders now. */
+  finish(): void {
     this.over = false;
-    const last = { report: null as ChangeReport | null };
-    this.pursue({ change, untilMs: this.simulator.nowMs + withinMs, ask: 0 }, (report) => {
-      last.report = report ?? last.report;
-      if (this.underway === null) done(report);
-    });
+    const config = this.cluster.config();
+    if (config === null) return;
+    const change =
+      config.length < 5
+        ? this.adding(config)
+        : { kind: "remove" as const, pid: config[0]?.pid ?? 0, acceptLoss: false };
+    if (change !== null) this.pursue({ change, untilMs: Infinity, ask: 0 });
   }
 
   private begin(): void {
@@ -91,7 +93,7 @@ export class Operator {
     const change = config.length < this.target ? this.adding(config) : this.removing(config);
     if (change === null) return;
     this.aim(change, config);
-    this.pursue({ change, untilMs: this.simulator.nowMs + this.operator.patienceMs, ask: 0 }, () => {});
+    this.pursue({ change, untilMs: this.simulator.nowMs + this.operator.patienceMs, ask: 0 });
   }
 
   private adding(config: readonly Configured[]): ConfigChange | null {
@@ -137,13 +139,13 @@ export class Operator {
     this.simulator.after(3 * meanMs, revive);
   }
 
-  private pursue(underway: Underway, told: (report: ChangeReport | null) => void): void {
+  private pursue(underway: Underway): void {
     this.underway = underway;
     const again = (): void => {
       if (this.underway !== underway) return;
       if (this.simulator.nowMs > underway.untilMs) {
         this.underway = null;
-        return told(null);
+        return;
       }
       this.askedMs = this.simulator.nowMs;
       const { ask } = underway;
@@ -154,7 +156,6 @@ export class Operator {
         underway.ask = report.state === "elsewhere" ? report.ask : node.pid;
         if (report.state === "done") this.made++;
         if (report.state === "done" || report.state === "refused") this.underway = null;
-        told(report);
       });
       this.simulator.after(askEveryMs, again);
     };
