@@ -2,8 +2,7 @@
  * `chatd chat`: its flags, and the choice between JSON, the prompts and plain lines. Puts the client library on the real
  * network; what is shown and read is `lib/tui`'s.
  */
-import { Command, InvalidArgumentError, Option } from "commander";
-import { parseAddress } from "../../lib/base/address.ts";
+import { Command, Option } from "commander";
 import { createClient } from "../../lib/client/client.ts";
 import type { ChatClient } from "../../lib/client/types.ts";
 import { systemClock } from "../../lib/io/clock.ts";
@@ -12,10 +11,10 @@ import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts
 import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
 import { runJson } from "../../lib/tui/json.ts";
 import { complain, exitStatus } from "./failure.ts";
+import { serverOption } from "./servers.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
 
-const defaultServers = ["127.0.0.1:1538", "127.0.0.1:2538", "127.0.0.1:3538"];
 const giveUpMsDefault = 30_000;
 /** How long a signal leaves for the goodbye and for output that nobody reads. */
 const signalGraceMs = 1000;
@@ -36,12 +35,7 @@ interface ChatFlags {
 export function chatCommand(): Command {
   return new Command("chat")
     .description("Chat in this terminal, or let a script do it.")
-    .addOption(
-      new Option("--server <HOST:PORT,…>", "replicas to start with; others are learnt from them")
-        .env("CHATD_SERVER")
-        .argParser(parseServers)
-        .default(defaultServers, defaultServers.join(",")),
-    )
+    .addOption(serverOption())
     .option("--user <NAME>", "who signs in (asked for otherwise)")
     .option("--plain", "one line after the other, nothing redrawn: for screen readers and logs")
     .addOption(
@@ -90,21 +84,6 @@ Lines of the chat: /help lists them.
 Exit status: 0 done, 1 something of a script's input was refused or stayed unknown, 64 usage, 69 no server could be
 reached, 74 the output cannot be written.
 `;
-
-/** Commas between addresses; blanks around them and an empty one at the end are forgiven. */
-function parseServers(text: string): readonly string[] {
-  const servers = text
-    .split(",")
-    .map((each) => each.trim())
-    .filter((each) => each !== "");
-  if (servers.length === 0) throw new InvalidArgumentError("It must name at least one HOST:PORT.");
-  for (const server of servers) {
-    if (parseAddress(server) === null) {
-      throw new InvalidArgumentError(`${JSON.stringify(server)} is not HOST:PORT (a port is 1 to 65535).`);
-    }
-  }
-  return servers;
-}
 
 /** Ends the process itself: what is left of stdin may never come. */
 async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {

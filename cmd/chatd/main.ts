@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
+import { clusterCommand } from "./cluster.ts";
 import { CommandFailure, complain, exitStatus } from "./failure.ts";
 import { inspectLogCommand } from "./inspect-log.ts";
 import { serveCommand } from "./serve.ts";
@@ -15,6 +16,7 @@ Examples:
   chatd serve --pid 1                     one of three replicas on this machine; start also --pid 2 and --pid 3
   chatd chat                              the chat, in this terminal
   chatd chat --json                       the same for scripts
+  chatd cluster status
   chatd inspect-log ~/.local/state/chatd/1
 
 Exit status: 0 done, 1 failed at run time, 64 usage, 69 no server could be reached, 73 cannot use the data directory,
@@ -28,6 +30,7 @@ function program(): Command {
     .helpOption("-h, --help", "print this help")
     .addCommand(serveCommand())
     .addCommand(chatCommand())
+    .addCommand(clusterCommand())
     .addCommand(inspectLogCommand())
     .addHelpText("after", examples);
   return makeStrict(root);
@@ -36,7 +39,7 @@ function program(): Command {
 async function main(words: readonly string[]): Promise<void> {
   const root = program();
   if (words.length === 0) {
-    complain("what is to be done? One of serve, chat, inspect-log; see chatd --help");
+    complain("what is to be done? One of serve, chat, cluster, inspect-log; see chatd --help");
     process.exitCode = exitStatus.usage;
     return;
   }

@@ -14,18 +14,17 @@ import { nextTurn, systemClock } from "../../lib/io/clock.ts";
 import { openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
 import { openDisk } from "../../lib/io/disk.ts";
 import { tcpTransport } from "../../lib/io/tcp.ts";
-import { DiskError } from "../../lib/log/disk.ts";
-import { openLog, type Wal } from "../../lib/log/wal.ts";
-import { decodeEntry } from "../../lib/protocol/codec.ts";
+import type { DiskError } from "../../lib/log/disk.ts";
+import { openLog } from "../../lib/log/wal.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
-import type { Policy } from "../../lib/protocol/messages.ts";
-import { decodeRecord } from "../../lib/protocol/record.ts";
 import type { Standing } from "../../lib/replication/events.ts";
 import { clusterIdOf } from "../../lib/server/identity.ts";
 import { ReplicaNode, type NodePorts } from "../../lib/server/node.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
+import { findCluster, type LiveCluster } from "./joining.ts";
 import { Journal } from "./journal.ts";
+import { describeLog, refuseUnfit } from "./opened-log.ts";
 import { explain, statusOf } from "./serve-failure.ts";
 import { checkFlags, defaultPeers, type ServeFlags, type ServeSettings } from "./serve-flags.ts";
 import { wholeNumber } from "./usage.ts";
@@ -33,6 +32,8 @@ import { software } from "./version.ts";
 
 /** A second signal this long after the first one is impatience, not the same signal by another way. */
 const impatientMs = 5000;
+/** How often a replica that waits to found a cluster looks whether there is one. */
+const lookEveryMs = 1000;
 
 export function serveCommand(): Command {
   return new Command("serve")
@@ -99,31 +100,90 @@ async function serve(settings: ServeSettings): Promise<void> {
     directory?.close();
   });
   try {
-    const cluster = clusterIdOf(settings.peers, sha256);
-    directory = openDataDirectory(settings.data, { cluster, pid: settings.pid });
-    starting = start(settings, cluster, directory, journal, end);
-    await starting;
+    directory = openDataDirectory(settings.data, { cluster: clusterIdOf(settings.peers, sha256), pid: settings.pid });
+    starting = startFirst(settings, directory, journal, end);
+    const running = await starting;
+    if (running.mayJoin) {
+      const made = directory;
+      watchForCluster(settings, made, journal, running, (live) => {
+        starting = running.stop().then(() => startJoined(settings, live, made, journal, end));
+        return starting;
+      }).catch((error: unknown) => end.fail(error));
+    }
   } catch (error) {
     throw explain(error, settings);
   }
 }
 
 interface Running {
+  /** It has an empty log and waits to found a cluster: those that it waits for may turn out to have one. */
+  readonly mayJoin: boolean;
   stop(): Promise<void>;
+}
+
+/** A replica with an empty disk asks the others first whether they have a cluster already. */
+async function startFirst(
+  settings: ServeSettings,
+  directory: DataDirectory,
+  journal: Journal,
+  end: Ending,
+): Promise<Running> {
+  const { listen } = settings;
+  if (settings.warnsOfPlain) {
+    const where = formatAddress(listen.host, listen.port);
+    journal.write("warn", `connections to ${where} are not encrypted: for trusted networks only (--insecure says so)`);
+  }
+  const live = directory.isNew && !directory.joined ? await findCluster(settings) : null;
+  const joins = live !== null && live.id.toHex() !== directory.cluster.toHex();
+  return joins ? startJoined(settings, live, directory, journal, end) : start(settings, directory, journal, end);
+}
+
+/** Makes this the directory of a newcomer to that cluster. */
+function startJoined(
+  settings: ServeSettings,
+  live: LiveCluster,
+  directory: DataDirectory,
+  journal: Journal,
+  end: Ending,
+): Promise<Running> {
+  const { pid, peers } = settings;
+  const others = live.replicas.filter((replica) => !peers.some((peer) => peer.pid === replica.pid));
+  const known = live.replicas.map((replica) => replica.pid).join(", ");
+  const own = peers.find((peer) => peer.pid === pid)?.address ?? "";
+  const remedy = live.replicas.some((replica) => replica.pid === pid) ? "" : `: chatd cluster add ${pid}=${own}`;
+  journal.write("info", `joining the cluster of replicas ${known}${remedy}`);
+  directory.adopt(live.id);
+  return start({ ...settings, peers: [...peers, ...others] }, directory, journal, end);
+}
+
+/** As long as nothing has been founded: looks whether the others have meanwhile come up with a cluster. */
+async function watchForCluster(
+  settings: ServeSettings,
+  directory: DataDirectory,
+  journal: Journal,
+  running: Running,
+  join: (live: LiveCluster) => Promise<unknown>,
+): Promise<void> {
+  while (running.mayJoin) {
+    await Bun.sleep(lookEveryMs);
+    const live = running.mayJoin ? await findCluster(settings) : null;
+    if (live === null || !running.mayJoin || live.id.toHex() === directory.cluster.toHex()) continue;
+    journal.write("info", "the replicas that were waited for have a cluster already");
+    await join(live);
+    return;
+  }
 }
 
 async function start(
   settings: ServeSettings,
-  cluster: Uint8Array,
   directory: DataDirectory,
   journal: Journal,
   end: Ending,
 ): Promise<Running> {
   const { pid, peers, listen, policy, heartbeatMs, timeoutMs, recoveryWaitMs } = settings;
-  if (settings.warnsOfPlain) {
-    const where = formatAddress(listen.host, listen.port);
-    journal.write("warn", `connections to ${where} are not encrypted: for trusted networks only (--insecure says so)`);
-  }
+  const { cluster } = directory;
+  const founding = clusterIdOf(settings.peers, sha256);
+  const founds = !directory.joined && cluster.toHex() === founding.toHex();
   const incarnationFile = join(directory.path, "incarnation");
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
   const ports: NodePorts = {
@@ -143,8 +203,7 @@ async function start(
       directory.established();
       saveIncarnation(incarnationFile, incarnation);
       describeLog(log, journal);
-      refuseDamageAlone(log, peers.length);
-      refuseOtherPolicy(log, policy);
+      refuseUnfit(log, directory, founding, settings);
       return log;
     },
     openState: () => openState(directory.statePath),
@@ -156,14 +215,19 @@ async function start(
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const timing = { heartbeatMs, timeoutMs, recoveryWaitMs };
   const node = await ReplicaNode.start(
-    { self, peers, founds: true, listen, cluster, policy, ...timing, software, seed },
+    { self, peers, founds, listen, cluster, policy, ...timing, software, seed },
     ports,
   );
   const checkpoints = startCheckpoints(directory.statePath, (error) =>
     end.fail(new StateStorageError(error.message, { cause: error })),
   );
+  let stopped = false;
   return {
+    get mayJoin() {
+      return founds && peers.length > 1 && !stopped && node.standing.lastIndex === 0;
+    },
     stop: async () => {
+      stopped = true;
       await node.stop();
       await checkpoints.stop();
     },
@@ -174,53 +238,6 @@ const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256")
 
 function openState(path: string) {
   return openChat(new Database(path, { create: true, readwrite: true, strict: true }), { checkpointPages: 0 });
-}
-
-/** What opening the log has found, as far as anybody wants to know. */
-function describeLog({ report }: Wal, journal: Journal): void {
-  journal.write("debug", `the log has ${report.entries} entries in ${report.segments} segments`);
-  if (report.torn !== null) {
-    const { file, offset, bytes, keptIn } = report.torn;
-    journal.write(
-      "warn",
-      `the last write did not finish: ${bytes} bytes of ${file} at ${offset} were kept in ${keptIn}`,
-    );
-  }
-  for (const { file, offset, index, fault } of report.damage) {
-    journal.write(
-      "error",
-      `${file} is damaged at ${offset} (${fault}), from index ${index} on: to be repaired from a peer`,
-    );
-  }
-}
-
-/** With nobody to repair it from, a damaged log is not worked on: what it still holds must not be overwritten. */
-function refuseDamageAlone({ report }: Wal, replicas: number): void {
-  const [damage] = report.damage;
-  if (damage === undefined || replicas > 1) return;
-  throw new DiskError(
-    `${damage.file} is damaged at ${damage.offset} (${damage.fault}), from index ${damage.index} on, and this cluster has ` +
-      `no other replica to repair it from: restore the data directory from a copy, or look at it with chatd inspect-log`,
-  );
-}
-
-/** The policy is the cluster's, from its founding on: it stands in every VIEW entry. */
-function refuseOtherPolicy(log: Wal, policy: Policy): void {
-  const founded = log.recovered.beginning?.policy ?? policyOfFirst(log);
-  if (founded === null || founded === policy) return;
-  throw new CommandFailure(
-    `--policy ${policy}: this cluster was founded with the policy ${founded}, which stays; start with --policy ${founded}`,
-    exitStatus.usage,
-  );
-}
-
-/** Null if the first entry cannot be read or there is none. */
-function policyOfFirst(log: Wal): Policy | null {
-  const [bytes] = log.lastIndex === 0 ? [] : log.read(1, 1);
-  const record = bytes === undefined ? "end" : decodeRecord(bytes, 0);
-  if (typeof record === "string") return null;
-  const entry = decodeEntry(record.kind, record.payload);
-  return entry.type === "view" ? entry.policy : null;
 }
 
 function printReady(pid: number, { view, role }: Standing, { host, port }: Listener): void {

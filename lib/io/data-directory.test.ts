@@ -51,7 +51,7 @@ describe("a data directory", () => {
     expect(again.isNew).toBe(false);
     expect(statSync(again.statePath).mode & 0o777).toBe(0o600);
     expect(again.replica).toBe(directory.replica);
-    expect(readIdentity(path)).toEqual({ cluster, pid: 1, replica: directory.replica });
+    expect(readIdentity(path)).toEqual({ cluster, pid: 1, replica: directory.replica, joined: false });
     again.close();
   });
 
@@ -73,11 +73,35 @@ describe("a data directory", () => {
     openDataDirectory(path, owner).close();
   });
 
-  test("of another replica, cluster or a newer format is refused with both sides named", () => {
+  test("keeps the cluster that it was made for, whatever it is opened for later", () => {
+    establish();
+    const again = openDataDirectory(path, { cluster: new Uint8Array(16).fill(8), pid: 1 });
+    expect(again.cluster).toEqual(cluster);
+    again.close();
+  });
+
+  test("becomes that of a newcomer to another cluster, as if it were new", () => {
+    const other = new Uint8Array(16).fill(8);
+    establish();
+    const directory = openDataDirectory(path, owner);
+    const { replica } = directory;
+    directory.adopt(other);
+    expect(directory.cluster).toEqual(other);
+    expect([directory.joined, directory.isNew]).toEqual([true, true]);
+    expect(readdirSync(directory.logPath)).toEqual([]);
+    directory.close();
+    // What an adoption that was interrupted has left is no log of anybody's.
+    writeFileSync(join(directory.logPath, "0000000000000001.wal"), "of the old cluster");
+    const again = openDataDirectory(path, owner);
+    expect(readdirSync(again.logPath)).toEqual([]);
+    again.established();
+    expect(readIdentity(path)).toEqual({ cluster: other, pid: 1, replica, joined: true });
+    again.close();
+  });
+
+  test("of another replica or a newer format is refused with both sides named", () => {
     establish();
     expect(refusal(() => openDataDirectory(path, { cluster, pid: 2 }))).toMatch(/replica 1\b.*replica 2\b/);
-    const other = new Uint8Array(16).fill(8);
-    expect(refusal(() => openDataDirectory(path, { cluster: other, pid: 1 }))).toMatch(/07070707.*08080808/);
     const file = join(path, "identity.json");
     const identity: unknown = JSON.parse(readFileSync(file, "utf8"));
     writeFileSync(file, JSON.stringify({ ...Object(identity), format: 2 }));

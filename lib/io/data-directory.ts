@@ -14,6 +14,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeSync,
 } from "node:fs";
@@ -32,9 +33,11 @@ export interface DirectoryIdentity {
   readonly pid: number;
   /** Drawn when the directory was made: a wiped disk is another replica. */
   readonly replica: string;
+  /** It joined a cluster that was there already, whose id it learnt from it: it never founds one. */
+  readonly joined: boolean;
 }
 
-export interface DataDirectory extends DirectoryIdentity {
+export interface DataDirectory extends Readonly<DirectoryIdentity> {
   readonly path: string;
   /** Directory of the write-ahead log; exists. */
   readonly logPath: string;
@@ -47,6 +50,11 @@ export interface DataDirectory extends DirectoryIdentity {
    * log is a lost log, and is refused.
    */
   established(): void;
+  /**
+   * Makes it the directory of a newcomer to this cluster, as if it were new. Only while nothing has been logged or
+   * acknowledged and its log is closed: what is there is deleted.
+   */
+  adopt(cluster: Uint8Array): void;
   /** Gives the lock back. */
   close(): void;
 }
@@ -60,8 +68,9 @@ const lockName = "lock";
 const leftovers = new Set([lockName, `${lockName}.sqlite`, `${unestablishedName}.tmp`]);
 
 /**
- * Opens the directory for this replica, or makes it (mode 0700). Throws {@link DataDirectoryError}: locked, not empty
- * but no chatd directory, of another replica or cluster, of a newer format, its log lost, or not accessible.
+ * Opens the directory for this replica, or makes it (mode 0700), with `cluster` if it is new. Throws
+ * {@link DataDirectoryError}: locked, not empty but no chatd directory, of another replica, of a newer format, its log
+ * lost, or not accessible.
  */
 export function openDataDirectory(
   path: string,
@@ -106,27 +115,48 @@ function openLocked(
 ): DataDirectory {
   const logPath = join(directory, "log");
   const isNew = !existsSync(join(directory, identityName));
-  const identity = readIdentity(directory) ?? makeIdentity(directory, owner);
-  refuseOther(directory, identity, owner);
+  const { cluster, pid } = owner;
+  const identity = readIdentity(directory) ?? writeIdentity(directory, { ...newIdentity(pid), cluster });
+  refuseOther(directory, identity, owner.pid);
   if (isNew) mkdirSync(logPath, { recursive: true, mode: 0o700 });
   else refuseLostLog(directory, logPath);
+  // Left by an `adopt` that did not come to its end.
+  if (isNew && identity.joined) emptyLog(logPath);
   // Otherwise it would be noticed when the first segment is full.
   accessSync(logPath, constants.R_OK | constants.W_OK | constants.X_OK);
   const statePath = join(directory, "state.sqlite");
   makePrivate(statePath);
   syncDirectory(directory);
   let established = !isNew;
+  let current = identity;
   return {
-    ...identity,
+    get cluster() {
+      return current.cluster;
+    },
+    get joined() {
+      return current.joined;
+    },
+    get isNew() {
+      return !established;
+    },
+    pid,
+    replica: identity.replica,
     path: directory,
     logPath,
     statePath,
-    isNew,
     established: () => {
       if (established) return;
       renameSync(join(directory, unestablishedName), join(directory, identityName));
       syncDirectory(directory);
       established = true;
+    },
+    adopt: (adopted) => {
+      // In this order: whenever it is interrupted, the directory is the old one or a new one of the cluster adopted.
+      current = writeIdentity(directory, { ...identity, cluster: adopted, joined: true });
+      rmSync(join(directory, identityName), { force: true });
+      syncDirectory(directory);
+      established = false;
+      emptyLog(logPath);
     },
     close: () => lock.release(),
   };
@@ -136,6 +166,11 @@ function openLocked(
 function makePrivate(file: string): void {
   closeSync(openSync(file, "a", 0o600));
   for (const name of [file, `${file}-wal`, `${file}-shm`]) if (existsSync(name)) chmodSync(name, 0o600);
+}
+
+function emptyLog(logPath: string): void {
+  for (const name of readdirSync(logPath)) if (name.endsWith(".wal")) rmSync(join(logPath, name));
+  syncDirectory(logPath);
 }
 
 function makeDirectory(directory: string): void {
@@ -170,24 +205,12 @@ function acquire(directory: string): Lock {
   );
 }
 
-function refuseOther(
-  directory: string,
-  identity: DirectoryIdentity,
-  owner: { readonly cluster: Uint8Array; readonly pid: number },
-): void {
-  if (identity.pid !== owner.pid) {
-    throw new DataDirectoryError(
-      `the data directory ${directory} is that of replica ${identity.pid}, but this is replica ${owner.pid}: ` +
-        `start with --pid ${identity.pid}, or name another directory with --data`,
-    );
-  }
-  const [theirs, ours] = [identity.cluster.toHex(), owner.cluster.toHex()];
-  if (theirs !== ours) {
-    throw new DataDirectoryError(
-      `the data directory ${directory} is of cluster ${theirs}, but this replica is of cluster ${ours}: ` +
-        `start with the --peers that founded it, or name another directory with --data`,
-    );
-  }
+function refuseOther(directory: string, identity: DirectoryIdentity, pid: number): void {
+  if (identity.pid === pid) return;
+  throw new DataDirectoryError(
+    `the data directory ${directory} is that of replica ${identity.pid}, but this is replica ${pid}: ` +
+      `start with --pid ${identity.pid}, or name another directory with --data`,
+  );
 }
 
 /** With its log a replica has lost what it acknowledged and promised: it may not go on under its old uuid. */
@@ -199,12 +222,16 @@ function refuseLostLog(directory: string, logPath: string): void {
   );
 }
 
-function makeIdentity(
-  directory: string,
-  owner: { readonly cluster: Uint8Array; readonly pid: number },
-): DirectoryIdentity {
-  const identity = { cluster: owner.cluster, pid: owner.pid, replica: crypto.randomUUID() };
-  const text = { format: formatVersion, cluster: owner.cluster.toHex(), pid: owner.pid, replica: identity.replica };
+const newIdentity = (pid: number): Omit<DirectoryIdentity, "cluster"> => ({
+  pid,
+  replica: crypto.randomUUID(),
+  joined: false,
+});
+
+/** As that of a directory that is being made. */
+function writeIdentity(directory: string, identity: DirectoryIdentity): DirectoryIdentity {
+  const { cluster, pid, replica, joined } = identity;
+  const text = { format: formatVersion, cluster: cluster.toHex(), pid, replica, ...(joined ? { joined } : {}) };
   const path = join(directory, unestablishedName);
   const descriptor = openSync(`${path}.tmp`, "w", 0o600);
   writeSync(descriptor, `${JSON.stringify(text)}\n`);
@@ -216,7 +243,7 @@ function makeIdentity(
 }
 
 function parseIdentity(file: string, text: string): DirectoryIdentity {
-  const { format, cluster, pid, replica } = parseObject(text);
+  const { format, cluster, pid, replica, joined } = parseObject(text);
   if (typeof format === "number" && format > formatVersion) {
     throw new DataDirectoryError(
       `${file} has format ${format}, but this chatd knows only up to format ${formatVersion}: ` +
@@ -237,7 +264,7 @@ function parseIdentity(file: string, text: string): DirectoryIdentity {
         `the replica joins again as a new one`,
     );
   }
-  return { cluster: Uint8Array.fromHex(cluster), pid, replica };
+  return { cluster: Uint8Array.fromHex(cluster), pid, replica, joined: joined === true };
 }
 
 function parseObject(text: string): Record<string, unknown> {

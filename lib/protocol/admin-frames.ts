@@ -14,6 +14,7 @@ const replicaReport = struct("replica-report", {
   configured: bool,
   member: bool,
   role: oneOf("primary", "backup", "learner", "candidate", "unreachable"),
+  /** That it is in; of a learner, the last one in its log. */
   view,
   index,
   commit: index,

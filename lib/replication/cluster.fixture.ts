@@ -8,7 +8,7 @@ import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
-import type { Effect, Event, Standing } from "./events.ts";
+import type { ChangeReport, ConfigChange, Effect, Event, Standing } from "./events.ts";
 import { Replica } from "./replica.ts";
 
 export const tickMs = 10;
@@ -94,6 +94,9 @@ export class Node {
   /** Appends are kept from becoming durable while set. */
   diskHangs = false;
   unpersisted: number[] = [];
+  /** What a newcomer is started with; null: it is one of the founders. */
+  joins: { readonly peers: Configured[]; readonly founds: false } | null = null;
+  reports: ChangeReport[] = [];
 
   constructor(pid: number) {
     this.pid = pid;
@@ -120,6 +123,8 @@ export class Node {
   }
 }
 
+export const addressOf = (pid: number): string => `host${pid}:1538`;
+
 const uuidOf = (pid: number, generation: number): string =>
   `0000000${pid}-0000-4000-8000-${generation.toString(16).padStart(12, "0")}`;
 
@@ -137,7 +142,7 @@ export class Cluster {
   constructor(size: number, policy: Policy) {
     this.policy = policy;
     this.nodes = Array.from({ length: size }, (_, i) => new Node(i + 1));
-    this.peers = this.nodes.map(({ pid }) => ({ pid, address: `host${pid}:1538`, uuid: null }));
+    this.peers = this.nodes.map(({ pid }) => ({ pid, address: addressOf(pid), uuid: null }));
   }
 
   node(pid: number): Node {
@@ -158,8 +163,7 @@ export class Cluster {
         {
           self,
           policy: this.policy,
-          peers: this.peers,
-          founds: true,
+          ...(node.joins ?? { peers: this.peers, founds: true }),
           clusterTag: 7,
           ...timing,
           seed: pid * 1_000 + node.incarnation,
@@ -178,6 +182,37 @@ export class Cluster {
         this.step(other, { type: "connected", peer: this.node(pid).member });
       }
     }
+  }
+
+  /** Starts a newcomer that knows of these; it has the next pid. */
+  join(...known: number[]): Node {
+    const node = new Node(this.nodes.length + 1);
+    this.nodes.push(node);
+    const peers = [...known, node.pid].map((pid) => ({ pid, address: addressOf(pid), uuid: null }));
+    node.joins = { peers, founds: false };
+    this.start(node.pid);
+    return node;
+  }
+
+  /** Asks a replica for a change of the config, and says what it answers. */
+  change(at: number, change: ConfigChange, answers = true): ChangeReport {
+    const node = this.node(at);
+    node.reports = [];
+    this.step(node, { type: "change", request: 1, change, answers });
+    const [report] = node.reports;
+    assert(report !== undefined, "a request for a change is answered at once");
+    this.settle();
+    return report;
+  }
+
+  /** Asks again and again, the replica that it is sent on to, until it is done. */
+  changed(at: number, change: ConfigChange, withinMs: number): void {
+    let asked = at;
+    this.until(() => {
+      const { state, ask } = this.change(asked, change);
+      if (state === "elsewhere" && ask !== 0) asked = ask;
+      return state === "done";
+    }, withinMs);
   }
 
   /** SIGKILL: what was not persisted is gone, and its host answers "refused". */
@@ -286,7 +321,9 @@ export class Cluster {
   #run(node: Node, effect: Effect): void {
     switch (effect.type) {
       case "send": {
-        const to = this.node(effect.to);
+        // A replica that is to be added may not have been started.
+        const to = this.nodes[effect.to - 1];
+        if (to === undefined) return;
         this.#queue.push({
           from: node,
           to,
@@ -320,6 +357,9 @@ export class Cluster {
         return;
       case "fatal":
         throw new Error(effect.message);
+      case "changeReport":
+        node.reports.push(effect.report);
+        return;
       case "standing":
       case "repaired":
         return;

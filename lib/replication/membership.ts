@@ -33,7 +33,10 @@ export function dueChange(core: Core): ConfigChange | null {
 /** Once a tick: forgets what nobody asks for any more, and notices that this replica was removed. */
 export function tickMembership(core: Core): void {
   const { wish } = core;
-  if (wish !== null && core.nowMs - wish.askedMs > wishMs && !isUnderWay(core, wish)) core.wish = null;
+  if (wish !== null && !isUnderWay(core, wish)) {
+    const isDone = core.serving && core.installed !== null && isInForce(core.installed, wish.change);
+    if (isDone || core.nowMs - wish.askedMs > wishMs) core.wish = null;
+  }
   const { isConfigured } = core;
   if (core.wasConfigured && !isConfigured) {
     const view = formatView(core.log.lastFormed()?.view ?? 0);

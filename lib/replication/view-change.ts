@@ -183,7 +183,8 @@ function consider(core: Core, candidacy: Candidacy): void {
     behindEntriesMax,
     wanted: candidacy.wanted,
   });
-  if (verdict.may === "never") return abandon(core, verdict.why, core.options.timeoutMs);
+  // Whoever may lead has promised this view and waits a timeout for it: leave time for that, and for its own.
+  if (verdict.may === "never") return abandon(core, verdict.why, 3 * core.options.timeoutMs);
   if (!verdict.may) {
     candidacy.obstacle = `waiting ${forReplicas(verdict.missing)}${verdict.why}`;
     return;

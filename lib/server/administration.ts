@@ -119,7 +119,9 @@ export class Administration {
       const nothing = { view: 0, index: 0, commit: 0, lag: 0, connections: 0, software: "" };
       return { ...known, role: "unreachable", ...nothing };
     }
-    const { role, installed: view, lastIndex: index, commit, connections } = heartbeat;
+    const { role, lastIndex: index, commit, connections } = heartbeat;
+    // A learner is in no view: its log has come to one.
+    const view = heartbeat.installed === 0 ? heartbeat.lastView : heartbeat.installed;
     return {
       ...known,
       role,

@@ -168,7 +168,7 @@ export class Peers implements PeerLinkOwner {
     const member: Member = { pid: hello.pid, uuid: hello.uuid, incarnation: hello.incarnation };
     const objection = this.#stranger(hello) ?? this.objection(hello.pid, hello) ?? this.#rival(member);
     if (objection !== null) {
-      this.#complain(hello.pid, `a connection from ${wire.remote} is not accepted: ${objection.message}`);
+      this.#complain(hello.pid, `a connection from ${wire.host} is not accepted: ${objection.message}`);
       return wire.refuse(objection.code, objection.message);
     }
     this.#complaints.delete(hello.pid);
