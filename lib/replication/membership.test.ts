@@ -155,6 +155,19 @@ for (const policy of ["available", "quorum"] as const) {
       expect(configOf(cluster, 2)).toEqual([1, 2, 3, 4]);
       expect(cluster.change(2, add(4)).state).toBe("done");
     });
+
+    test("a removal whose VIEW the base holds is carried on by those who stay, however early the other one starts", () => {
+      const cluster = founded(3, policy);
+      cluster.filter = (_from, _to, { type }) => type !== "viewOk";
+      cluster.change(2, remove(1));
+      cluster.until(() => cluster.node(3).standing.members.length === 2, timeoutMs);
+      cluster.kill(1, 2, 3);
+      cluster.filter = () => true;
+      cluster.start(1, 2, 3);
+      cluster.until(() => cluster.formed(2, 3), 10 * timeoutMs);
+      expect(configOf(cluster, 2)).toEqual([2, 3]);
+      cluster.until(() => cluster.node(1).standing.role === "learner", timeoutMs);
+    });
   });
 }
 
