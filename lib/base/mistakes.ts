@@ -35,6 +35,8 @@ export const mistakes = {
   "gap in forwarding": "forwarded ops are taken in the order of their stream",
   "unavailable although sent": "what may have been proposed is never refused",
   "hot after a pause": "who stood still may have missed a view, and proves nothing",
+  "changes while provisional": "the config is changed from a view that awaits nobody who may hold more",
+  "attempted config dropped": "a change of the config that was attempted and may have formed is carried on",
   "half is a majority": "a majority is more than half",
   "copies of the config": "copies are the members of the view, not of the config",
 } as const;

@@ -35,7 +35,8 @@ export function viewObstacle(view: FromView, change: ConfigChange): string | nul
 }
 
 /** MUST NOT be changed from: what the absent hold would be less than what a later config decides without them. */
-const isProvisional = (view: FromView): boolean => view.awaiting.length > 0;
+const isProvisional = (view: FromView): boolean =>
+  view.awaiting.length > 0 && !globalThis.mistaken?.("changes while provisional");
 
 /** Whether there is a majority of the old config and of the new one without whom is removed (`quorum`). */
 export function majorityStays(view: FromView, change: ConfigChange): boolean {

@@ -3,7 +3,7 @@
  * the judge knows no mistake. Data only.
  */
 import type { Mistake } from "../base/mistakes.ts";
-import { noFaults, type ProfileChoice } from "./profile.ts";
+import { noFaults, type OperatorProfile, type ProfileChoice } from "./profile.ts";
 
 const available = { policy: "available" } as const;
 const quorum = { policy: "quorum" } as const;
@@ -18,6 +18,16 @@ const longTails = {
   fireMs: 12_000,
   faultMs: 400,
   timeoutMs: 600,
+};
+
+/** Many changes of the config, and somebody dies around most of them. */
+const deadlyChanges: OperatorProfile = {
+  sizes: [3, 5, 3],
+  pauseMs: 100,
+  patienceMs: 6_000,
+  acceptsLoss: false,
+  deadly: 0.9,
+  calm: 2,
 };
 
 export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
@@ -67,6 +77,14 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
     fixed: { patienceMs: 20_000, fireMs: 20_000, faults: { ...noFaults, partition: 3, crash: 1 } },
   },
   "hot after a pause": { profile: "pause", ...available },
+  "changes while provisional": {
+    profile: "provisional",
+    ...available,
+    replicas: 3,
+    changes: true,
+    fixed: { recoveryWaitMs: 500 },
+  },
+  "attempted config dropped": { profile: "crash", ...quorum, changes: true, fixed: { operator: deadlyChanges } },
   "half is a majority": { ...quorum },
   "copies of the config": { replicas: 3 },
 };

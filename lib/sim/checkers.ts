@@ -373,6 +373,9 @@ export class Oracle implements ShadowObserver, ClientJudge {
     const [were, are] = [pidsOf(before), pidsOf(entry)];
     const differ = were.symmetricDifference(are).size;
     if (differ > 1) this.fail("config", `view ${act.view} changes the config by ${differ} replicas at once`);
+    if (differ > 0 && before.awaiting.length > 0 && !this.lossAccepted) {
+      this.fail("config", `view ${act.view} changes the config although ${before.awaiting.length} may hold more`);
+    }
     if (differ > 0 && entry.epoch <= before.epoch) this.fail("config", `view ${act.view} changes the config uncounted`);
     if (entry.epoch < before.epoch) this.fail("config", `view ${act.view} has a lesser epoch than the one before`);
     if (!entry.members.some(({ pid }) => pid === act.view % 256) || !entry.members.every(({ pid }) => are.has(pid))) {
