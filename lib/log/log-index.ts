@@ -1,16 +1,34 @@
 /**
  * For every entry of the logical log: where it stands, how long it is, its view and chain. Typed arrays in blocks, so
- * that a million entries take 28 MB and growing copies nothing. Does no I/O.
+ * that a million entries take 28 MB and growing copies little. Does no I/O.
  */
 import { assert } from "../base/assert.ts";
 
 const blockEntries = 65_536;
+const firstEntries = 256;
 
 interface Block {
   readonly positions: Float64Array;
   readonly lengths: Uint32Array;
   readonly views: Float64Array;
   readonly chains: BigUint64Array;
+}
+
+/** Small at first, as many logs are. */
+function larger(block: Block | undefined): Block {
+  const entries = block === undefined ? firstEntries : Math.min(blockEntries, block.lengths.length * 4);
+  const grown: Block = {
+    positions: new Float64Array(entries),
+    lengths: new Uint32Array(entries),
+    views: new Float64Array(entries),
+    chains: new BigUint64Array(entries),
+  };
+  if (block === undefined) return grown;
+  grown.positions.set(block.positions);
+  grown.lengths.set(block.lengths);
+  grown.views.set(block.views);
+  grown.chains.set(block.chains);
+  return grown;
 }
 
 export class LogIndex {
@@ -61,14 +79,9 @@ export class LogIndex {
     const at = place % blockEntries;
     const number = (place - at) / blockEntries;
     let block = this.#blocks[number];
-    if (block === undefined) {
-      block = {
-        positions: new Float64Array(blockEntries),
-        lengths: new Uint32Array(blockEntries),
-        views: new Float64Array(blockEntries),
-        chains: new BigUint64Array(blockEntries),
-      };
-      this.#blocks.push(block);
+    if (block === undefined || at >= block.lengths.length) {
+      block = larger(block);
+      this.#blocks[number] = block;
     }
     block.positions[at] = position;
     block.lengths[at] = length;

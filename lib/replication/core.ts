@@ -8,7 +8,7 @@ import { Random } from "../base/random.ts";
 import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import type { Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
+import type { Attempt, Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
 import { makeView, viewCount } from "../protocol/ids.ts";
 import { decodeRecord, encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
@@ -199,6 +199,7 @@ export class Core {
   pendingProgressMs = 0;
 
   connections = 0;
+  #neighbours: { readonly attempts: readonly Attempt[]; readonly all: readonly Configured[] } | null = null;
 
   constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
     this.options = options;
@@ -237,9 +238,13 @@ export class Core {
 
   /** Everyone of the config in force and of those that later attempts brought: whom a view may still need. */
   get neighbours(): readonly Configured[] {
-    const byPid = new Map<number, Configured>();
-    for (const { config } of this.log.attempts()) for (const each of config) byPid.set(each.pid, each);
-    return byPid.size === 0 ? this.options.peers : [...byPid.values()];
+    const attempts = this.log.attempts();
+    if (this.#neighbours?.attempts !== attempts) {
+      const byPid = new Map<number, Configured>();
+      for (const { config } of attempts) for (const each of config) byPid.set(each.pid, each);
+      this.#neighbours = { attempts, all: byPid.size === 0 ? this.options.peers : [...byPid.values()] };
+    }
+    return this.#neighbours.all;
   }
 
   /** Whether this replica is in the config in force, or none is known. */

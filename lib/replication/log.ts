@@ -26,6 +26,11 @@ export class ReplicatedLog {
   #chains: BigUint64Array;
   #lastIndex: number;
   #views: ViewInLog[] = [];
+  #attempts: {
+    readonly last: ViewInLog | undefined;
+    readonly isFormed: boolean;
+    readonly all: readonly Attempt[];
+  } | null = null;
   /** Records of entries `#recentFirst`…`#lastIndex`. */
   #recent: Uint8Array[] = [];
   #recentFirst: number;
@@ -198,7 +203,17 @@ export class ReplicatedLog {
   }
 
   /** The VIEW entries from the last formed view of this log on, that one included, oldest first. */
-  attempts(): Attempt[] {
+  attempts(): readonly Attempt[] {
+    const last = this.#views.at(-1);
+    const isFormed = last !== undefined && this.#lastIndex > last.firstIndex;
+    // Asked for at every step. As long as the last view is the same, so is everything before it.
+    if (this.#attempts === null || this.#attempts.last !== last || this.#attempts.isFormed !== isFormed) {
+      this.#attempts = { last, isFormed, all: this.#findAttempts() };
+    }
+    return this.#attempts.all;
+  }
+
+  #findAttempts(): readonly Attempt[] {
     const attempts: Attempt[] = [];
     for (let i = this.#views.length - 1; i >= 0; i--) {
       const attempt = this.#attempt(i);

@@ -42,7 +42,8 @@ import {
 export class Replica {
   readonly #core: Core;
   #heartbeatMs = -Infinity;
-  #announced = "";
+  /** What was announced last, as far as it is compared. */
+  #announced: readonly (string | number | boolean)[] = [];
   #standing: Standing;
 
   constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
@@ -51,6 +52,11 @@ export class Replica {
   }
 
   get standing(): Standing {
+    const { commit, log } = this.#core;
+    const { lastIndex } = log;
+    if (this.#standing.commit !== commit || this.#standing.lastIndex !== lastIndex) {
+      this.#standing = { ...this.#standing, commit, lastIndex };
+    }
     return this.#standing;
   }
 
@@ -308,11 +314,13 @@ export class Replica {
   /** Tells the driver when anything but the ends of the log has changed. */
   #announce(): void {
     const core = this.#core;
-    const key = [
+    const { wish } = core;
+    const seen = [
       roleOf(core),
       core.installed?.view ?? 0,
       core.log.lastView,
-      core.wish === null ? "" : `${core.wish.change.kind} ${core.wish.change.pid}`,
+      wish === null ? "" : wish.change.kind,
+      wish === null ? 0 : wish.change.pid,
       core.installed?.formed ?? false,
       core.following?.view ?? 0,
       core.fetch?.from ?? 0,
@@ -325,12 +333,9 @@ export class Replica {
             .peerPids()
             .filter((pid) => core.detector.alive(pid))
             .join(","),
-    ].join(" ");
-    if (key === this.#announced) {
-      this.#standing = { ...this.#standing, commit: core.commit, lastIndex: core.log.lastIndex };
-      return;
-    }
-    this.#announced = key;
+    ];
+    if (seen.every((each, at) => each === this.#announced[at])) return;
+    this.#announced = seen;
     this.#standing = stand(core);
     core.effects.push({ type: "standing", standing: this.#standing });
   }

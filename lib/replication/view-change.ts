@@ -308,7 +308,7 @@ function ownPromise(core: Core): FrameOf<"promised"> {
     damaged: core.damaged,
     behind: false,
     commit: core.commit,
-    attempts: core.log.attempts(),
+    attempts: [...core.log.attempts()],
   };
 }
 

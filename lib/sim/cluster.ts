@@ -120,7 +120,7 @@ export class Cluster {
     const { profile, simulator, chaos } = this;
     for (const node of this.nodes) simulator.after(this.random.between(0, 200), () => node.start());
     for (const client of this.clients) client.start();
-    simulator.after(this.random.pick([0, 1_000]), () => chaos.start());
+    simulator.after(this.random.pick([0, 0.1 * profile.fireMs]), () => chaos.start());
     this.operator?.start();
     simulator.run(profile.fireMs);
     if (profile.lasting) this.mustServeWithOneCut();
@@ -171,7 +171,8 @@ export class Cluster {
     this.link = this.chaos.heal();
     this.operator?.stop();
     for (const node of this.nodes) node.mend();
-    for (const client of this.clients) client.hold();
+    const present = this.clients.filter((client) => !client.gone).length;
+    for (const client of this.clients) client.finish(Math.ceil(opsWanted / Math.max(1, present)));
   }
 
   /** With nothing in its way a change of the config comes into force within a bounded time. */
@@ -332,6 +333,8 @@ export class Cluster {
   }
 }
 
+/** So many are asked for in every run, after the heal if the fire left no time for them. */
+const opsWanted = 110;
 const addressOf = (pid: number): string => `replica-${pid}:1538`;
 
 /** An op whose command nobody else makes. */

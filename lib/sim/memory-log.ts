@@ -6,7 +6,8 @@
 import { DiskError } from "../log/disk.ts";
 import { Lineage } from "../log/lineage.ts";
 import type { LogBeginning, RecoveredLog } from "../protocol/log-port.ts";
-import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import { decodedRecord } from "./decoded.ts";
+import { recordKind, type LogRecord } from "../protocol/record.ts";
 import type { LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
@@ -43,7 +44,7 @@ class Logical {
   }
 
   put(bytes: Uint8Array): void {
-    const record = decodeRecord(bytes, 0);
+    const record = decodedRecord(bytes);
     if (typeof record === "string") throw new RangeError("what is appended is a record");
     if (record.kind === recordKind.promise) this.lineage.promise(record.view);
     if (record.kind === recordKind.merged) this.forks = [];

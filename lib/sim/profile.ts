@@ -163,9 +163,9 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const timeoutMs = heartbeatMs * random.pick([6, 10]);
   const lossy = name === "lossy" || (name === "swarm" && random.chance(0.3));
   const delayMsMean = random.pick([0.2, 0.5, 2]);
-  const fireMs = timeoutMs * random.pick([6, 12, 20]);
+  const fireMs = timeoutMs * random.pick([5, 8, 15]);
   const clients = 1 + random.below(4);
-  const opsPerClient = Math.ceil(random.pick([120, 120, 200, 400]) / clients);
+  const opsPerClient = Math.ceil(random.pick([150, 150, 200, 300]) / clients);
   const window = random.pick([1, 1, 4, 16]);
   const drawnFaults = drawFaults(random, name);
   const faults = choice.fixed?.faults ?? drawnFaults;
@@ -180,7 +180,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     opsPerClient,
     window,
     // So that there is work until the end of the fire.
-    thinkMs: (random.pick([0.5, 1]) * fireMs * window) / opsPerClient,
+    thinkMs: (random.pick([0.3, 0.6]) * fireMs * window) / opsPerClient,
     heartbeatMs,
     timeoutMs,
     recoveryWaitMs: order === "one" && policy === "available" ? 1e12 : timeoutMs * random.pick([1, 4, 10]),
@@ -200,7 +200,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     encoded: random.chance(0.2),
     wal: random.chance(0.5),
     chat: random.chance(0.1),
-    patienceMs: timeoutMs * random.pick([1, 2, 4, 20]),
+    patienceMs: timeoutMs * random.pick([1, 2, 4, 8]),
     lasting: name === "lasting" && replicas > 2,
     order,
     sessionOrder: order === "one",
@@ -231,7 +231,7 @@ function drawOperator(
     // Where one order is promised, nothing may be lost.
     acceptsLoss: acceptsLoss && run.policy === "available" && run.order !== "one",
     deadly: random.pick([0, 0.3, 0.6]),
-    calm: random.pick([1, 3, 10]),
+    calm: random.pick([1, 2, 5]),
   };
 }
 

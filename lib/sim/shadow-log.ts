@@ -3,7 +3,8 @@
  * and at each restart the recovered log is compared with it. Trusts nothing that the log says about itself.
  */
 import type { RecoveredLog } from "../protocol/log-port.ts";
-import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import { decodedRecord } from "./decoded.ts";
+import { recordKind, type LogRecord } from "../protocol/record.ts";
 import { SimulationFailure } from "./failure.ts";
 
 interface PendingRecord {
@@ -58,7 +59,7 @@ export class ShadowLog {
 
   append(sequence: number, records: readonly Uint8Array[]): void {
     for (const bytes of records) {
-      const record = decodeRecord(bytes, 0);
+      const record = decodedRecord(bytes);
       if (typeof record === "string") throw new SimulationFailure("log", `replica ${this.pid} appends no record`);
       if (record.kind === recordKind.promise) {
         this.pending.push({ sequence, index: 0, view: record.view, chain: 0n });

@@ -63,8 +63,11 @@ export class SimulatedClient implements FickleClient {
   /** The session was opened on this connection, as far as the client can do that. */
   private opened = false;
   private progressMs = 0;
-  private holding = false;
-  private gone = false;
+  /** The last seq that it comes to. */
+  private last: number;
+  private hurries = false;
+  /** It has vanished. */
+  gone = false;
 
   constructor(
     private readonly simulator: Simulator,
@@ -74,10 +77,12 @@ export class SimulatedClient implements FickleClient {
     private readonly ports: readonly ClientPort[],
     private readonly options: ClientOptions,
     private readonly judge: ClientJudge,
-  ) {}
+  ) {
+    this.last = options.ops;
+  }
 
   get done(): boolean {
-    return this.outstanding.size === 0 && (this.holding || this.nextSeq > this.options.ops);
+    return this.outstanding.size === 0 && (this.gone || this.nextSeq > this.last);
   }
 
   /** Ops sent and not yet acknowledged, for messages. */
@@ -90,12 +95,14 @@ export class SimulatedClient implements FickleClient {
     this.watch();
   }
 
-  /** Proposes nothing new from now on; what is outstanding is still resent. */
-  hold(): void {
-    this.holding = true;
+  /** Proposes, without thinking any more, no more than it needs to come to so many; what is outstanding is still resent. */
+  finish(ops: number): void {
+    this.last = Math.min(this.last, Math.max(ops, this.nextSeq - 1));
+    this.hurries = true;
+    if (this.connection !== null) this.issue();
   }
 
-  /** Proposes so many more, even while it holds. */
+  /** Proposes so many more, whatever it has come to. */
   ask(ops: number): void {
     if (this.gone) return;
     for (let more = 0; more < ops; more++) this.propose();
@@ -106,7 +113,6 @@ export class SimulatedClient implements FickleClient {
     if (this.connection !== null) this.connection.open = false;
     this.connection = null;
     this.gone = true;
-    this.holding = true;
     this.outstanding.clear();
   }
 
@@ -120,7 +126,7 @@ export class SimulatedClient implements FickleClient {
 
   private issue(): void {
     const made: OpEntry[] = [];
-    while (!this.holding && this.nextSeq <= this.options.ops && this.outstanding.size < this.options.window) {
+    while (!this.gone && this.nextSeq <= this.last && this.outstanding.size < this.options.window) {
       made.push(this.propose());
     }
     this.send(made);
@@ -195,7 +201,7 @@ export class SimulatedClient implements FickleClient {
       this.acknowledged++;
     }
     this.outstanding.delete(seq);
-    this.simulator.after(this.random.around(this.options.thinkMs), () => this.issue());
+    this.simulator.after(this.random.around(this.hurries ? 1 : this.options.thinkMs), () => this.issue());
   }
 
   /** Whoever waits too long goes elsewhere. */
@@ -204,7 +210,7 @@ export class SimulatedClient implements FickleClient {
       const waitedMs = this.simulator.nowMs - this.progressMs;
       if (this.outstanding.size > 0 && this.connection !== null && waitedMs > this.options.patienceMs) this.move(0);
       else if (this.outstanding.size === 0 && this.connection !== null) this.issue();
-      if (!this.done || !this.holding) this.watch();
+      if (!this.done || !this.hurries) this.watch();
     });
   }
 }
