@@ -78,6 +78,11 @@ export class Story {
     this.node(name).rot();
   }
 
+  /** The last segment of the log of a dead replica becomes what `change` makes of it. */
+  damage(name: string, change: (content: Uint8Array) => Uint8Array): void {
+    this.node(name).damage(change);
+  }
+
   pause(name: string, forMs: number): void {
     this.node(name).pause(forMs);
   }
