@@ -1,7 +1,7 @@
 /**
  * A partition of real replicas, and its heal. Under `available` both sides go on and are merged; under `quorum` only the
- * majority goes on and there is nothing to merge. Each is told with one replica cut off in silence and with rejections,
- * the primary and a backup.
+ * majority goes on and there is nothing to merge. One replica is cut off, the primary or a backup, in silence or with
+ * rejections.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { withScene, type Scene } from "./end-to-end.fixture.ts";
@@ -38,9 +38,9 @@ if (missing === null) {
       );
     });
 
-    test.each(sides)("quorum: replica %d alone (%s) refuses, the others go on", async (alone, cut) => {
+    test("quorum: the primary alone refuses, the others go on, and there is nothing to merge", async () => {
       await withScene(
-        (scene) => majorityGoesOn(scene, network, alone, cut),
+        (scene) => majorityGoesOn(scene, network, 1, "drop"),
         (directory) => network.cluster(directory, ["--policy", "quorum"]),
       );
     });
