@@ -108,7 +108,7 @@ describe("finding a replica", () => {
     expect(network.nowMs).toBeLessThan(1000);
   });
 
-  test("a half-open connection is pinged and given up after the silence", async () => {
+  test("a connection that has become half-open is left for a replica that answers, after a second or two", async () => {
     const alice = await loggedIn("alice");
     const [pair] = network.connections;
     await network.run(10_000);
@@ -118,6 +118,33 @@ describe("finding a replica", () => {
     const answer = alice.client.request({ type: "send", to: "alice", text: "x" });
     expect(sent(await settled(answer)).duplicate).toBe(false);
     expect(replicaOf(alice)).toBe(2);
+    expect(network.nowMs - frozenAtMs).toBeGreaterThan(900);
+    expect(network.nowMs - frozenAtMs).toBeLessThan(2100);
+  });
+
+  test("one that is only slow is kept, though others answer sooner", async () => {
+    const alice = await loggedIn("alice");
+    cluster.intercept = (peer, frame) => {
+      if (frame.type !== "ping" || peer.replica !== 1) return false;
+      network.setTimer(800, () => peer.send({ type: "pong", nonce: frame.nonce }));
+      return true;
+    };
+    await network.run(10_000);
+    expect(replicaOf(alice)).toBe(1);
+    expect(alice.states).toHaveLength(1);
+  });
+
+  test("with nowhere else to go a half-open connection is given up after the silence", async () => {
+    const alice = await loggedIn("alice");
+    const [pair] = network.connections;
+    cluster.kill(2);
+    cluster.kill(3);
+    await network.run(5000);
+    const frozenAtMs = network.nowMs;
+    if (pair !== undefined) pair.frozen = true;
+    const answer = alice.client.request({ type: "send", to: "alice", text: "x" });
+    expect(sent(await settled(answer)).duplicate).toBe(false);
+    expect(replicaOf(alice)).toBe(1);
     expect(network.nowMs - frozenAtMs).toBeGreaterThan(2900);
     expect(network.nowMs - frozenAtMs).toBeLessThan(4100);
   });

@@ -46,6 +46,8 @@ export class Connector implements LinkOwner {
   #cancelSearch: () => void = () => {};
   /** The backoff while there is no link, the look for a better replica while there is one. */
   #cancelTimer: () => void = () => {};
+  /** For another replica, while there is a link. */
+  #looking = false;
   #stopped = false;
 
   constructor(owner: ConnectorOwner, book: AddressBook, settings: LinkSettings, ports: ClientPorts) {
@@ -96,6 +98,16 @@ export class Connector implements LinkOwner {
 
   frame(link: Link, frame: Frame): void {
     this.#owner.frame(link, frame);
+  }
+
+  /** Its machine may have stopped, or the way there: another replica is used as soon as it proves to be better. */
+  quiet(link: Link): void {
+    if (link !== this.#link || link.place?.ready !== true || this.#looking) return;
+    this.#look(
+      link,
+      () => (link.isQuiet ? "is silent" : null),
+      () => {},
+    );
   }
 
   lost(link: Link, reason: string): void {
@@ -171,18 +183,34 @@ export class Connector implements LinkOwner {
     this.#cancelTimer();
     if (link !== this.#link || link.place?.ready === true) return;
     this.#cancelTimer = this.#ports.clock.setTimer(notReadyMs, () => {
-      const others = this.#book.order().filter((address) => address !== link.address);
-      this.#cancelSearch();
-      this.#cancelSearch = this.#search(others, true, (better) => {
-        if (better === null) return this.#watch(link);
-        if (link.place?.ready === true) return better.drop();
-        link.drop();
-        this.#link = null;
-        this.#steadySinceMs = null;
-        this.#owner.lost(`${link.address} is not ready, ${better.address} is`, false);
-        this.#adopt(better);
-      });
+      this.#look(
+        link,
+        () => (link.place?.ready === true ? null : "is not ready"),
+        () => this.#watch(link),
+      );
     });
+  }
+
+  /** Looks for another replica that is ready and goes there if there is still a reason to; else calls `stay`. */
+  #look(link: Link, reason: () => string | null, stay: () => void): void {
+    const others = this.#book.order().filter((address) => address !== link.address);
+    this.#cancelSearch();
+    this.#looking = true;
+    const cancel = this.#search(others, true, (better) => {
+      this.#looking = false;
+      if (better === null) return stay();
+      const why = reason();
+      if (why === null) return better.drop();
+      link.drop();
+      this.#link = null;
+      this.#steadySinceMs = null;
+      this.#owner.lost(`${link.address} ${why}, ${better.address} answers`, false);
+      this.#adopt(better);
+    });
+    this.#cancelSearch = () => {
+      this.#looking = false;
+      cancel();
+    };
   }
 }
 

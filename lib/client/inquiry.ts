@@ -66,6 +66,10 @@ export class Inquiry implements LinkOwner {
     this.#answer = null;
   }
 
+  quiet(): void {
+    // The time limit of the inquiry decides.
+  }
+
   lost(link: Link, reason: string): void {
     this.#lost = new UnansweredError(reason.includes(link.address) ? reason : `${link.address} ${reason}`);
     this.#welcomed.reject(this.#lost);

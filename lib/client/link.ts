@@ -29,6 +29,8 @@ export interface LinkOwner {
   placed(link: Link): void;
   /** A frame that is not about the connection itself. */
   frame(link: Link, frame: Frame): void;
+  /** A ping has had no answer for a third of the silence, nor has anything else come: see {@link Link.isQuiet}. */
+  quiet(link: Link): void;
   /** The connection could not be made, ended, or was given up. `reason` is a phrase without the address. */
   lost(link: Link, reason: string): void;
 }
@@ -58,7 +60,6 @@ export class Link {
   #cancelTimer: () => void = () => {};
   /** Since the last tick. */
   #heard = false;
-  #spoke = false;
   #quietTicks = 0;
 
   constructor(address: string, owner: LinkOwner, settings: LinkSettings, ports: ClientPorts) {
@@ -87,10 +88,14 @@ export class Link {
       );
   }
 
+  /** Nothing has come since the last ping but one. */
+  get isQuiet(): boolean {
+    return this.#quietTicks > 0 && !this.#heard;
+  }
+
   /** A no-op once the link is over. */
   send(frame: Frame): void {
     if (this.#over) return;
-    this.#spoke = true;
     this.#connection?.send(encodeFrame(frame));
   }
 
@@ -198,18 +203,18 @@ export class Link {
   }
 
   /**
-   * Every third of the silence: a ping, unless there was talk both ways since the last tick (the server wants to hear of
-   * this client, too). Counted in ticks instead of read from the clock, so that a pause of this process counts as one
-   * tick and not as the server's silence.
+   * Every third of the silence a ping, also while there is talk: the server wants to hear of a client that only listens,
+   * and the client of a server that has just stopped. Silence is counted in ticks instead of read from the clock, so that
+   * a pause of this process counts as one tick and not as the server's silence.
    */
   #tick(): void {
     const { silenceMs } = this.#settings;
     this.#quietTicks = this.#heard ? 0 : this.#quietTicks + 1;
     if (this.#quietTicks >= 3) return this.#end(`was not heard for ${silenceMs} ms`);
-    if (!this.#heard || !this.#spoke) this.send({ type: "ping", nonce: pingNonce });
+    this.send({ type: "ping", nonce: pingNonce });
     this.#heard = false;
-    this.#spoke = false;
     this.#cancelTimer = this.#ports.clock.setTimer(silenceMs / 3, () => this.#tick());
+    if (this.isQuiet) this.owner.quiet(this);
   }
 
   /** The server does what this client cannot accept: tell it why, and go. */

@@ -91,6 +91,10 @@ class Round implements LinkOwner {
     // Nobody has asked this replica for anything yet; a notice before the session stands has no reader.
   }
 
+  quiet(): void {
+    // The search ends long before a parked replica matters.
+  }
+
   lost(link: Link, reason: string): void {
     const wasParked = this.#parked.indexOf(link);
     if (wasParked >= 0) this.#parked.splice(wasParked, 1);

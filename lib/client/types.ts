@@ -15,7 +15,10 @@ export interface ClientOptions {
   readonly software?: string;
   /** How long one connection attempt may take before the next address is tried. Default 1,000. */
   readonly connectTimeoutMs?: number;
-  /** A connection that says nothing for this long is given up; pings go out at a third of it. Default 3,000. */
+  /**
+   * A connection that says nothing for this long is given up, after a third of it if another replica is ready; pings go
+   * out at a third of it. Default 3,000.
+   */
   readonly silenceMs?: number;
 }
 
