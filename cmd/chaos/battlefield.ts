@@ -204,7 +204,9 @@ export class Battlefield {
   }
 
   #losePower(backAfterMs: readonly number[]): boolean {
-    for (const condition of this.#conditions.values()) {
+    // One that is just being started begins to run a moment later.
+    for (const [pid, condition] of this.#conditions) {
+      if (!this.cluster.isRunning(pid)) continue;
       condition.told = "kill";
       condition.frozen = false;
     }

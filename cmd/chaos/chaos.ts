@@ -191,9 +191,10 @@ export class Chaos {
   async #comeTogether(everything = false): Promise<void> {
     if (this.#isOver()) return;
     const { timeline } = this;
-    await this.#field.heal();
-    const healedMs = timeline.elapsedMs;
+    let healedMs = timeline.elapsedMs;
     try {
+      await within(togetherMs, "not every replica has been started", this.#field.heal());
+      healedMs = timeline.elapsedMs;
       await Bun.sleep(settleMs);
       await Promise.all(this.#people.map((person) => person.rest(togetherMs)));
       const index = await this.#together();
