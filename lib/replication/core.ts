@@ -129,7 +129,10 @@ export class Core {
   wallMs = 0;
   started = false;
   stopping = false;
+  /** The log cannot be read whole: no voice in any view until one has formed with it. */
   damaged: boolean;
+  /** What was damaged has been fetched again, from a view that may be over. */
+  refetched = false;
 
   /** No view below it is acked any more; on disk once `promisedSequence` is persisted. */
   promised: number;
@@ -155,7 +158,7 @@ export class Core {
   commit: number;
   /** Handed to the state machine up to here. */
   delivered: number;
-  /** The greatest `at` delivered. */
+  /** Primary: the `at` of the last op of the log. */
   lastAt = 0;
 
   installed: Installed | null = null;
@@ -304,7 +307,6 @@ export class Core {
     this.effects.push({ type: "rewind" });
     this.replayedIndex = keptIndex;
     this.delivered = 0;
-    this.lastAt = 0;
   }
 
   /** Out of whatever view it is in, for a reason of its own: it goes on like one that was just started. */
@@ -391,7 +393,6 @@ export class Core {
     if (record.kind !== recordKind.op) return { index, view, chain, op: null };
     const op = decodeEntry(record.kind, record.payload);
     assert(op.type === "op", "an OP record holds an op");
-    this.lastAt = Math.max(this.lastAt, op.at);
     const key = keyOf(op);
     if (this.pending.delete(key)) this.pendingProgressMs = this.nowMs;
     this.inFlight.delete(key);

@@ -96,18 +96,26 @@ export class Detector {
   suspects(pid: number): boolean {
     if (pid === this.#self.pid) return false;
     const peer = this.#peer(pid);
-    if (peer.refused) return true;
-    if (peer.member !== null && peer.departed === peer.member.incarnation) return true;
-    if (peer.heartbeat?.left === true) return true;
-    return this.#nowMs - peer.heardMs > this.#timeoutMs || this.#nowMs - peer.mutualMs > 2 * this.#timeoutMs;
+    return this.#isGone(peer) || this.#nowMs - peer.mutualMs > 2 * this.#timeoutMs;
   }
 
   /** The same for one process: a newer one under its pid means that it is gone. */
-  suspectsMember({ pid, uuid, incarnation }: Member): boolean {
+  suspectsMember(member: Member): boolean {
+    return this.isGone(member) || this.suspects(member.pid);
+  }
+
+  /** Not heard from any more, whether or not it hears us. */
+  isGone({ pid, uuid, incarnation }: Member): boolean {
     if (pid === this.#self.pid) return uuid !== this.#self.uuid || incarnation !== this.#self.incarnation;
     const known = this.member(pid);
     if (known !== null && (known.uuid !== uuid || known.incarnation !== incarnation)) return true;
-    return this.suspects(pid);
+    return this.#isGone(this.#peer(pid));
+  }
+
+  #isGone(peer: Peer): boolean {
+    if (peer.refused || peer.heartbeat?.left === true) return true;
+    if (peer.member !== null && peer.departed === peer.member.incarnation) return true;
+    return this.#nowMs - peer.heardMs > this.#timeoutMs;
   }
 
   /** Pids heard within the timeout, for the heartbeat. */

@@ -113,7 +113,7 @@ export type Effect =
   | { readonly type: "continue" }
   /** The applied state left the lineage: throw it away. `committed` follows again from index 1. */
   | { readonly type: "rewind" }
-  /** The damaged part of the log has been fetched again from a peer and is on disk. */
+  /** The damaged part of the log has been fetched again, and a view has formed with it: all of it is on disk. */
   | { readonly type: "repaired" }
   | { readonly type: "standing"; readonly standing: Standing }
   /** These ops were certainly never proposed and never will be: refuse them with `unavailable`. */

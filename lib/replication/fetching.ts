@@ -100,7 +100,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
     if (lastIndex < message.lastIndex) ask(core);
-    else if (core.damaged) repaired(core);
+    else if (core.damaged && !core.refetched) refetched(core);
     // Learning: both logs are the same up to here, and a formed view's commit holds for everyone on its lineage.
     if (core.advanceCommit(Math.min(message.commit, lastIndex))) fetch.done();
     return;
@@ -114,11 +114,13 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   }
 }
 
-/** The lineage has been fetched to its end: whatever was unreadable here stands there again. */
-function repaired(core: Core): void {
-  core.damaged = false;
+/**
+ * The lineage of the view that is followed has been fetched to its end: what was unreadable stands there again. Only as
+ * far as that view goes, though, and it may be over: the word of this replica counts again when a view forms with it.
+ */
+function refetched(core: Core): void {
+  core.refetched = true;
   // Promises are not fetched: one that was behind the damage is kept by promising more than anybody can have asked for.
   core.promise(core.nextView(true), () => {});
   core.promisedTo = core.self.pid;
-  core.effects.push({ type: "repaired" });
 }

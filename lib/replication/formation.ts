@@ -16,7 +16,7 @@ export interface FormationInput {
   readonly self: Member;
   /** The replicas of `--peers`: they found the cluster when no log holds a formed view. Empty for a newcomer. */
   readonly founders: readonly Configured[];
-  /** S: those who promised, the candidate included; the damaged are left out here. */
+  /** Those who promised, the candidate included. S are those of them whose log is not damaged. */
   readonly promises: readonly PromiseGiven[];
   /** Whether the candidate may take this replica for dead, departed or damaged. */
   readonly suspected: (pid: number) => boolean;
@@ -113,7 +113,10 @@ function judgeNext(
   const makes = wanted !== null && lapsed === null;
   const chosen = makes ? changed(carried.config, wanted.change) : carried.config;
   const inConfig = sound.filter(({ from }) => chosen.some(({ pid }) => pid === from.pid));
-  const members = chooseMembers(input, inConfig, basis, chosen);
+  const mending = input.promises.filter((each) => !sound.includes(each) && isNear(each));
+  const members = chooseMembers(input, inConfig, basis, last, chosen);
+  for (const { from } of mending) if (chosen.some(({ pid }) => pid === from.pid)) members.push(from);
+  members.sort((one, other) => one.pid - other.pid);
   const config = withUuids(chosen, members);
   const isChanged = makes || config.some((each, i) => each.uuid !== chosen[i]?.uuid);
   if (!config.some(({ pid }) => pid === input.self.pid)) {
@@ -146,6 +149,8 @@ function judgeNext(
     }
   }
   const inherits = new Set(basis.message.attempts.at(-1)?.awaiting ?? []);
+  // In whose place another disk has been taken in, that disk has nothing more to tell.
+  for (const uuid of inherits) if (!config.some((each) => each.uuid === uuid)) inherits.delete(uuid);
   if (input.policy === "available" && !sound.some((each) => isHot(each, last))) {
     for (const uuid of open) inherits.add(uuid);
   }
@@ -169,13 +174,16 @@ function judgeNext(
 }
 
 /**
- * M: the promisers of the config without those far behind. Who is hot is always in it (`available`); if it were no
- * majority, the far-behind are in it too (`quorum`). The candidate leads, so it is always in it.
+ * M, before those whose log is being mended: the promisers of the config without those far behind. Who is hot is always
+ * in it (`available`), and the candidate, who leads. Without a member of the last formed view (`available`) or a
+ * majority of its config (`quorum`) the view could go on unknown to those who come together next: then the far-behind
+ * are in it too.
  */
 function chooseMembers(
   input: FormationInput,
   promises: readonly PromiseGiven[],
   basis: PromiseGiven,
+  last: Attempt,
   config: readonly Configured[],
 ): Member[] {
   const near = promises.filter(
@@ -185,8 +193,12 @@ function chooseMembers(
       (input.policy === "available" && promise.message.hot) ||
       isNearBase(input, promise, basis),
   );
-  const enough = input.policy === "available" || isMajority(near.length, config);
-  return byPid((enough ? near : promises).map(({ from }) => from));
+  const enough =
+    input.policy === "available"
+      ? near.some(({ from }) => last.members.some(({ uuid }) => uuid === from.uuid))
+      : isMajority(near.length, config) &&
+        isMajority(near.filter(({ from }) => isOf(last.config, from)).length, last.config);
+  return (enough ? near : promises).map(({ from }) => from);
 }
 
 function isNearBase({ behindEntriesMax }: FormationInput, { message }: PromiseGiven, basis: PromiseGiven): boolean {

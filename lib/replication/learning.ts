@@ -68,20 +68,25 @@ function learnFrom(core: Core, pid: number): void {
   fetchForEver(core, pid, () => flush(core));
 }
 
-/** Keeps learning from a member that can be reached; forgets a view of which nobody is heard any more. */
+/**
+ * Keeps learning from a member that can be reached; forgets a view of which nobody is heard any more. Who hears it but
+ * is not heard stays with it: to start a view would be of no use, for nobody would hear that either.
+ */
 export function tickLearning(core: Core): void {
   const { following, fetch } = core;
   if (following === null) return;
-  const reachable = following.members.filter((member) => !core.detector.suspectsMember(member));
-  if (reachable.length === 0 || core.nowMs - following.heardMs > core.options.timeoutMs) {
+  const heard = following.members.filter((member) => !core.detector.isGone(member));
+  if (heard.length === 0 || core.nowMs - following.heardMs > core.options.timeoutMs) {
     core.say("info", `lost sight of view ${formatView(following.view)}`);
     core.following = null;
     core.fetch = null;
     core.unformedSinceMs = core.nowMs;
     return;
   }
-  const learning = fetch !== null && (fetch.view === 0 ? reachable.some(({ pid }) => pid === fetch.from) : true);
-  if (!learning) learnFrom(core, reachable[0]?.pid ?? 0);
+  const reachable = heard.filter(({ pid }) => !core.detector.suspects(pid));
+  const from = reachable.length > 0 ? reachable : heard;
+  const learning = fetch !== null && (fetch.view === 0 ? from.some(({ pid }) => pid === fetch.from) : true);
+  if (!learning) learnFrom(core, from[0]?.pid ?? 0);
 }
 
 // ---- probes: a late heartbeat may speak of a view long gone

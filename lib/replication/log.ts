@@ -248,6 +248,19 @@ export class ReplicatedLog {
     return null;
   }
 
+  /** When the last op of the log was written, in milliseconds since the epoch; 0 when it holds none. */
+  lastOpAt(): number {
+    for (let index = this.#lastIndex; index > 0; index--) {
+      const record = decodeRecord(this.read(index, 1)[0] as Uint8Array, 0);
+      assert(typeof record !== "string", "the log reads back whole");
+      if (record.kind !== recordKind.op) continue;
+      const op = decodeEntry(record.kind, record.payload);
+      assert(op.type === "op", "an OP record holds an op");
+      return op.at;
+    }
+    return 0;
+  }
+
   /**
    * How much of `commit` is decided by the entries up to `index` alone. What was carried into a later view may have
    * committed only there, on the disks of fewer members, and counts only together with the ACT of that view.

@@ -15,6 +15,7 @@ import { isMerged, proposeOrphans } from "./merging.ts";
 import { correspondents, isReady, roleOf, stand } from "./standing.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
 import {
+  abandon,
   knowsLaterConfig,
   onAsk,
   onAskReply,
@@ -154,7 +155,11 @@ export class Replica {
     }
     if (core.following !== null) core.following.heardMs = core.nowMs;
     for (const write of core.writes) write.sinceMs = core.nowMs;
-    if (!globalThis.mistaken?.("hot after a pause")) core.coolDown();
+    if (globalThis.mistaken?.("hot after a pause")) return;
+    core.coolDown();
+    // What waits in the inbox or was promised before it is of that time: none of it may make a view that it trusts.
+    abandon(core, "this process stood still meanwhile", 0);
+    if (core.installed?.formed === false) core.leaveView();
   }
 
   /**

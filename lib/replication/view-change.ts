@@ -306,7 +306,7 @@ function ownPromise(core: Core): FrameOf<"promised"> {
     floor: 0,
     hot: core.hot,
     damaged: core.damaged,
-    behind: false,
+    behind: core.damaged && !core.refetched,
     commit: core.commit,
     attempts: [...core.log.attempts()],
   };

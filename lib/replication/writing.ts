@@ -39,7 +39,7 @@ export function accept(core: Core, ops: readonly OpEntry[]): void {
 export function flush(core: Core): void {
   if (core.writes.length > 0 || (core.unsent.length === 0 && core.relayed.length === 0)) return;
   if (core.isServingPrimary) {
-    // The clock of the log continues from the last entry delivered, so all of the base must have been.
+    // What the base holds of the pending ops leaves them when it is delivered.
     if (core.delivered < core.commit) return;
     const own = core.unsent.filter((each) => core.pending.has(keyOf(each.op)));
     for (const each of own) each.sent = true;
@@ -228,6 +228,11 @@ function formed(core: Core, installed: Installed): void {
   installed.formedMs = core.nowMs;
   core.hot = true;
   core.reasonSinceMs = null;
+  if (core.damaged) {
+    core.damaged = false;
+    core.effects.push({ type: "repaired" });
+  }
+  if (installed.isPrimary) core.lastAt = core.log.lastOpAt();
   core.say("info", `view ${installed.view >> 8}.${installed.primary.pid} formed`);
   core.inFlight.clear();
   resendPending(core);

@@ -20,6 +20,8 @@ interface EntryInfo {
   readonly kind: number;
   readonly previous: bigint;
   readonly op: string | null;
+  /** The time of the last op up to here. */
+  readonly at: number;
   readonly viewEntry: ViewEntry | null;
   /** Disks to which it has ever been appended, and on which it has ever been durable, as bits. */
   appenders: number;
@@ -293,12 +295,16 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (other !== undefined) this.fail("log", `two different entries are ${at} (the new one on ${name(log)})`);
     this.byPlace.set(at, record.chain);
     const payload = decodeEntry(record.kind, record.payload);
+    const before = this.entries.get(previous)?.at ?? 0;
+    if (payload.type === "op" && payload.at < before)
+      this.fail("clock", `${name(log)} sets the log's clock back at ${at}`);
     const info: EntryInfo = {
       index: record.index,
       view: record.view,
       kind: record.kind,
       previous,
       op: payload.type === "op" ? opKey(payload.session, payload.seq) : null,
+      at: payload.type === "op" ? payload.at : before,
       viewEntry: payload.type === "view" ? payload : null,
       appenders: 0,
       holders: 0,

@@ -1,0 +1,71 @@
+/** Which members a view gets: cases in which those who are quickest to take in would not be enough. */
+import { expect, test } from "bun:test";
+import { makeView } from "../protocol/ids.ts";
+import type { Attempt, Configured, Member, Policy } from "../protocol/messages.ts";
+import { judge, type PromiseGiven } from "./formation.ts";
+
+const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-000000000000`;
+const process = (pid: number, disk = pid): Member => ({ pid, uuid: uuid(disk), incarnation: 2 });
+const config: readonly Configured[] = [1, 2, 3].map((pid) => ({ pid, address: `host${pid}:1`, uuid: uuid(pid) }));
+
+function attempt(view: number, index: number, members: readonly Member[], formed: boolean): Attempt {
+  return { view, index, epoch: 1, members: [...members], config: [...config], awaiting: [], formed };
+}
+
+function promise(from: Member, index: number, attempts: readonly Attempt[], damaged = false): PromiseGiven {
+  const view = attempts.at(-1)?.view ?? 0;
+  return {
+    from,
+    message: {
+      ...{ type: "promised", view: makeView(9, 1), epoch: 1, last: { index, view, chain: 1n }, floor: 0, hot: false },
+      ...{ damaged, behind: false, commit: 0, attempts: [...attempts] },
+    },
+  };
+}
+
+function membersOf(policy: Policy, promises: readonly PromiseGiven[]): number[] | string {
+  const verdict = judge({
+    ...{ policy, self: process(1), founders: config, promises, waited: false, behindEntriesMax: 2_000, wanted: null },
+    suspected: (pid) => !promises.some(({ from, message }) => from.pid === pid && !message.damaged),
+  });
+  return verdict.may === true ? verdict.formation.members.map(({ pid }) => pid) : verdict.why;
+}
+
+const formed = attempt(makeView(2, 2), 10, [process(2), process(3)], true);
+const attempted = attempt(makeView(3, 1), 3_000, [process(1), process(3)], false);
+
+test("who is far behind waits outside", () => {
+  expect(
+    membersOf(
+      "available",
+      [1, 2, 3].map((pid) => promise(process(pid), pid === 3 ? 100 : 3_000, [formed])),
+    ),
+  ).toEqual([1, 2]);
+});
+
+test("available: without anyone of the last formed view nobody who comes next would know of the new one", () => {
+  const promises = [
+    promise(process(1), 3_000, [formed, attempted]),
+    promise(process(2), 20, [formed]),
+    promise(process(3), 20, [formed]),
+  ];
+  expect(membersOf("available", promises)).toEqual([1, 2, 3]);
+});
+
+test("quorum: a disk that replaced another does not make up the majority", () => {
+  const last = attempt(makeView(2, 1), 10, [process(1), process(2)], true);
+  const promises = [
+    promise(process(1), 3_000, [last]),
+    promise(process(2), 20, [last]),
+    promise(process(3, 7), 3_000, [last]),
+  ];
+  expect(membersOf("quorum", promises)).toEqual([1, 2, 3]);
+});
+
+test("a damaged log has no voice, and is taken in by those who have", () => {
+  const damaged = promise(process(3), 20, [formed], true);
+  const sound = [promise(process(1), 20, [formed]), promise(process(2), 20, [formed])];
+  expect(membersOf("quorum", [...sound, damaged])).toEqual([1, 2, 3]);
+  expect(membersOf("quorum", [promise(process(1), 20, [formed]), damaged])).toBe("for a majority");
+  expect(membersOf("available", [promise(process(1), 20, [formed]), damaged])).toBe("who may hold more");
+});
