@@ -39,19 +39,20 @@ export class Cluster {
   readonly nodes: SimulatedNode[] = [];
   readonly clients: SimulatedClient[] = [];
   private readonly sessions: string[] = [];
-  readonly random: Random;
   readonly chaos: Chaos;
   readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0 };
   readonly operator: Operator | null = null;
   private readonly world: Surroundings;
   private link: LinkQuality;
+  /** For scenarios: sees every record that a replica asks its log to append. */
+  written: ((pid: number, records: readonly Uint8Array[]) => void) | null = null;
 
+  /** `random`: another stream than the one that drew the profile. */
   constructor(
     readonly profile: Profile,
     readonly trace: Trace,
+    readonly random: Random = new Random(profile.seed + 2 ** 40),
   ) {
-    // Another stream than the one that drew the profile.
-    this.random = new Random(profile.seed + 2 ** 40);
     this.link = profile.link;
     this.simulator = new Simulator(this.random.fork(), trace);
     this.network = new Network(
@@ -76,6 +77,7 @@ export class Cluster {
       newState: profile.chat ? chatState : memoryState,
       tally: this.tally,
       wipeable: (node) => this.mayBeWiped(node),
+      written: (pid, records) => this.written?.(pid, records),
     };
     for (const { pid } of peers) this.addNode(pid, { peers, founds: true });
     for (let number = 0; number < profile.clients; number++) this.addClient(number);

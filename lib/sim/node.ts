@@ -166,6 +166,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
         append: (sequence, records, commit) => {
           this.effect();
           this.dieIfDeadly(records);
+          this.world.written(this.pid, records);
           shadow.append(sequence, records);
           oracle.commitKnown(shadow, commit);
           log.append(sequence, records, commit);
@@ -309,19 +310,11 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.wallOffsetMs += byMs;
   }
 
-  rot(): void {
-    const where = this.storage.rot();
+  rot(index?: number): void {
+    const where = this.storage.rot(index);
     if (where === null) return;
     this.trace(`a bit of ${where} has changed`);
     this.shadow.damaged = true;
-  }
-
-  /** See {@link Storage.damage}: anything, also where nobody can tell it from a write that was cut short. */
-  damage(change: (content: Uint8Array) => Uint8Array): void {
-    this.trace("the last segment of the log is changed");
-    this.storage.damage(change);
-    this.shadow.damaged = true;
-    this.shadow.altered = true;
   }
 
   wipe(): void {

@@ -31,10 +31,11 @@ export interface Storage {
   fill(full: boolean): void;
   /** No fault is waiting any more. */
   mend(): void;
-  /** While no process runs: something durable changes by itself. What, for the trace; null if there is nothing yet. */
-  rot(): string | null;
-  /** While no process runs: the last segment becomes what `change` makes of it. Throws for a log without bytes. */
-  damage(change: (content: Uint8Array) => Uint8Array): void;
+  /**
+   * While no process runs: something durable changes by itself, in what last stood at this index if one is given. What,
+   * for the trace; null if there is nothing yet.
+   */
+  rot(index?: number): string | null;
 }
 
 /** The state that outlives a process, as SQLite's file does. */

@@ -29,4 +29,6 @@ export interface Surroundings {
   readonly tally: Tally;
   /** Whether losing this replica's disk now would lose no promise. */
   readonly wipeable: (node: SimulatedNode) => boolean;
+  /** Told of every record that a replica asks its log to append. */
+  readonly written: (pid: number, records: readonly Uint8Array[]) => void;
 }

@@ -4,7 +4,7 @@
  */
 import { openLog, type Wal } from "../log/wal.ts";
 import { segmentHeaderBytes, segmentNumber } from "../log/segment.ts";
-import { decodeRecord, recordKind } from "../protocol/record.ts";
+import { decodeRecord, recordHeaderBytes, recordKind } from "../protocol/record.ts";
 import { MachineStopped, SimulatedDisk } from "./disk.ts";
 import type { DiskFailure, LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
@@ -16,9 +16,6 @@ export class WalStorage implements Storage {
   private isFull = false;
   /** Syncs whose time has come while the disk hangs. */
   private hanging: (() => void)[] = [];
-
-  /** A process has had a log here: one that has lost its beginning is refused from then on. */
-  private established = false;
 
   /** `syncMs`: the mean time of a sync; Infinity while the disk hangs. */
   constructor(
@@ -35,9 +32,7 @@ export class WalStorage implements Storage {
   open(uuid: string, handlers: LogHandlers): NodeLog {
     const wal: Wal = openLog(this.disk, { cluster: this.cluster, replica: uuid }, handlers, {
       segmentBytes: this.segmentBytes,
-      established: this.established,
     });
-    this.established = true;
     return wal;
   }
 
@@ -71,9 +66,10 @@ export class WalStorage implements Storage {
   }
 
   /** Flips a bit below what the log itself says to be durable: behind the last word about that nobody can tell. */
-  rot(): string | null {
+  rot(index?: number): string | null {
     const segments = this.disk.list().filter((name) => segmentNumber(name) !== null);
     if (segments.length === 0) return null;
+    if (index !== undefined) return this.rotEntry(segments, index);
     const name = this.random.pick(segments);
     const end = durableEnd(this.disk.contentOf(name), name === segments.at(-1));
     if (end === 0) return null;
@@ -82,9 +78,14 @@ export class WalStorage implements Storage {
     return `${name} at ${offset}`;
   }
 
-  damage(change: (content: Uint8Array) => Uint8Array): void {
-    const name = this.disk.list().findLast((each) => segmentNumber(each) !== null);
-    if (name !== undefined) this.disk.put(name, change(this.disk.contentOf(name).slice()));
+  private rotEntry(segments: readonly string[], index: number): string | null {
+    for (const name of segments.toReversed()) {
+      const offset = offsetOf(this.disk.contentOf(name), index);
+      if (offset === null) continue;
+      this.disk.flip(name, offset + recordHeaderBytes, 0);
+      return `entry ${index}`;
+    }
+    return null;
   }
 
   private later(action: () => void): void {
@@ -101,6 +102,17 @@ export class WalStorage implements Storage {
     } catch (error) {
       if (!(error instanceof MachineStopped)) throw error;
     }
+  }
+}
+
+/** Where the last entry of this index stands; null if there is none. */
+function offsetOf(content: Uint8Array, index: number): number | null {
+  let found: number | null = null;
+  for (let offset = segmentHeaderBytes; ;) {
+    const record = decodeRecord(content, offset);
+    if (typeof record === "string") return found;
+    if (record.index === index) found = offset;
+    offset += record.bytes.length;
   }
 }
 
