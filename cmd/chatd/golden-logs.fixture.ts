@@ -25,12 +25,14 @@ class Story {
   readonly disk = new SimulatedDisk("golden", 1, (action) => this.#waiting.push(action));
   readonly #wal: Wal;
   readonly #chains: bigint[] = [0n];
+  readonly #views: number[] = [0];
   #sequence = 0;
   #view = 0;
   #commit = 0;
   #atMs = startMs;
 
-  constructor() {
+  /** `pids`: the replicas of the cluster. */
+  constructor(readonly pids: readonly number[] = [1, 2, 3]) {
     this.#wal = openLog(this.disk, identity, { persisted: () => {}, failed: () => {} }, { segmentBytes });
   }
 
@@ -44,29 +46,45 @@ class Story {
 
   /** A view that goes on from entry `after`, and forms. */
   view(view: number, pids: readonly number[], after = this.lastIndex): void {
-    const parent = this.#view;
+    this.attempt(view, pids, after);
+    this.#append([this.#entry({ type: "act", view })]);
+  }
+
+  /** One that does not form. */
+  attempt(view: number, pids: readonly number[], after = this.lastIndex): void {
+    const parent = this.#views[after] ?? 0;
     this.#view = view;
     this.#chains.length = after + 1;
+    this.#views.length = after + 1;
     this.#commit = Math.min(this.#commit, after);
-    const config = replicas.map(({ pid, uuid }) => ({ pid, uuid, address: `10.0.0.${pid}:1538` }));
+    const own = replicas.filter(({ pid }) => this.pids.includes(pid));
+    const config = own.map(({ pid, uuid }) => ({ pid, uuid, address: `10.0.0.${pid}:1538` }));
     const members = replicas.filter(({ pid }) => pids.includes(pid));
     this.#append([
       this.#entry({ type: "view", view, parent, epoch: 0, policy: "available", members, config, awaiting: [] }),
     ]);
-    this.#append([this.#entry({ type: "act", view })]);
   }
 
-  op(session: string, seq: number, command: Command): void {
+  /** Returns when it was accepted; `origAt`: when it was the first time, of one that is merged. */
+  op(session: string, seq: number, command: Command, origAt?: number): number {
     this.#atMs += 1500;
     const at = this.#atMs;
     const digest = new Uint8Array(8).fill(seq);
-    const op = { session, seq, oldest: Math.max(0, seq - 1), at, origAt: at, digest, command: encodeCommand(command) };
+    const oldest = Math.max(0, seq - 1);
+    const op = { session, seq, oldest, at, origAt: origAt ?? at, digest, command: encodeCommand(command) };
     this.#append([this.#entry({ type: "op", ...op })]);
+    return at;
   }
 
-  send(session: string, seq: number, text: string): void {
+  send(session: string, seq: number, text: string, origAt?: number): number {
     const [from, to] = session === alice ? [alice, bob] : [bob, alice];
-    this.op(session, seq, { type: "send", from: { session: from, seq: 1 }, to: { session: to, seq: 1 }, text });
+    const command = { type: "send", from: { session: from, seq: 1 }, to: { session: to, seq: 1 }, text } as const;
+    return this.op(session, seq, command, origAt);
+  }
+
+  /** All that was superseded has been applied in the lineage. */
+  merged(): void {
+    this.#append([this.#local({ type: "merged" }, 0)]);
   }
 
   /** Deletes what is below the end of the log and can go. */
@@ -93,6 +111,7 @@ class Story {
     const fields = { kind, clusterTag, index, view: this.#view, payload: encodeEntry(payload) };
     const record = encodeRecord(fields, this.#chains[index - 1] ?? 0n);
     this.#chains.push(record.chain);
+    this.#views.push(this.#view);
     return record.bytes;
   }
 
@@ -154,6 +173,33 @@ function superseded(): SimulatedDisk {
   return story.close();
 }
 
+/**
+ * Replica 3 was alone behind a partition and acknowledged what Bob wrote; the others went on without it. It has learnt
+ * what they did, was taken in again, and Bob's messages were merged.
+ */
+function forked(): SimulatedDisk {
+  const story = new Story();
+  conversation(story);
+  story.view(makeView(3, 2), [1, 2, 3]);
+  const parting = story.lastIndex;
+  story.attempt(makeView(4, 3), [2, 3]);
+  story.view(makeView(5, 3), [3]);
+  const first = story.send(bob, 10, "are you there?");
+  const second = story.send(bob, 11, "nobody answers");
+  story.settle();
+  story.promise(makeView(6, 1));
+  story.view(makeView(6, 1), [1, 2], parting);
+  story.send(alice, 10, "where is bob?");
+  story.settle();
+  story.promise(makeView(7, 1));
+  story.view(makeView(7, 1), [1, 2, 3]);
+  story.send(bob, 10, "are you there?", first);
+  story.send(bob, 11, "nobody answers", second);
+  story.settle();
+  story.merged();
+  return story.close();
+}
+
 /** Two replicas have gone on for a while; what all of them have has been deleted. */
 function compacted(): SimulatedDisk {
   const story = new Story();
@@ -189,6 +235,20 @@ function corrupt(): SimulatedDisk {
   });
 }
 
+/** The log of a cluster of one, in which a bit has rotted: nobody can repair it. Not among the golden ones. */
+export function corruptAlone(): SimulatedDisk {
+  const story = new Story([1]);
+  story.view(makeView(1, 1), [1]);
+  story.op(alice, 1, { type: "createAccount", user: "alice", passwordHash: "$argon2id$golden" });
+  story.send(alice, 2, "note to self");
+  story.send(alice, 3, "and another");
+  story.settle();
+  return edit(story.close(), (bytes, text) => {
+    const at = bytes.indexOf("note to");
+    if (at >= 0) text[at] = (text[at] ?? 0) ^ 0x20;
+  });
+}
+
 function newer(): SimulatedDisk {
   return edit(sound(), (bytes) => {
     const header = decodeSegmentHeader(bytes);
@@ -209,6 +269,7 @@ function edit(disk: SimulatedDisk, change: (bytes: Buffer, same: Uint8Array) => 
 export const goldenLogs: Readonly<Record<string, { readonly make: () => SimulatedDisk; readonly status: number }>> = {
   sound: { make: sound, status: 0 },
   superseded: { make: superseded, status: 0 },
+  forked: { make: forked, status: 0 },
   compacted: { make: compacted, status: 0 },
   torn: { make: torn, status: 2 },
   corrupt: { make: corrupt, status: 3 },

@@ -1,21 +1,34 @@
-/**
- * `chatd inspect-log` on the golden logs: its output, its exit status, its flags. When the format or the output changes on
- * purpose: `UPDATE_GOLDEN=1 bun test cmd/chatd/inspect-log.test.ts` writes `fixtures/logs` anew; read the difference.
- */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** `chatd inspect-log` as a process: its flags, its exit status, what it says when it cannot go on. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openDisk } from "../../lib/io/disk.ts";
-import { LogRefusedError } from "../../lib/log/errors.ts";
 import { identity, makeEntry, type Entry } from "../../lib/log/log.fixture.ts";
 import { openLog } from "../../lib/log/wal.ts";
-import { goldenLogs } from "./golden-logs.fixture.ts";
+import { corruptAlone } from "./golden-logs.fixture.ts";
+import {
+  copyOf,
+  fixtures,
+  inspecting,
+  inspectLog,
+  inspectLogTo,
+  root,
+  spawned,
+  type Ran,
+} from "./inspect-log.fixture.ts";
 
-const root = join(import.meta.dir, "..", "..");
-const fixtures = join(root, "fixtures", "logs");
-const rewrite = process.env["UPDATE_GOLDEN"] === "1";
-const quiet = { persisted: (): void => {}, failed: (): void => {} };
+setDefaultTimeout(60_000);
+
 let scratch: string;
 
 beforeAll(() => {
@@ -23,82 +36,17 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-interface Ran {
-  readonly output: string;
-  readonly error: string;
-  readonly status: number;
-}
-
-async function inspectLog(...words: string[]): Promise<Ran> {
-  const child = Bun.spawn({
-    cmd: [process.execPath, join(root, "cmd/chatd/main.ts"), "inspect-log", ...words],
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [output, error, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { output, error, status };
-}
-
-function golden(name: string, text: string): void {
-  const file = join(fixtures, name);
-  if (rewrite) writeFileSync(file, text);
-  expect(text).toBe(readFileSync(file, "utf8"));
-}
-
-/** Copies a golden log to where it may be changed. */
-function copyOf(name: string): string {
-  const directory = mkdtempSync(join(scratch, `${name}-`));
-  for (const file of readdirSync(join(fixtures, name)).filter((each) => each.endsWith(".wal"))) {
-    writeFileSync(join(directory, file), readFileSync(join(fixtures, name, file)));
-  }
-  return directory;
-}
-
-for (const [name, { make, status }] of Object.entries(goldenLogs)) {
-  describe(`the golden log "${name}"`, () => {
-    const directory = join("fixtures", "logs", name);
-
-    test("is what this build writes, byte for byte", () => {
-      const disk = make();
-      const folder = join(fixtures, name);
-      if (rewrite) {
-        rmSync(folder, { recursive: true, force: true });
-        mkdirSync(folder, { recursive: true });
-        for (const file of disk.list()) writeFileSync(join(folder, file), disk.contentOf(file));
-      }
-      expect(readdirSync(folder).filter((file) => file.endsWith(".wal"))).toEqual(disk.list());
-      for (const file of disk.list()) {
-        expect(Buffer.from(disk.contentOf(file)).equals(readFileSync(join(folder, file)))).toBe(true);
-      }
-    });
-
-    test(`is shown as written down, with status ${status}`, async () => {
-      const [text, json, verdict] = await Promise.all([
-        inspectLog(directory),
-        inspectLog(directory, "--json"),
-        inspectLog(directory, "--verify"),
-      ]);
-      for (const ran of [text, json, verdict]) expect(ran.status).toBe(status);
-      golden(`${name}/default.txt`, text.output + text.error);
-      golden(`${name}/json.txt`, json.output);
-      golden(`${name}/verify.txt`, verdict.output + verdict.error);
-      for (const line of json.output.split("\n").slice(0, -1)) JSON.parse(line);
-    });
-  });
-}
-
-describe("opening a golden log", () => {
-  test("finds what its name says", () => {
-    const open = (name: string) => openLog(openDisk(copyOf(name)), identity, quiet);
-    expect(open("sound").report).toMatchObject({ torn: null, damage: [] });
-    expect(open("format-1").report).toMatchObject({ entries: 24, torn: null, damage: [] });
-    expect(open("compacted").recovered.beginning?.position.index).toBeGreaterThan(10);
-    expect(open("superseded").orphans()).toHaveLength(2);
-    expect(open("torn").report.torn).toMatchObject({ file: "00000002.wal", keptIn: "00000002.torn" });
-    expect(open("corrupt").report.damage).toHaveLength(1);
-    expect(() => open("newer")).toThrow(LogRefusedError);
-  });
-});
+/** How to become somebody who may not read everything; null where that is impossible, or where they may read nothing. */
+const asNobody = ((): readonly string[] | null => {
+  if (process.getuid?.() !== 0) return [];
+  if (Bun.which("setpriv") === null) return null;
+  const prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  const readable = inspecting
+    .slice(0, 2)
+    .flatMap((path) => ["-a", "-r", path])
+    .slice(1);
+  return Bun.spawnSync([...prefix, "test", ...readable]).exitCode === 0 ? prefix : null;
+})();
 
 describe("inspect-log", () => {
   const sound = join("fixtures", "logs", "sound");
@@ -161,7 +109,7 @@ describe("inspect-log", () => {
   test("takes a data directory, a log directory or one segment, and leaves other files alone", async () => {
     const data = mkdtempSync(join(scratch, "data-"));
     mkdirSync(join(data, "log"));
-    for (const file of readdirSync(copyOf("sound"))) {
+    for (const file of readdirSync(copyOf("sound", scratch))) {
       writeFileSync(join(data, "log", file), readFileSync(join(fixtures, "sound", file)));
     }
     writeFileSync(join(data, "log", "00000009.corrupt"), "x");
@@ -195,6 +143,99 @@ describe("inspect-log", () => {
       expect(error).toMatch(/^chatd: [^\n]+\n$/);
     }
   });
+
+  test("says what happened when the output cannot be written", async () => {
+    const run = (...words: string[]): Promise<Ran> => inspectLogTo("/dev/full", sound, ...words);
+    for (const ran of await Promise.all([run(), run("--verify"), run("--json"), run("--follow"), run("--views")])) {
+      expect(ran.status).toBe(74);
+      expect(ran.error).toMatch(/^chatd: cannot write to stdout: .*no space left[^\n]*\n$/);
+    }
+  });
+
+  test("gives every report as JSON too, and several at once", async () => {
+    const [comparison, differs, both] = await Promise.all([
+      inspectLog(sound, "--compare", sound, "--json"),
+      inspectLog(join("fixtures", "logs", "forked"), "--compare", join("fixtures", "logs", "compacted"), "--json"),
+      inspectLog(sound, "--stats", "--verify"),
+    ]);
+    expect(JSON.parse(comparison.output)).toMatchObject({ report: "compare", relation: "same", sameTo: 24 });
+    expect(differs.status).toBe(3);
+    expect(JSON.parse(differs.output)).toMatchObject({
+      relation: "differ",
+      sameTo: 24,
+      differsFrom: 25,
+      left: { first: 1, record: { kind: "view", view: "3.2" } },
+      right: { first: 21, record: { kind: "op", view: "2.2" } },
+    });
+    expect(both.output).toMatch(/^kind .*\nclean: entries 1 to 24[^\n]*\n$/s);
+  });
+
+  test("shows bytes with JSON when both are asked for, and bodies in them only when asked", async () => {
+    const [hidden, shown] = await Promise.all([
+      inspectLog(sound, "--json", "--raw", "--op", "bbbbbbbb/9"),
+      inspectLog(sound, "--json", "--raw", "--op", "bbbbbbbb/9", "--show-bodies"),
+    ]);
+    const text = Buffer.from("still there?").toHex();
+    expect(JSON.parse(hidden.output).payload).toMatch(/^[0-9a-f]+\.{42}$/);
+    expect(JSON.parse(shown.output).payload).toContain(text);
+    expect(JSON.parse(shown.output).header).toHaveLength(80);
+  });
+
+  test("does not promise to a cluster of one that a peer will repair its log", async () => {
+    const directory = mkdtempSync(join(scratch, "alone-"));
+    const disk = corruptAlone();
+    for (const file of disk.list()) writeFileSync(join(directory, file), disk.contentOf(file));
+    const [text, json] = await Promise.all([
+      inspectLog(directory, "--verify"),
+      inspectLog(directory, "--verify", "--json"),
+    ]);
+    expect(text.status).toBe(3);
+    expect(text.output).toContain("no other replica to repair it from");
+    expect(text.output).not.toContain("from a peer");
+    expect(JSON.parse(json.output)).toMatchObject({ state: "corrupt", replicas: 1, damage: [{ fault: "checksum" }] });
+  });
+
+  test("says where the log begins or ends when nothing that was asked for is in it", async () => {
+    const compacted = join("fixtures", "logs", "compacted");
+    const [before, behind] = await Promise.all([
+      inspectLog(compacted, "--json", "--to", "9"),
+      inspectLog(compacted, "--json", "--from", "300"),
+    ]);
+    expect(before).toMatchObject({ status: 0, output: "" });
+    expect(before.error).toMatch(/the log begins at index 21/);
+    expect(behind).toMatchObject({ status: 0, output: "" });
+    expect(behind.error).toMatch(/the log ends at index 36/);
+  });
+
+  test("judges a segment in the middle by where the next one says that it ends", async () => {
+    const directory = copyOf("sound", scratch);
+    const [first = ""] = readdirSync(directory);
+    const bytes = readFileSync(join(directory, first));
+    writeFileSync(join(directory, first), bytes.subarray(0, 3000));
+    const ran = await inspectLog(join(directory, first), "--verify");
+    expect(ran.status).toBe(3);
+    expect(ran.output).toMatch(/^corrupt: .*missing/);
+  });
+
+  test.skipIf(asNobody === null)(
+    "names what may not be read, and says what to do",
+    async () => {
+      const directory = copyOf("sound", scratch);
+      for (const [path, mode] of [
+        [join(directory, "00000001.wal"), 0],
+        [directory, 0],
+      ] as const) {
+        chmodSync(scratch, 0o755);
+        chmodSync(path === directory ? path : directory, 0o755);
+        chmodSync(path, mode);
+        const { error, status } = await spawned([...(asNobody ?? []), ...inspecting, directory]);
+        expect(error).toMatch(new RegExp(`^chatd: cannot .*${path}.*: permission denied; run it as the user`));
+        expect(status).toBe(4);
+        chmodSync(path, 0o700);
+      }
+    },
+    60_000,
+  );
 
   test("is not bothered by a reader that leaves, and loses nothing to a slow one", async () => {
     const directory = mkdtempSync(join(scratch, "large-"));

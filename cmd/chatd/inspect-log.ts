@@ -1,226 +1,146 @@
 /**
- * `chatd inspect-log`: shows, verifies and compares logs. Reads only; works while a server writes; goes on past damage.
+ * `chatd inspect-log`: shows, follows, verifies and compares logs. Reads only; works while a server writes; goes on past
+ * damage. What the lines look like is in a file each; here they are put in order.
  */
-import { existsSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
-import { openDisk } from "../../lib/io/disk.ts";
-import { DiskError, type Disk } from "../../lib/log/disk.ts";
-import { inspect, type LogInspection, type LogState } from "../../lib/log/reader.ts";
-import { segmentNumber } from "../../lib/log/segment.ts";
-import { formatOpId } from "../../lib/protocol/ids.ts";
-import { StdoutLines } from "../../lib/tui/json-stdio.ts";
-import { CommandFailure, complain } from "./failure.ts";
-import { damageJson, damageText, jsonLine, kindOf, kinds, opOf, textHeader, textLine } from "./log-lines.ts";
+import { Command } from "commander";
+import type { LogVerdict } from "../../lib/log/reader.ts";
+import { complain } from "./failure.ts";
+import { checkFlags, parseKinds, parseOp, parseView, type InspectFlags } from "./inspect-flags.ts";
+import { follow } from "./inspect-follow.ts";
+import { isUnicode, Output, outputColumns } from "./inspect-output.ts";
+import { isFiltered, isWanted, Shown } from "./inspect-shown.ts";
+import { comparisonJson, comparisonText, compareLogs } from "./log-compare.ts";
+import { ViewLineage } from "./log-lineage.ts";
+import { kinds } from "./log-lines.ts";
+import { findLog, unreadable } from "./log-location.ts";
 import { LogStatistics } from "./log-statistics.ts";
+import { lineageJson, treeLines } from "./log-tree.ts";
+import { inspectStatus, verdictJson, verdictText } from "./log-verdict.ts";
+import { SettledLog } from "./settled-log.ts";
 import { wholeNumber } from "./usage.ts";
 
-/** Part of the contract, like those of `failure.ts`. */
-const inspectStatus = { clean: 0, torn: 2, corrupt: 3, unknown: 4 } as const satisfies Record<LogState, number>;
 const differs = 3;
-const cannotRead = 4;
-const linesPerTurn = 2000;
 const anyIndex = wholeNumber(1, Number.MAX_SAFE_INTEGER);
-
-interface InspectFlags {
-  readonly from?: number;
-  readonly to?: number;
-  readonly kind?: readonly string[];
-  readonly view?: number;
-  readonly op?: string;
-  readonly limit?: number;
-  readonly json?: true;
-  readonly verify?: true;
-  readonly stats?: true;
-  readonly compare?: string;
-  readonly showBodies?: true;
-}
 
 export function inspectLogCommand(): Command {
   return new Command("inspect-log")
-    .description("Shows what is in a replica's log; verifies it; compares two.")
+    .description(
+      "Shows what is in a replica's log; verifies it; compares two. Never writes; works while it is written.",
+    )
     .argument("<DIR>", "a replica's --data directory, or one segment file of it (*.wal)")
+    .optionsGroup("Which records:")
     .option("--from <INDEX>", "entries from this index on", anyIndex)
     .option("--to <INDEX>", "entries up to this index", anyIndex)
-    .option("--kind <KIND,…>", `records of these kinds only: ${kinds.join(", ")}`, parseKinds)
-    .option("--view <VIEW>", "records of this view only, e.g. 3.1", parseView)
-    .option("--op <ID>", "this op only: its id (session/seq) or its session")
+    .option("--kind <KIND,…>", `records of these kinds: ${kinds.join(", ")}`, parseKinds)
+    .option("--view <VIEW>", "records of this view, e.g. 3.1", parseView)
+    .option("--op <ID>", "this op, SESSION/SEQ, or all of a SESSION", parseOp)
     .option("--limit <N>", "at most so many records", anyIndex)
-    .option("--json", "one JSON object a line")
+    .option("--follow", "stays, and shows what becomes durable; ends with Ctrl-C")
+    .optionsGroup("Instead of records:")
     .option("--verify", "checks everything, prints one line")
     .option("--stats", "counts and bytes of each kind, first and last index and time")
+    .option("--views", "the views as a tree: which went on, which did not and what became of their ops")
     .option("--compare <DIR>", "the first index at which this other log differs, and how")
+    .optionsGroup("How:")
+    .option("--json", "JSON, one object a line, of records and reports alike")
+    .option("--raw", "the bytes beside what they mean")
     .option("--show-bodies", "shows what people wrote; without it only how long it is")
+    .optionsGroup("Options:")
     .addHelpText("after", examples)
     .action(async (directory: string, flags: InspectFlags) => {
+      checkFlags(flags);
       try {
         process.exitCode = await run(directory, flags);
       } catch (error) {
-        if (!(error instanceof DiskError)) throw error;
-        throw new CommandFailure(error.message, cannotRead, { cause: error });
+        throw unreadable(error);
       }
     });
 }
 
 const examples = `
 Examples:
-  chatd inspect-log ~/.local/state/chatd/1 --verify         is it sound? one line and an exit status
   chatd inspect-log ~/.local/state/chatd/1 --from 100 --limit 20
-  chatd inspect-log ~/.local/state/chatd/1 --kind view,act  how the cluster changed
+  chatd inspect-log ~/.local/state/chatd/1 --kind view,act --follow     how the cluster changes
+  chatd inspect-log ~/.local/state/chatd/1 --op 5bd9e3f0/7              one op, wherever it stands
+  chatd inspect-log ~/.local/state/chatd/1 --verify --stats             is it sound, and how large is what
+  chatd inspect-log ~/.local/state/chatd/1 --views                      forks, and whether they are merged
+  chatd inspect-log ~/.local/state/chatd/1 --compare /mnt/copy/chatd/2
   chatd inspect-log ~/.local/state/chatd/1 --json | jq -r 'select(.kind == "op") | .op'
+  chatd inspect-log ~/.local/state/chatd/1/log/00000003.wal --raw --limit 3
 
-In the lines "~" marks what was superseded, "!" what the last write left unfinished, "#" what is damaged.
-Exit status: 0 clean, 2 the last write did not finish, 3 corrupt (or --compare differs), 4 cannot read, 64 usage.
+In the lines "~" marks what was superseded, "?" what stands behind damage, "!" what the last write left unfinished,
+"#" what is damaged. On a terminal lines are cut at its width; through a pipe they are whole.
+Exit status: 0 clean, 2 the last write did not finish, 3 corrupt (or --compare differs), 4 cannot read, 64 usage,
+74 the output cannot be written.
 `;
 
 async function run(directory: string, flags: InspectFlags): Promise<number> {
-  const log = await look(directory);
-  if (flags.compare !== undefined) return compare(log, directory, await look(flags.compare), flags.compare);
-  const status = inspectStatus[log.state];
   const output = new Output();
-  if (flags.verify === true) {
-    output.line(log.verdict());
-  } else if (flags.stats === true) {
-    const statistics = new LogStatistics();
-    for (const item of log.items()) statistics.add(item);
-    for (const line of statistics.lines(flags.json === true)) output.line(line);
-  } else {
-    await show(log, flags, output);
-  }
-  await output.end();
-  if (flags.verify !== true && status !== 0 && !output.isGone) complain(log.verdict());
+  if (flags.compare !== undefined) return await compare(directory, flags.compare, flags.json === true, output);
+  const location = findLog(directory);
+  if (flags.follow === true) return await follow(location, new Shown(flags, output), output);
+  const log = new SettledLog(location);
+  const isReport = flags.verify === true || flags.stats === true || flags.views === true;
+  const verdict = isReport ? await report(log, flags, output) : await show(log, new Shown(flags, output), output);
+  await output.drained();
+  if (verdict === null) return 0;
+  const status = inspectStatus[verdict.state];
+  if (flags.verify !== true && status !== 0) complain(verdictText(verdict));
   return status;
 }
 
-/** A write that is under way looks like one that did not finish: look again, and believe it when it stays. */
-async function look(path: string): Promise<LogInspection> {
-  const { disk, only } = find(path);
-  let log = inspect(disk, only);
-  for (let tries = 0; tries < 3 && log.state === "torn"; tries++) {
-    await Bun.sleep(50);
-    const again = inspect(disk, only);
-    const moved = again.tornAt !== log.tornAt;
-    log = again;
-    if (moved) tries = -1;
-  }
-  if (log.isEmpty)
-    throw new CommandFailure(`there is no log in ${path}: no segment (*.wal) in it or its log/`, cannotRead);
-  return log;
-}
-
-function find(path: string): { disk: Disk; only?: readonly number[] } {
-  const absolute = resolve(path);
-  if (!existsSync(absolute)) throw new CommandFailure(`${path} does not exist: name a --data directory`, cannotRead);
-  if (statSync(absolute).isDirectory()) {
-    const inner = join(absolute, "log");
-    return { disk: openDisk(existsSync(inner) ? inner : absolute) };
-  }
-  const number = segmentNumber(basename(absolute));
-  if (number === null) {
-    throw new CommandFailure(`${path} is no segment: they are named like 00000001.wal`, cannotRead);
-  }
-  return { disk: openDisk(dirname(absolute)), only: [number] };
-}
-
-async function show(log: LogInspection, flags: InspectFlags, output: Output): Promise<void> {
-  const json = flags.json === true;
-  const bodies = flags.showBodies === true;
-  const limit = flags.limit ?? Infinity;
-  if (!json) output.line(textHeader);
-  let shown = 0;
-  for (const item of log.items()) {
-    if (output.isGone || shown >= limit) return;
-    if ("fault" in item) {
-      if (!isFiltered(flags)) output.line(json ? damageJson(item) : damageText(item));
-      continue;
+/** Null if nobody has read to the end. */
+async function show(log: SettledLog, shown: Shown, output: Output): Promise<LogVerdict | null> {
+  shown.begin();
+  for (let segment = await log.next(); segment !== null; segment = await log.next()) {
+    if (shown.isEnough) continue;
+    shown.segment(segment);
+    for (const item of segment.items()) {
+      shown.item(item);
+      if (shown.isEnough) break;
+      if (output.isFull) await output.drained();
+      if (output.isGone) break;
     }
-    if (!isWanted(item.record, flags)) continue;
-    shown++;
-    output.line(json ? jsonLine(item, bodies) : textLine(item, bodies));
-    if (shown % linesPerTurn === 0) await output.drained();
+    await output.drained();
+    if (output.isGone) return null;
   }
+  const verdict = log.inspection.verdict();
+  shown.sayIfOutside(verdict);
+  return verdict;
 }
 
-const isFiltered = ({ from, to, kind, view, op }: InspectFlags): boolean =>
-  from !== undefined || to !== undefined || kind !== undefined || view !== undefined || op !== undefined;
-
-function isWanted(record: Parameters<typeof kindOf>[0], { from, to, kind, view, op }: InspectFlags): boolean {
-  if ((from !== undefined || to !== undefined) && record.index === 0) return false;
-  if (from !== undefined && record.index < from) return false;
-  if (to !== undefined && record.index > to) return false;
-  if (kind !== undefined && !kind.includes(kindOf(record))) return false;
-  if (view !== undefined && record.view !== view) return false;
-  if (op === undefined) return true;
-  const found = opOf(record);
-  return found !== null && (found.session === op || formatOpId(found) === op);
+async function report(log: SettledLog, flags: InspectFlags, output: Output): Promise<LogVerdict> {
+  const statistics = new LogStatistics();
+  const lineage = new ViewLineage();
+  for (let segment = await log.next(); segment !== null; segment = await log.next()) {
+    if (flags.views === true) lineage.addSegment(segment);
+    if (flags.stats !== true) continue;
+    for (const item of segment.items()) {
+      if ("fault" in item ? !isFiltered(flags) : isWanted(item.record, flags)) statistics.add(item);
+    }
+  }
+  const verdict = log.inspection.verdict();
+  const json = flags.json === true;
+  if (flags.stats === true) for (const line of statistics.lines(json)) output.line(line);
+  if (flags.views === true) {
+    const style = { columns: outputColumns(), unicode: isUnicode() };
+    for (const line of json ? lineageJson(lineage) : treeLines(lineage, verdict, style)) output.line(line);
+  }
+  if (flags.verify === true) output.line(json ? verdictJson(verdict) : verdictText(verdict));
+  return verdict;
 }
 
-async function compare(log: LogInspection, name: string, other: LogInspection, otherName: string): Promise<number> {
-  const output = new Output();
-  const last = Math.min(log.lastIndex, other.lastIndex);
-  // Equal chains mean equal prefixes: the first difference is found by halving.
-  let low = 0;
-  let high = last;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if (log.chain(middle) === other.chain(middle)) low = middle;
-    else high = middle - 1;
+async function compare(name: string, otherName: string, json: boolean, output: Output): Promise<number> {
+  const left = { name, log: await new SettledLog(findLog(name)).finish() };
+  const right = { name: otherName, log: await new SettledLog(findLog(otherName)).finish() };
+  const comparison = compareLogs(left, right);
+  if (json) output.line(comparisonJson(left, right, comparison));
+  else for (const line of comparisonText(left, right, comparison)) output.line(line);
+  await output.drained();
+  const verdicts = [left, right].map(({ log }) => log.verdict());
+  for (const [at, verdict] of verdicts.entries()) {
+    if (verdict.state !== "clean") complain(`${at === 0 ? name : otherName} is ${verdictText(verdict)}`);
   }
-  for (const [each, of] of [
-    [log, name],
-    [other, otherName],
-  ] as const) {
-    if (each.state !== "clean") complain(`${of} is ${each.verdict()}`);
-  }
-  const same = low === last && log.lastIndex === other.lastIndex;
-  if (same) output.line(`the same: ${low} entries, chain ${chainText(log, low)}`);
-  else if (low === last) {
-    const [longer, shorter] = log.lastIndex > last ? [name, otherName] : [otherName, name];
-    const ahead = Math.max(log.lastIndex, other.lastIndex) - last;
-    output.line(`the same up to index ${low}, where ${shorter} ends; ${longer} goes on for ${ahead} more`);
-  } else {
-    output.line(
-      `differ from index ${low + 1} on: chain ${chainText(log, low + 1)} in ${name} (to ${log.lastIndex}), ` +
-        `${chainText(other, low + 1)} in ${otherName} (to ${other.lastIndex})`,
-    );
-  }
-  await output.end();
-  const worst = Math.max(inspectStatus[log.state], inspectStatus[other.state]);
-  return worst > 0 ? worst : same ? 0 : differs;
-}
-
-const chainText = (log: LogInspection, index: number): string =>
-  (log.chain(index) ?? 0n).toString(16).padStart(16, "0");
-
-/** Lines to stdout, none lost at the end, no more held than a reader takes. */
-class Output {
-  isGone = false;
-  readonly #lines = new StdoutLines(() => (this.isGone = true));
-
-  line(text: string): void {
-    if (!this.isGone) this.#lines.write(text);
-  }
-
-  drained(): Promise<void> {
-    return this.#lines.drained();
-  }
-
-  end(): Promise<void> {
-    return this.#lines.drained();
-  }
-}
-
-function parseKinds(text: string): readonly string[] {
-  const wanted = text.split(",");
-  for (const kind of wanted) {
-    if (!kinds.includes(kind)) throw new InvalidArgumentError(`The kinds are ${kinds.join(", ")}.`);
-  }
-  return wanted;
-}
-
-function parseView(text: string): number {
-  const match = /^(\d{1,12})\.(\d{1,3})$/.exec(text);
-  const pid = Number(match?.[2] ?? 256);
-  if (pid > 255) throw new InvalidArgumentError("A view looks like 3.1: its count and the pid of its primary.");
-  return Number(match?.[1]) * 256 + pid;
+  const worst = Math.max(...verdicts.map(({ state }) => inspectStatus[state]));
+  return worst > 0 ? worst : comparison.relation === "same" ? 0 : differs;
 }

@@ -1,6 +1,6 @@
 /** Counts over a log: how many records and bytes of each kind, first and last index and time. */
-import type { InspectedDamage, InspectedRecord } from "../../lib/log/reader.ts";
-import { kindOf, opOf } from "./log-lines.ts";
+import type { InspectedItem } from "../../lib/log/reader.ts";
+import { kindOf, opOf, time } from "./log-lines.ts";
 
 interface Count {
   records: number;
@@ -16,18 +16,18 @@ export class LogStatistics {
   #lastAt = 0;
   #damagedBytes = 0;
 
-  add(item: InspectedRecord | InspectedDamage): void {
+  add(item: InspectedItem): void {
     if ("fault" in item) {
       this.#damagedBytes += item.bytes;
       return;
     }
     const { record, place } = item;
     const kind = kindOf(record);
-    const count = this.#kinds.get(kind) ?? { records: 0, bytes: 0, superseded: 0 };
-    this.#kinds.set(kind, count);
+    let count = this.#kinds.get(kind);
+    if (count === undefined) this.#kinds.set(kind, (count = { records: 0, bytes: 0, superseded: 0 }));
     count.records++;
     count.bytes += record.bytes.length;
-    if (place === "superseded") count.superseded++;
+    if (place === "superseded" || place === "unlinked") count.superseded++;
     if (place !== "live" || record.index === 0) return;
     this.#first = Math.min(this.#first, record.index);
     this.#last = Math.max(this.#last, record.index);
@@ -45,7 +45,10 @@ export class LogStatistics {
       firstAt: this.#lastAt === 0 ? null : this.#firstAt,
       lastAt: this.#lastAt === 0 ? null : this.#lastAt,
     };
-    if (json) return [JSON.stringify({ ...span, damagedBytes: this.#damagedBytes, kinds: Object.fromEntries(kinds) })];
+    if (json) {
+      const report = { report: "stats", ...span, damagedBytes: this.#damagedBytes, kinds: Object.fromEntries(kinds) };
+      return [JSON.stringify(report)];
+    }
     const lines = [`${"kind".padEnd(8)} ${"records".padStart(9)} ${"bytes".padStart(12)} ${"superseded".padStart(10)}`];
     for (const [kind, { records, bytes, superseded }] of kinds) {
       lines.push(
@@ -54,9 +57,7 @@ export class LogStatistics {
     }
     if (this.#damagedBytes > 0) lines.push(`${this.#damagedBytes} bytes are damaged or torn`);
     if (span.first !== null) lines.push(`index ${span.first} to ${span.last}`);
-    if (span.firstAt !== null && span.lastAt !== null) {
-      lines.push(`time ${new Date(span.firstAt).toISOString()} to ${new Date(span.lastAt).toISOString()}`);
-    }
+    if (span.firstAt !== null && span.lastAt !== null) lines.push(`time ${time(span.firstAt)} to ${time(span.lastAt)}`);
     return lines;
   }
 }

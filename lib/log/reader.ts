@@ -1,20 +1,24 @@
 /**
- * Looks at a log without changing or locking anything, also while a server writes it: its state in one sentence, and
- * its records one by one, past whatever is damaged. Two passes over the segments; no more than one is in memory.
+ * Looks at a log without changing or locking anything, also while a server writes it: its records segment by segment,
+ * past whatever is damaged, and then what state it is in. One pass; no more than one segment is in memory, and 28 bytes
+ * an entry.
  */
-import { formatView } from "../protocol/ids.ts";
-import type { LogRecord } from "../protocol/record.ts";
+import { assert } from "../base/assert.ts";
+import { decodeRecord, type LogRecord } from "../protocol/record.ts";
 import type { DamageFault } from "./assembly.ts";
 import type { Disk } from "./disk.ts";
 import { RecordWalk } from "./scan.ts";
-import { logFormatVersion, offsetOf, positionOf, segmentName } from "./segment.ts";
-import { readSegment, survey, type Survey } from "./survey.ts";
+import { logFormatVersion, offsetOf, positionOf, segmentName, segmentOf, type SegmentHeader } from "./segment.ts";
+import { SegmentReader } from "./segment-reader.ts";
+import { Supersession } from "./supersession.ts";
+import { segmentsOn, surveySteps, type Survey, type SurveyStep } from "./survey.ts";
 
 /**
- * `live`: in the logical log, or a local record · `superseded`: on disk, but not in the logical log, because another
- * took its place or because damage stands before it · `torn`: behind the place where a write did not finish.
+ * `live`: in the logical log, or a local record · `superseded`: another took its place, or the log began anew without
+ * it · `unlinked`: it stands behind damage and does not follow on what is before · `torn`: behind the place where a
+ * write did not finish.
  */
-export type Place = "live" | "superseded" | "torn";
+export type Place = "live" | "superseded" | "unlinked" | "torn";
 
 export interface InspectedRecord {
   readonly file: string;
@@ -26,132 +30,214 @@ export interface InspectedRecord {
 export interface InspectedDamage {
   readonly file: string;
   readonly offset: number;
+  /** What stands there, as far as it does; good until the next item is asked for. */
+  readonly content: Uint8Array;
   readonly bytes: number;
   readonly fault: DamageFault;
   /** The end of a write that did not finish, not damage to what was durable. */
   readonly torn: boolean;
 }
 
+export type InspectedItem = InspectedRecord | InspectedDamage;
+
 /** `clean` · `torn`: the next start will go on from the last good record · `corrupt` · `unknown`: of a newer format. */
 export type LogState = "clean" | "torn" | "corrupt" | "unknown";
 
-export class LogInspection {
-  readonly #disk: Disk;
-  readonly #survey: Survey;
+export interface DamagePlace {
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly fault: DamageFault;
+}
 
-  constructor(disk: Disk, found: Survey) {
-    this.#disk = disk;
-    this.#survey = found;
+/** What is to be said of a log as a whole. Views are numbers; indexes are those of the logical log. */
+export interface LogVerdict {
+  readonly state: LogState;
+  readonly segments: number;
+  /** Where the log begins; above 1 when what stood before was deleted, or is not looked at. */
+  readonly first: number;
+  /** `first − 1` if it holds no entry. */
+  readonly last: number;
+  readonly firstView: number;
+  readonly lastView: number;
+  /** Entries on disk that are not in the logical log. */
+  readonly superseded: number;
+  readonly promised: number;
+  readonly commit: number;
+  /** How many replicas the cluster had when this log last heard; null if it does not say. */
+  readonly replicas: number | null;
+  /** Each with the first entry that may be missing. */
+  readonly damage: readonly (DamagePlace & { readonly index: number })[];
+  readonly torn: DamagePlace | null;
+  /** What this build does not know, in words. */
+  readonly unknown: readonly string[];
+}
+
+/** One segment of a log that is being looked at. Its items are good until the next one is looked at. */
+export class InspectedSegment {
+  readonly number: number;
+  readonly name: string;
+  /** Null if it is absent or not sound. */
+  readonly header: SegmentHeader | null;
+  /** Null if it is absent. */
+  readonly content: Uint8Array | null;
+
+  constructor(
+    readonly step: SurveyStep,
+    readonly supersession: Supersession,
+  ) {
+    this.number = step.found.number;
+    this.name = step.found.name;
+    this.header = step.found.header;
+    this.content = step.bytes;
   }
 
-  get isEmpty(): boolean {
-    return this.#survey.segments.length === 0;
+  /** The end of a write that did not finish, or is under way. */
+  get isTorn(): boolean {
+    return this.step.tail?.torn != null;
   }
 
-  get state(): LogState {
-    const { unknown, assembly, tail } = this.#survey;
-    if (unknown.length > 0) return "unknown";
-    if (assembly.damage.length > 0) return "corrupt";
-    return tail?.torn != null ? "torn" : "clean";
-  }
-
-  /** Where the last write broke off, to see whether it moves; -1 if it did not. */
-  get tornAt(): number {
-    const { tail, segments } = this.#survey;
-    return tail?.torn == null ? -1 : positionOf(segments.at(-1)?.number ?? 0, tail.torn.from);
-  }
-
-  /** The chain of entry `index` of the logical log; null if it is not in it. */
-  chain(index: number): bigint | null {
-    const { index: log } = this.#survey.assembly;
-    return log.has(index) ? log.chain(index) : null;
-  }
-
-  get lastIndex(): number {
-    return this.#survey.assembly.lastIndex;
-  }
-
-  /** The state in one line, with what to know of it. */
-  verdict(): string {
-    const { assembly, segments, tail, unknown } = this.#survey;
-    const { index, supersededCount, damage } = assembly;
-    const last = segments.at(-1)?.name ?? "";
-    const first = index.baseIndex + 1;
-    const range =
-      index.lastIndex < first
-        ? "no entries"
-        : `entries ${first} to ${index.lastIndex}, views ${formatView(index.view(first))} to ` +
-          formatView(index.view(index.lastIndex));
-    const outside = damage.length > 0 ? "superseded or behind the damage" : "superseded";
-    const sum =
-      `${range}, ${segments.length} segment${segments.length === 1 ? "" : "s"}, ${supersededCount} ${outside}, ` +
-      `promised ${formatView(assembly.promised)}, commit ${assembly.commit}`;
-    switch (this.state) {
-      case "clean":
-        return `clean: ${sum}`;
-      case "unknown":
-        return `unknown: ${unknown[0]}${unknown.length > 1 ? ` (and ${unknown.length - 1} more)` : ""}`;
-      case "torn":
-        return (
-          `torn: the last write did not finish, at offset ${offsetOf(this.tornAt)} of ${last} (${tail?.torn?.fault}); ` +
-          `the next start goes on from the record before it; ${sum}`
-        );
-      case "corrupt": {
-        const places = damage
-          .slice(0, 3)
-          .map(
-            ({ segment, from: offset, to, fault, index: missing }) =>
-              `offset ${offset} of ${segmentName(segment)} (${fault}, ${to - offset} bytes, from index ${missing} on)`,
-          );
-        if (damage.length > places.length) places.push(`${damage.length - places.length} more places`);
-        return `corrupt: ${places.join(", ")}; the replica will repair its log from a peer; ${sum}`;
+  /** Every record in the order on disk, with the bytes between that are none. */
+  *items(): Generator<InspectedItem, void, undefined> {
+    const { found, tail } = this.step;
+    const { name: file, range } = found;
+    const { header, content } = this;
+    const hurt = this.#damageAt(0);
+    if (hurt !== null) yield this.#damage(0, hurt.to, hurt.fault, false);
+    if (content === null || (header !== null && header.formatVersion > logFormatVersion)) return;
+    const tornFrom = tail?.torn?.from ?? Infinity;
+    const walk = new RecordWalk(content, range);
+    while (walk.next()) {
+      const { record, from: offset, to, fault } = walk;
+      if (record === null) {
+        yield this.#damage(offset, to, fault, offset >= tornFrom);
+        continue;
       }
+      const stray = this.#damageAt(offset);
+      if (stray !== null) yield this.#damage(offset, stray.to, stray.fault, false);
+      yield { file, offset, record, place: this.#place(record, offset, tornFrom) };
     }
   }
 
-  /** Every record in the order on disk, with the bytes between that are none. Each is good until the next is asked for. */
-  *items(): Generator<InspectedRecord | InspectedDamage, void, undefined> {
-    const { segments, tail } = this.#survey;
-    const last = segments.at(-1);
-    let buffer: Uint8Array = new Uint8Array(0);
-    for (const found of segments) {
-      const { name: file, number, header, range } = found;
-      const absent = this.#damageAt(number, 0);
-      if (absent !== null) yield { file, offset: 0, bytes: absent.to - absent.from, fault: absent.fault, torn: false };
-      if (absent?.fault === "absent" || (header !== null && header.formatVersion > logFormatVersion)) continue;
-      const bytes = readSegment(this.#disk, file, buffer);
-      if (bytes.length > buffer.length) buffer = bytes;
-      const tornFrom = found === last && tail?.torn != null ? tail.torn.from : Infinity;
-      const walk = new RecordWalk(bytes, range);
-      while (walk.next()) {
-        const { record, from: offset, to, fault } = walk;
-        // The server has gone on since the survey: what it wrote later is not judged.
-        if (found === last && tail?.torn == null && offset >= found.end) break;
-        if (record === null) {
-          yield { file, offset, bytes: to - offset, fault, torn: offset >= tornFrom };
-          continue;
-        }
-        const stray = this.#damageAt(number, offset);
-        if (stray !== null) yield { file, offset, bytes: stray.to - stray.from, fault: stray.fault, torn: false };
-        const place = offset >= tornFrom ? "torn" : this.#isLive(record, number, offset) ? "live" : "superseded";
-        yield { file, offset, record, place };
-      }
-    }
+  #place(record: LogRecord, offset: number, tornFrom: number): Place {
+    if (offset >= tornFrom) return "torn";
+    const { index } = record;
+    if (index === 0) return "live";
+    const position = positionOf(this.number, offset);
+    if (this.supersession.covers(position, index)) return "superseded";
+    const { index: log } = this.step.assembly;
+    return log.has(index) && log.position(index) === position ? "live" : "unlinked";
   }
 
-  #damageAt(segment: number, from: number) {
-    if (this.#survey.assembly.damage.length === 0) return null;
-    return this.#survey.assembly.damage.find((damage) => damage.segment === segment && damage.from === from) ?? null;
+  #damage(offset: number, to: number, fault: DamageFault, torn: boolean): InspectedDamage {
+    const content = this.content?.subarray(offset, to) ?? new Uint8Array(0);
+    return { file: this.name, offset, content, bytes: to - offset, fault, torn };
   }
 
-  #isLive(record: LogRecord, segment: number, offset: number): boolean {
-    if (record.index === 0) return true;
-    const { index } = this.#survey.assembly;
-    return index.has(record.index) && index.position(record.index) === positionOf(segment, offset);
+  #damageAt(from: number) {
+    const { damage } = this.step.assembly;
+    if (damage.length === 0) return null;
+    return damage.find((each) => each.segment === this.number && each.from === from) ?? null;
   }
 }
 
-/** Throws `DiskError` if a segment cannot be read. `only`: the numbers of the segments to look at. */
-export function inspect(disk: Disk, only?: readonly number[]): LogInspection {
-  return new LogInspection(disk, survey(disk, only === undefined ? {} : { only }));
+export class LogInspection {
+  readonly #disk: Disk;
+  readonly #steps: Generator<SurveyStep, Survey, undefined>;
+  readonly #supersession: Supersession;
+  #survey: Survey | null = null;
+  #lastNumber = 0;
+  #cluster: Uint8Array | null = null;
+
+  /** `only`: the numbers of the segments to look at. Throws `DiskError` if a segment cannot be read. */
+  constructor(disk: Disk, only?: readonly number[]) {
+    this.#disk = disk;
+    this.#steps = surveySteps(disk, only === undefined ? {} : { only });
+    this.#supersession = Supersession.lookAt(disk, only ?? segmentsOn(disk));
+  }
+
+  /** The next segment; null when all have been looked at. Throws `DiskError`. */
+  next(): InspectedSegment | null {
+    for (;;) {
+      const step = this.#survey === null ? this.#steps.next() : { done: true as const, value: this.#survey };
+      if (step.done === true) {
+        this.#survey = step.value;
+        return null;
+      }
+      // Once it is known that the first ones are missing all are looked at again; they have been shown.
+      if (step.value.found.number <= this.#lastNumber) continue;
+      this.#lastNumber = step.value.found.number;
+      this.#cluster ??= step.value.found.header?.cluster ?? null;
+      return new InspectedSegment(step.value, this.#supersession);
+    }
+  }
+
+  /** Looks at what is left. Throws `DiskError`. */
+  finish(): this {
+    while (this.next() !== null);
+    return this;
+  }
+
+  /** To which cluster the log belongs; null as long as no segment has said so. */
+  get cluster(): Uint8Array | null {
+    return this.#cluster;
+  }
+
+  /** The index, view and chain of entry `index` of the logical log, or of the one before the first; null for any other. */
+  at(index: number): { readonly index: number; readonly view: number; readonly chain: bigint } | null {
+    const { index: log } = this.#whole().assembly;
+    if (!log.has(index) && index !== log.baseIndex) return null;
+    return { index, view: log.view(index), chain: log.chain(index) };
+  }
+
+  /** Entry `index` of the logical log; null if it is not in it. Throws `DiskError` if it cannot be read any more. */
+  record(index: number): Omit<InspectedRecord, "place"> | null {
+    const { index: log } = this.#whole().assembly;
+    if (!log.has(index)) return null;
+    const reader = new SegmentReader(this.#disk);
+    try {
+      const position = log.position(index);
+      const [bytes] = reader.read([position], [log.length(index)]);
+      const record = bytes === undefined ? "end" : decodeRecord(bytes, 0);
+      if (typeof record === "string") return null;
+      return { file: segmentName(segmentOf(position)), offset: offsetOf(position), record };
+    } finally {
+      reader.close();
+    }
+  }
+
+  verdict(): LogVerdict {
+    const { assembly, segments, tail, unknown } = this.#whole();
+    const { index, supersededCount, damage, promised, commit } = assembly;
+    const first = index.baseIndex + 1;
+    const last = index.lastIndex;
+    const end = { index: last, view: index.view(last), chain: index.chain(last) };
+    const torn = tail?.torn ?? null;
+    return {
+      state: unknown.length > 0 ? "unknown" : damage.length > 0 ? "corrupt" : torn !== null ? "torn" : "clean",
+      segments: segments.length,
+      first,
+      last,
+      firstView: last < first ? 0 : index.view(first),
+      lastView: last < first ? 0 : index.view(last),
+      superseded: supersededCount,
+      promised,
+      commit,
+      replicas: assembly.lineage.beginning(end).attempts.at(-1)?.config.length ?? null,
+      damage: damage.map(({ segment, from, to, fault, index: missing }) => {
+        return { ...place(segmentName(segment), from, to, fault), index: missing };
+      }),
+      torn: torn === null ? null : place(segments.at(-1)?.name ?? "", torn.from, torn.to, torn.fault),
+      unknown,
+    };
+  }
+
+  #whole(): Survey {
+    assert(this.#survey !== null, "a log is judged when all of it has been looked at");
+    return this.#survey;
+  }
+}
+
+function place(file: string, from: number, to: number, fault: DamageFault): DamagePlace {
+  return { file, offset: from, bytes: to - from, fault };
 }

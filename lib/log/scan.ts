@@ -110,7 +110,7 @@ export function lastNonZero(bytes: Uint8Array, from: number): number {
 }
 
 /** The next place from `from` on where a sound record of this cluster begins, or -1. */
-function findRecord(bytes: Uint8Array, from: number, clusterTag: number): number {
+export function findRecord(bytes: Uint8Array, from: number, clusterTag: number): number {
   const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = from; at + recordHeaderBytes <= bytes.length; at += 8) {
     if (data.getUint32(at + 12, true) !== clusterTag) continue;

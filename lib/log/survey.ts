@@ -4,9 +4,9 @@
  */
 import { assert } from "../base/assert.ts";
 import { formatView } from "../protocol/ids.ts";
+import { decodeRecord, type LogRecord } from "../protocol/record.ts";
 import { Assembly } from "./assembly.ts";
 import type { Disk } from "./disk.ts";
-import { decodeRecord, type LogRecord } from "../protocol/record.ts";
 import { readBegin } from "./lineage.ts";
 import { LogIndex } from "./log-index.ts";
 import { readSync, scan, type BadFault, type ScanRange } from "./scan.ts";
@@ -67,30 +67,56 @@ export interface SurveyOptions {
   readonly replica?: string;
 }
 
+/** One segment has been looked at. What comes behind it may still change what is known of it. */
+export interface SurveyStep {
+  readonly found: SegmentFound;
+  /** Null if it is absent. Good until the next step. */
+  readonly bytes: Uint8Array | null;
+  readonly assembly: Assembly;
+  /** Null unless it is the last segment. */
+  readonly tail: TailFound | null;
+}
+
 /** Throws `DiskError` if a file cannot be read. */
 export function survey(disk: Disk, options: SurveyOptions = {}): Survey {
-  const present = options.only ?? segmentsOn(disk);
-  const headers = new Map(present.map((number) => [number, readHeader(disk, number)]));
+  const steps = surveySteps(disk, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same, one segment at a time, in the order of their numbers. */
+export function* surveySteps(disk: Disk, options: SurveyOptions = {}): Generator<SurveyStep, Survey, undefined> {
+  const all = segmentsOn(disk);
+  const present = options.only ?? all;
   const last = present.at(-1) ?? 0;
+  // Where the last one that is looked at ends is told by the one behind it.
+  const told = all.includes(last + 1) ? [...present, last + 1] : present;
+  const headers = new Map(told.map((number) => [number, readHeader(disk, number)]));
   const first = options.only === undefined ? firstOf(present, headers) : (present[0] ?? 1);
-  const found = surveyFrom(disk, headers, options, first, last);
+  const found = yield* surveyFrom(disk, headers, options, first, last);
   const { trimmedTo } = found.assembly;
   if (options.only !== undefined || first <= trimmedTo) return found;
   // Nobody deleted those before it: they are lost.
-  return surveyFrom(disk, headers, options, trimmedTo, last);
+  return yield* surveyFrom(disk, headers, options, trimmedTo, last);
 }
 
-function surveyFrom(
+function* surveyFrom(
   disk: Disk,
   headers: ReadonlyMap<number, SegmentHeader | null>,
   options: SurveyOptions,
   first: number,
   last: number,
-): Survey {
+): Generator<SurveyStep, Survey, undefined> {
   const surveyor = new Surveyor(disk, headers, options, first);
-  for (let number = first; number <= last; number++) surveyor.look(number, number === last);
-  const { segments, assembly, tail, unknown } = surveyor;
-  return { segments, assembly, tail, unknown };
+  const { segments, assembly, unknown } = surveyor;
+  for (let number = first; number <= last; number++) {
+    const bytes = surveyor.look(number, number === last && !headers.has(last + 1));
+    const found = segments.at(-1);
+    if (found !== undefined) yield { found, bytes, assembly, tail: surveyor.tail };
+  }
+  return { segments, assembly, tail: surveyor.tail, unknown };
 }
 
 /** Compaction deletes from the front, and only before a segment that says what stood before it. */
@@ -147,14 +173,15 @@ class Surveyor {
   ) {
     const sound = [...headers.values()].find((header) => header !== null);
     this.#clusterTag = sound === undefined ? (options.clusterTag ?? 0) : clusterTagOf(sound.cluster);
-    const begin = options.only === undefined ? undefined : sound;
+    const begin = options.only === undefined ? null : headers.get(first);
     this.assembly = new Assembly(
-      begin === undefined ? new LogIndex() : new LogIndex(begin.previousIndex, begin.previousView, begin.previousChain),
+      begin == null ? new LogIndex() : new LogIndex(begin.previousIndex, begin.previousView, begin.previousChain),
       sound?.replica ?? options.replica ?? "",
     );
   }
 
-  look(number: number, isLast: boolean): void {
+  /** Returns the bytes of the segment; null if it is absent. */
+  look(number: number, isLast: boolean): Uint8Array | null {
     const { assembly } = this;
     const header = this.headers.get(number) ?? null;
     const knownEnd = isLast ? null : (this.headers.get(number + 1)?.previousEnd ?? null);
@@ -180,6 +207,7 @@ class Surveyor {
         bad: (from, to, fault) => assembly.hurt(number, from, to, fault),
       });
     }
+    return bytes;
   }
 
   /** Into the same memory each time: nothing of a segment is kept. */

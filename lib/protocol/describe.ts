@@ -10,7 +10,7 @@ import { entries, type EntryPayload } from "./entries.ts";
 import { formatOpId, formatView } from "./ids.ts";
 import { frames, type Frame, type OpId, type Position } from "./messages.ts";
 import type { LogRecord } from "./record.ts";
-import type { Definition, Description } from "./schema.ts";
+import type { Definition, Description, Field } from "./schema.ts";
 
 export interface DescribeOptions {
   /** Shows what people wrote. Default: its length only. */
@@ -65,11 +65,20 @@ function describeOpaqueCommand(bytes: Uint8Array, options: DescribeOptions): str
 }
 
 function describe(definition: Definition, value: Values & { readonly type: string }, options: DescribeOptions): string {
-  const parts = [value.type];
-  for (const [name, schema] of Object.entries(definition.fields)) {
-    parts.push(`${name}=${show(schema, value[name], options)}`);
-  }
-  return parts.join(" ");
+  let text = value.type;
+  for (const { name, schema } of fieldsOf(definition)) text += ` ${name}=${show(schema, value[name], options)}`;
+  return text;
+}
+
+/** A log of a million records asks for the same few a million times. */
+const knownFields = new WeakMap<Definition, readonly Field[]>();
+
+function fieldsOf(definition: Definition): readonly Field[] {
+  const known = knownFields.get(definition);
+  if (known !== undefined) return known;
+  const fields = Object.entries(definition.fields).map(([name, schema]) => ({ name, schema }));
+  knownFields.set(definition, fields);
+  return fields;
 }
 
 function show(schema: Description, value: unknown, options: DescribeOptions): string {

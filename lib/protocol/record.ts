@@ -127,11 +127,14 @@ export function decodeRecord(bytes: Uint8Array, offset: number): LogRecord | Rec
 /** Whether an entry's chain follows from the previous entry's. */
 export function chainHolds(record: LogRecord, previousChain: bigint): boolean {
   const end = recordHeaderBytes + record.payload.length;
-  // Not slice(): of a Buffer, as files and sockets hand out, it is no copy.
-  const copy = new Uint8Array(record.bytes.subarray(0, end));
-  new DataView(copy.buffer).setBigUint64(32, previousChain, true);
-  return xxHash64(copy.subarray(8, end)) === record.chain;
+  if (scratch.length < record.bytes.length) scratch = new Uint8Array(2 * record.bytes.length);
+  scratch.set(record.bytes);
+  new DataView(scratch.buffer).setBigUint64(32, previousChain, true);
+  return xxHash64(scratch.subarray(8, end)) === record.chain;
 }
+
+/** A copy to put the previous chain into, in the same memory each time: this is done for every record of a log. */
+let scratch = new Uint8Array(1024);
 
 /** Splits records that stand back to back (a batch on the wire). Null if any byte of it is not a sound record. */
 export function splitRecords(batch: Uint8Array): LogRecord[] | null {
