@@ -34,7 +34,7 @@ export interface ClusterStatus extends FrameOf<"clusterReport"> {
 const connectMs = 2000;
 const againMs = 250;
 /** A removal that cannot be begun is not waited for as long as a newcomer that has a log to learn. */
-const removalWaitMs = 10_000;
+const removalWaitMs = 5_000;
 
 export class ClusterAsking {
   readonly #given: readonly string[];

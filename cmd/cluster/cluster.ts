@@ -19,6 +19,8 @@ export interface Place {
   readonly stderrFile: string;
   /** Words before the executable's, such as those that enter a network namespace. */
   readonly prefix?: readonly string[];
+  /** Of a newcomer to a cluster that runs: the replicas that it is told of. */
+  readonly joins?: readonly number[];
 }
 
 export interface ReadyLine {
@@ -92,7 +94,11 @@ export class Cluster {
   /** The command that runs this replica. */
   serveCommand(pid: number): string[] {
     const { prefix = [], dataDirectory, listen } = this.place(pid);
-    const peers = this.places.map((place) => `${place.pid}=${place.address}`).join(",");
+    const { joins } = this.place(pid);
+    const named = this.places.filter((place) =>
+      joins === undefined ? place.joins === undefined : place.pid === pid || joins.includes(place.pid),
+    );
+    const peers = named.map((place) => `${place.pid}=${place.address}`).join(",");
     const identity = ["--pid", String(pid), "--peers", peers, "--data", dataDirectory];
     const binding = listen === undefined ? [] : ["--listen", listen];
     return [...prefix, executable, "serve", ...identity, ...binding, ...this.#flags];
