@@ -14,6 +14,7 @@ import type { Timeline } from "./timeline.ts";
 /** A replica told to stop has this long: it answers what is in flight first, on a machine that others use too. */
 const stopTimeoutMs = 30_000;
 
+const fillName = "fill";
 /** Exit codes of a replica that cannot use its data directory or its disk. */
 const unusable = 73;
 const diskError = 74;
@@ -185,7 +186,7 @@ export class Battlefield {
   #fill(pid: number, forMs: number): boolean {
     if (this.small === null || this.small.pid !== pid) return false;
     this.small.disk.fill();
-    this.#later("fill", forMs, () => {
+    this.#later(fillName, forMs, () => {
       this.small?.disk.makeRoom();
       this.#restartLater(pid, 0);
     });
@@ -272,7 +273,12 @@ export class Battlefield {
     if (condition.told === "kill" && signal === "SIGKILL") return;
     if (condition.told === "stop" && exitCode === 0) return;
     const said = await this.cluster.stderrTail(pid, 3);
-    if (this.small?.pid === pid && isFullDisk(exitCode, said)) return this.timeline.count("ended by a full disk");
+    if (this.small?.pid === pid && isFullDisk(exitCode, said)) {
+      this.timeline.count("ended by a full disk");
+      // While it is full, whoever empties it starts the replica.
+      if (!this.#mending.has(fillName)) this.#restartLater(pid, 0);
+      return;
+    }
     if (condition.wounded && (exitCode === unusable || exitCode === diskError) && /\.wal|log/.test(said)) {
       // What an operator would do who was told that this disk is lost.
       this.timeline.say(`  replica ${pid} says: ${said.split("\n").at(-1) ?? ""}`);

@@ -11,6 +11,7 @@ import type { Links } from "../cluster/links.ts";
 import { inspectLog } from "../cluster/logs.ts";
 import { SmallDisk, smallDisksMissing } from "../cluster/small-disk.ts";
 import { join } from "node:path";
+import { Doubting } from "./doubting.ts";
 import { Battlefield } from "./battlefield.ts";
 import { judge } from "./judge.ts";
 import { Person } from "./person.ts";
@@ -34,6 +35,8 @@ export interface ChaosOptions {
 
 /** All must be together, and everything answered, so long after the last fault. Others may use the machine too. */
 const togetherMs = 60_000;
+/** So long may asking for everything take. */
+const judgedMs = 180_000;
 /** Short, so that the wait for those who may hold more ends while they are away. */
 const recoveryWaitMs = 2000;
 const smallDiskMiB = 384;
@@ -53,6 +56,8 @@ export class Chaos {
   #asked = false;
   #longestTogetherMs = 0;
   #longestGapMs = 0;
+  #doubter: Doubting | null = null;
+  #askedAgain = 0;
   #stopped = false;
 
   constructor(
@@ -90,8 +95,15 @@ export class Chaos {
     const { timeline, options } = this;
     timeline.say(`three replicas under ${options.policy}, links of ${options.links.kind}`);
     await this.#field.startAll();
-    await untilTogether(this.#cluster, togetherMs);
+    await this.#together();
     await this.#makeAccounts();
+    this.#doubter = new Doubting(this.#cluster.addresses(), {
+      seed: this.#random.uint53(),
+      oneOrder: options.policy === "quorum",
+      prefix: options.links.clientPrefix(null),
+      keeper: this.#cluster.keeper,
+    });
+    await within(togetherMs, "the doubter does not get logged in", this.#doubter.begun());
     timeline.say("all together");
     for (const person of this.#people) person.begin();
     for (const round of planOf(options.seed, this.#names.length)) {
@@ -109,6 +121,7 @@ export class Chaos {
     this.#stopped = true;
     this.#field.close();
     for (const person of this.#people) person.kill();
+    this.#doubter?.kill();
     await this.#cluster.close();
     this.options.links.close();
   }
@@ -184,22 +197,38 @@ export class Chaos {
       healedMs = timeline.elapsedMs;
       await Bun.sleep(settleMs);
       await Promise.all(this.#people.map((person) => person.rest(togetherMs)));
-      const index = await untilTogether(this.#cluster, togetherMs);
+      const index = await this.#together();
       const tookMs = timeline.elapsedMs - healedMs;
       this.#longestTogetherMs = Math.max(this.#longestTogetherMs, tookMs);
       this.#field.wellAgain();
+      await this.#hearDoubts();
       const oneOrder = this.options.policy === "quorum";
-      const faults = await judge(this.#cluster, this.#ledger, this.#names, { oneOrder, everything, togetherMs });
+      const judging = judge(this.#cluster, this.#ledger, this.#names, { oneOrder, everything, togetherMs });
+      const faults = await within(judgedMs, "the replicas do not answer when asked for everything", judging);
       for (const fault of faults) timeline.fault(fault);
       if (faults.length === 0) this.#ledger.settle(index);
       this.#asked = everything;
-      const judgedMs = timeline.elapsedMs - healedMs - tookMs;
-      const all = `${this.#ledger.size} acknowledged, all there`;
-      timeline.say(`together after ${seconds(tookMs)}; ${all} (asked for ${seconds(judgedMs)})`);
+      const askedMs = timeline.elapsedMs - healedMs - tookMs;
+      const all = `${this.#ledger.size} acknowledged, ${faults.length === 0 ? "all there" : "and something wrong"}`;
+      timeline.say(`together after ${seconds(tookMs)}; ${all} (asked for ${seconds(askedMs)})`);
     } catch (error) {
       if (!this.#stopped) timeline.fault(error instanceof Error ? error.message : String(error));
     }
-    if (!this.#isOver()) for (const person of this.#people) person.begin();
+    if (this.#isOver()) return;
+    for (const person of this.#people) person.begin();
+    this.#doubter?.go();
+  }
+
+  async #hearDoubts(): Promise<void> {
+    if (this.#doubter === null) return;
+    const report = await within(judgedMs, "the doubter gets no answers", this.#doubter.rest());
+    for (const fault of report.faults) this.timeline.fault(`the doubter: ${fault}`);
+    this.#askedAgain = report.askedAgain;
+  }
+
+  /** Resolves with the index of the last entry when all replicas are in one view of them all. */
+  #together(): Promise<number> {
+    return untilTogether(this.#cluster, togetherMs, this.#cluster.pids);
   }
 
   /** Everybody goes; then each replica answers alone, where one may go on alone. */
@@ -209,11 +238,12 @@ export class Chaos {
     if (this.#isOver()) return;
     await Promise.all(this.#people.map((person) => person.rest(togetherMs)));
     await Promise.all(this.#people.map((person) => person.leave()));
+    this.#doubter?.kill();
     if (this.options.policy === "quorum") return;
     const pids = this.#cluster.pids;
     for (const alone of pids) {
       const others = pids.filter((pid) => pid !== alone);
-      await untilTogether(this.#cluster, togetherMs);
+      await this.#together();
       this.#field.expectKill(...others);
       await this.#cluster.kill(...others);
       for (const fault of await faultsAt(this.#cluster, alone, this.#ledger, this.#names)) timeline.fault(fault);
@@ -231,8 +261,16 @@ export class Chaos {
     timeline.say(`  longest time without an acknowledgement: ${seconds(this.#longestGapMs)}`);
     timeline.say(`  longest time until all were together: ${seconds(this.#longestTogetherMs)}`);
     timeline.say(`  views formed: ${acts}`);
+    timeline.say(`  answers asked for again: ${this.#askedAgain}`);
     for (const [what, count] of timeline.counts) timeline.say(`  ${what}: ${count}`);
   }
+}
+
+/** What `work` resolves with, unless it takes longer. */
+async function within<T>(ms: number, otherwise: string, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`${otherwise} (${seconds(ms)})`)), ms);
+  return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

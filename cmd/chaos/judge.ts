@@ -25,7 +25,7 @@ export async function judge(
 
 /** The logs may grow while they are read (sessions end by themselves): that one goes on further is no fault. */
 async function faultsInRunningLogs(cluster: Cluster, togetherMs: number): Promise<string[]> {
-  await untilTogether(cluster, togetherMs);
+  await untilTogether(cluster, togetherMs, cluster.pids);
   return (await compareLogs(cluster.places.map((place) => place.dataDirectory))).faults;
 }
 

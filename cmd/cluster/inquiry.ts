@@ -54,11 +54,15 @@ export async function faultsOnDisk(cluster: Cluster): Promise<string[]> {
 }
 
 /**
- * Resolves with the index of the last entry when every running replica, asked itself, has committed it, in one view of
- * them all in which nobody is missed. Rejects with what they said last when that takes too long.
+ * Resolves with the index of the last entry when each of these replicas (all that run, by default), asked itself, has
+ * committed it, in one view of them all in which nobody is missed. Rejects with what they said last when that takes too
+ * long.
  */
-export async function untilTogether(cluster: Cluster, withinMs: number): Promise<number> {
-  const pids = cluster.pids.filter((pid) => cluster.isRunning(pid));
+export async function untilTogether(
+  cluster: Cluster,
+  withinMs: number,
+  pids: readonly number[] = cluster.pids.filter((pid) => cluster.isRunning(pid)),
+): Promise<number> {
   const clients = new Map<number, JsonClient>();
   let reports: Answer<"status">[] = [];
   const timedOut = Promise.withResolvers<never>();

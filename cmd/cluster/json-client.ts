@@ -55,7 +55,8 @@ export type Answer<D extends keyof Replies> = ({ readonly ok: true } & Replies[D
 export type JsonEvent =
   | { readonly event: "connection"; readonly state: string; readonly replica?: number; readonly primary?: number }
   | ({ readonly event: "message" } & JsonMessage)
-  | { readonly event: "changed" | "notice" | "logged-out" };
+  | { readonly event: "notice"; readonly text: string }
+  | { readonly event: "changed" | "logged-out" };
 
 interface Waiting {
   readonly command: string;
@@ -104,6 +105,11 @@ export class JsonClient {
   /** Messages that arrived while logged in, in order of arrival. */
   get received(): JsonMessage[] {
     return this.events.filter((event) => event.event === "message");
+  }
+
+  /** What the user was told. */
+  get notices(): string[] {
+    return this.events.filter((event) => event.event === "notice").map(({ text }) => text);
   }
 
   /** The replica that it was last connected to. */

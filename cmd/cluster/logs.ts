@@ -60,16 +60,24 @@ export async function compareLogs(
 
 /** The indexes at which each op stands in the logical log, by its id. */
 export async function opsIn(directory: string): Promise<Map<string, number[]>> {
-  const { exitCode, output } = await inspectLog(directory, "--json", "--kind", "op");
-  if (exitCode !== 0) throw new Error(`inspect-log ${directory} exits ${exitCode}: ${output.slice(-500)}`);
   const found = new Map<string, number[]>();
-  for (const line of output.split("\n")) {
-    if (line === "") continue;
-    const { op, index, superseded }: LogLine & { readonly op: string } = JSON.parse(line);
+  for (const { op, index, superseded } of await opLines(directory)) {
     if (superseded) continue;
     const indexes = found.get(op);
     if (indexes === undefined) found.set(op, [index]);
     else indexes.push(index);
   }
   return found;
+}
+
+/** The ops that this disk holds in places that others have in the logical log: its side of a fork. */
+export async function supersededOpsIn(directory: string): Promise<string[]> {
+  return (await opLines(directory)).filter(({ superseded }) => superseded).map(({ op }) => op);
+}
+
+async function opLines(directory: string): Promise<(LogLine & { readonly op: string })[]> {
+  const { exitCode, output } = await inspectLog(directory, "--json", "--kind", "op");
+  if (exitCode !== 0) throw new Error(`inspect-log ${directory} exits ${exitCode}: ${output.slice(-500)}`);
+  const lines = output.split("\n").filter((line) => line !== "");
+  return lines.map((line) => JSON.parse(line));
 }

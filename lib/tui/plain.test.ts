@@ -130,6 +130,19 @@ test("who lost the name in a merge is asked, and may sign in by it", async () =>
   expect([...other.accounts.keys()]).toEqual(["bob~2", "bob"]);
 });
 
+test("what came to the inbox while the connection was away is said once it is back", async () => {
+  const client = new FakeClient({ bob: "bob-password" });
+  const { input, output, code } = start(client);
+  input.write("bob\nbob-password\n");
+  while (client.user === null) await new Promise((resolve) => setImmediate(resolve));
+  client.happen({ do: "lose" });
+  client.accounts.get("bob")?.inbox.push(client.message("carol", "bob", "hello?"));
+  client.happen({ do: "find", replica: 2, afterMs: 20_000, copies: 3 });
+  while (!output.text.includes("1 message waits in your inbox")) await new Promise((resolve) => setImmediate(resolve));
+  input.end();
+  expect(await code).toBe(0);
+});
+
 describe("messages that are shown", () => {
   const marks = (client: FakeClient) => client.asked.filter(({ type }) => type === "mark");
 
