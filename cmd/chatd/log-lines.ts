@@ -2,15 +2,17 @@
  * Records of a log as lines, for people and for scripts. Knows no files and no flags. Passwords and tokens are in no
  * line; what people wrote only when asked for.
  */
+import { counted } from "../../lib/base/words.ts";
 import { decodeCommand, decodeEntry } from "../../lib/protocol/codec.ts";
 import type { Command } from "../../lib/protocol/commands.ts";
-import { describeCommand, describeEntry } from "../../lib/protocol/describe.ts";
+import { describeCommand, describeEntry, quote } from "../../lib/protocol/describe.ts";
 import type { EntryPayload, OpEntry } from "../../lib/protocol/entries.ts";
 import { formatOpId, formatView } from "../../lib/protocol/ids.ts";
 import { ProtocolError } from "../../lib/protocol/protocol-error.ts";
 import { recordKind, type LogRecord } from "../../lib/protocol/record.ts";
 import type { FollowedChange } from "../../lib/log/follower.ts";
 import type { InspectedDamage, InspectedRecord, Place } from "../../lib/log/reader.ts";
+import { truncate } from "../../lib/tui/layout.ts";
 
 const kindNames = new Map<number, string>(Object.entries(recordKind).map(([name, kind]) => [kind, name]));
 
@@ -70,7 +72,13 @@ function about(record: LogRecord, { entry, op, command }: Decoded, bodies: boole
 
 /** The same in fewer words, for a line that has an end. */
 function aboutInShort(record: LogRecord, decoded: Decoded, bodies: boolean): string {
-  const { entry } = decoded;
+  const { entry, op, command } = decoded;
+  if (command !== null && !(command instanceof ProtocolError) && command.type === "send") {
+    const { to, text } = command;
+    const body = bodies ? quote(text) : counted(Buffer.byteLength(text), "byte");
+    const merged = op === null || op.origAt === op.at ? "" : ", merged";
+    return `send to ${to.session.slice(0, 8)}/${to.seq}, ${body}${merged}`;
+  }
   if (entry !== null && !(entry instanceof ProtocolError)) {
     if (entry.type === "view") {
       const awaited = entry.awaiting.length > 0 ? `, without ${entry.awaiting.length} that may hold more` : "";
@@ -149,9 +157,12 @@ export function textLine({ record, place }: InspectedRecord, { bodies, columns }
   return cut(`${head}${columnsText(layout, id, at, "")} ${aboutInShort(record, decoded, bodies)}`, columns);
 }
 
-/** What lines hold has no wide or moving characters but in bodies, which may make them longer than they seem. */
-const cut = (line: string, columns: number): string =>
-  line.length <= columns ? line.trimEnd() : `${line.slice(0, columns - 1)}>`;
+/** Names and bodies may hold letters that are wider than others. */
+function cut(line: string, columns: number): string {
+  if (line.length * 2 <= columns) return line.trimEnd();
+  if (!/^[ -~]*$/.test(line)) return truncate(line, columns, ">");
+  return line.length <= columns ? line.trimEnd() : `${line.slice(0, columns - 1)}>`;
+}
 
 /** The fields of a record in JSON; documented in `lib/log/README.md`. */
 export function jsonOf({ file, offset, record, place }: InspectedRecord, bodies: boolean): Record<string, unknown> {

@@ -49,10 +49,10 @@ export class LogStatistics {
       const report = { report: "stats", ...span, damagedBytes: this.#damagedBytes, kinds: Object.fromEntries(kinds) };
       return [JSON.stringify(report)];
     }
-    const lines = [`${"kind".padEnd(8)} ${"records".padStart(9)} ${"bytes".padStart(12)} ${"superseded".padStart(10)}`];
+    const lines = [`${"kind".padEnd(8)} ${"records".padStart(8)} ${"bytes".padStart(11)} ${"superseded".padStart(10)}`];
     for (const [kind, { records, bytes, superseded }] of kinds) {
       lines.push(
-        `${kind.padEnd(8)} ${String(records).padStart(9)} ${String(bytes).padStart(12)} ${String(superseded).padStart(10)}`,
+        `${kind.padEnd(8)} ${String(records).padStart(8)} ${String(bytes).padStart(11)} ${String(superseded).padStart(10)}`,
       );
     }
     if (this.#damagedBytes > 0) lines.push(`${this.#damagedBytes} bytes are damaged or torn`);

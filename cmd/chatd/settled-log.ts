@@ -3,12 +3,11 @@
  * oldest segments may go. Looks again before it believes either. Reads only.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Disk } from "../../lib/log/disk.ts";
-import { DiskError } from "../../lib/log/disk.ts";
+import { DiskError, type Disk } from "../../lib/log/disk.ts";
 import { LogInspection, type InspectedSegment } from "../../lib/log/reader.ts";
 import { segmentName } from "../../lib/log/segment.ts";
 import { readSegment, segmentsOn } from "../../lib/log/survey.ts";
-import { codeOf, type LogLocation } from "./log-location.ts";
+import type { LogLocation } from "./log-location.ts";
 
 /** No write takes longer between two of its bytes, or it is looked at later. */
 const settleMs = 50;
@@ -20,6 +19,7 @@ export class SettledLog {
   readonly #disk: Disk;
   readonly #only: readonly number[] | undefined;
   #inspection: LogInspection;
+  #listed: readonly number[] = [];
   #shown = 0;
   #looks = 0;
 
@@ -81,6 +81,7 @@ export class SettledLog {
   #begin(): LogInspection {
     for (;;) {
       try {
+        this.#listed = segmentsOn(this.#disk);
         return new LogInspection(this.#disk, this.#only);
       } catch (error) {
         this.#mayLookAgain(error);
@@ -90,7 +91,8 @@ export class SettledLog {
 
   /** A segment was there a moment ago and is deleted now. Anything else is thrown on. */
   #mayLookAgain(error: unknown): void {
-    const isGone = error instanceof DiskError && codeOf(error.cause) === "ENOENT" && this.#only === undefined;
-    if (!isGone || ++this.#looks > looksMax) throw error;
+    if (!(error instanceof DiskError) || this.#only !== undefined || ++this.#looks > looksMax) throw error;
+    const present = segmentsOn(this.#disk);
+    if (this.#listed.every((number) => present.includes(number))) throw error;
   }
 }

@@ -171,6 +171,20 @@ describe("a log that begins anew", () => {
 });
 
 describe("an inspection from the beginning", () => {
+  test("knows what was superseded after it had glanced at the log", () => {
+    const log = new PlainLog(segmentBytes);
+    for (const text of ["a", "b", "c"]) log.put(text);
+    log.settle();
+    const inspection = new LogInspection(log.disk);
+    log.put("B", 600, 1);
+    log.settle();
+    const places: string[] = [];
+    for (const item of inspection.next()?.items() ?? []) {
+      if ("record" in item && item.record.index > 0) places.push(`${item.record.index} ${item.place}`);
+    }
+    expect(places).toEqual(["1 live", "2 superseded", "3 superseded", "2 live"]);
+  });
+
   /** It knows what is superseded before it has read what supersedes it; the survey of the whole log must agree. */
   test("tells what is in the logical log as the survey of all of it does, for logs of 60 seeds", () => {
     let superseded = 0;

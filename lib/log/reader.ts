@@ -125,8 +125,10 @@ export class InspectedSegment {
     if (index === 0) return "live";
     const position = positionOf(this.number, offset);
     if (this.supersession.covers(position, index)) return "superseded";
+    if (this.step.found.unlinked.has(offset)) return "unlinked";
+    // What has come since the glance at all headers is seen here, as far as it stands in this segment.
     const { index: log } = this.step.assembly;
-    return log.has(index) && log.position(index) === position ? "live" : "unlinked";
+    return log.has(index) && log.position(index) === position ? "live" : "superseded";
   }
 
   #damage(offset: number, to: number, fault: DamageFault, torn: boolean): InspectedDamage {

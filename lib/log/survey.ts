@@ -35,6 +35,8 @@ export interface SegmentFound {
   lowestIndex: number;
   /** Its BEGIN record can be read: the log could begin here. */
   canBegin: boolean;
+  /** The offsets of entries that stand behind damage and did not follow on. */
+  readonly unlinked: Set<number>;
 }
 
 /** The state of the last segment's end. */
@@ -190,7 +192,8 @@ class Surveyor {
     const sizeBytes = header?.sizeBytes ?? Math.max(bytes?.length ?? 0, this.options.segmentBytes ?? 0);
     const range = { from: segmentHeaderBytes, knownEnd, sizeBytes, clusterTag: this.#clusterTag };
     const end = knownEnd ?? segmentHeaderBytes;
-    const found: SegmentFound = { number, name, header, range, end, lowestIndex: Infinity, canBegin: false };
+    const unlinked = new Set<number>();
+    const found: SegmentFound = { number, name, header, range, end, lowestIndex: Infinity, canBegin: false, unlinked };
     this.segments.push(found);
     if (bytes === null) {
       assembly.hurt(number, 0, found.end, "absent");
@@ -289,6 +292,7 @@ class Surveyor {
   #take(found: SegmentFound, record: LogRecord, offset: number): void {
     const taken = this.assembly.take(record, found.number, offset);
     if (record.index > 0) found.lowestIndex = Math.min(found.lowestIndex, record.index);
+    if (taken === "unlinked" || taken === "stray") found.unlinked.add(offset);
     if (taken === "stray") this.assembly.hurt(found.number, offset, offset + record.bytes.length, "chain");
     if (taken === "unknown") {
       this.unknown.push(

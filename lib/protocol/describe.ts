@@ -123,7 +123,7 @@ function describePosition(position: Position): string {
 }
 
 /** Quoted, with control and direction-changing characters escaped, so that it can go to any terminal. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return JSON.stringify(text).replace(
     // JSON has escaped what lies below U+0020 already.
     /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
