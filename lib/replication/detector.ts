@@ -127,11 +127,6 @@ export class Detector {
     return pids;
   }
 
-  /** Every peer ever met or looked for. */
-  pids(): number[] {
-    return [...this.#peers.keys()];
-  }
-
   #peer(pid: number): Peer {
     let peer = this.#peers.get(pid);
     if (peer === undefined) {

@@ -10,10 +10,10 @@ import { ReplicatedLog } from "./log.ts";
 const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-000000000000`;
 const disk = (pid: number, digit: number): Member => ({ pid, uuid: uuid(digit), incarnation: 1 });
 
-function emptyLog(): ReplicatedLog {
+function emptyLog(read: (fromIndex: number) => Uint8Array[] = () => []): ReplicatedLog {
   const nothing = { views: new Float64Array(0), chains: new BigUint64Array(0) };
   const found = { promised: 0, beginning: null, isKnown: false, ...nothing, commit: 0, damaged: false };
-  return new ReplicatedLog(found, { read: () => [], orphans: () => [], hasForks: false, compactable: () => null });
+  return new ReplicatedLog(found, { read, orphans: () => [], hasForks: false, compactable: () => null });
 }
 
 function append(log: ReplicatedLog, view: number, entry: EntryPayload): void {
@@ -68,4 +68,28 @@ test("what a later view carried over is decided only together with its ACT", () 
   expect(log.decided(7, 6)).toBe(6);
   // Of what lies beyond the log nobody here knows the views.
   expect(log.decided(9, 7)).toBe(6);
+});
+
+test("of a long log only the newest records are kept in memory; the rest is read from disk", () => {
+  const written: Uint8Array[] = [];
+  const asked: number[] = [];
+  const log = emptyLog((from) => {
+    asked.push(from);
+    return written.slice(from - 1, from);
+  });
+  const view = makeView(1, 1);
+  appendView(log, view, [disk(1, 1)]);
+  written.push(...log.read(1, Infinity));
+  const large = { ...op(1), command: new Uint8Array(8_000) };
+  for (let index = 3; index <= 2_500; index++) {
+    append(log, view, large);
+    written.push(log.read(index, 1)[0] as Uint8Array);
+  }
+  log.trim();
+  expect(asked).toEqual([]);
+  expect(log.read(2_400, 1)[0]).toEqual(written[2_399] as Uint8Array);
+  expect(asked).toEqual([]);
+  expect(log.read(10, 1)[0]).toEqual(written[9] as Uint8Array);
+  expect(asked).toEqual([10]);
+  expect(log.lastOpAt()).toBe(1);
 });

@@ -104,6 +104,16 @@ for (const policy of policies) {
       expectEverywhere(cluster, ["01/1", "01/2", "01/3"]);
     });
 
+    test("a long log is handed to the state machine in batches", () => {
+      const cluster = founded(1, policy);
+      const seqs = Array.from({ length: 1_200 }, (_, i) => i + 1);
+      cluster.propose(1, ...seqs);
+      cluster.kill(1);
+      cluster.start(1);
+      cluster.until(() => cluster.node(1).ops.length === 1_200, 1_500);
+      expect(cluster.node(1).ops).toEqual(seqs.map((seq) => `01/${seq}`));
+    });
+
     test("a wiped replica is no voice and comes back as a learner", () => {
       const cluster = founded(3, policy);
       cluster.propose(1, 1);

@@ -109,7 +109,7 @@ export class Cluster {
   }
 
   /** A machine that knows one or two of the others, whether they run or not. */
-  private addNewcomer(): SimulatedNode {
+  addNewcomer(): SimulatedNode {
     const pid = this.nodes.length + 1;
     const known = (this.oracle.latestConfig ?? []).slice(0, 2);
     const node = this.addNode(pid, { peers: [...known, { pid, address: addressOf(pid), uuid: null }], founds: false });

@@ -102,6 +102,20 @@ export const commands: Readonly<Record<string, CommandKind>> = {
   ),
   lose: now("lose 1>2 append", "loses them", rule("lose")),
   double: now("double 1>2 append", "delivers them, and keeps a copy to deliver later", rule("double")),
+  spoil: now("spoil 1>2 append", "changes a bit of the records in them", rule("spoil")),
+  newcomer: act("newcomer", "one more replica starts, with a free pid, an empty log and two addresses", (stage) => {
+    stage.cluster.addNewcomer();
+  }),
+  add: act("add 4 by 1", "an operator asks 1 to add 4", (stage, [pid = "", , by = ""]) => {
+    stage.change(pidOf(by), { kind: "add", pid: pidOf(pid), address: `replica-${pid}:1538` });
+  }),
+  remove: act(
+    "remove 3 by 1 [accept-loss]",
+    "an operator asks 1 to remove 3",
+    (stage, [pid = "", , by = "", accept]) => {
+      stage.change(pidOf(by), { kind: "remove", pid: pidOf(pid), acceptLoss: accept === "accept-loss" });
+    },
+  ),
   let: now("let 1>2 append", "lifts the rules for them", (stage, words) => {
     const [link = "*>*", type = ""] = words;
     for (const [from, to] of links(stage, [link])) stage.lift(from, to, type);
@@ -208,7 +222,7 @@ function openStage(words: readonly string[]): Stage {
   });
 }
 
-function rule(fate: "hold" | "lose" | "double"): CommandKind["run"] {
+function rule(fate: "hold" | "lose" | "double" | "spoil"): CommandKind["run"] {
   return (stage, words) => {
     const [link = "*>*", type = ""] = words;
     for (const [from, to] of links(stage, [link])) stage.rule({ from, to, type, fate });

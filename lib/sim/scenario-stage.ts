@@ -6,6 +6,7 @@
 import type { OpEntry } from "../protocol/entries.ts";
 import type { Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
+import type { ConfigChange } from "../replication/events.ts";
 import { Cluster } from "./cluster.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -32,7 +33,7 @@ interface Rule {
   readonly from: number;
   readonly to: number;
   readonly type: string;
-  readonly fate: "hold" | "lose" | "double";
+  readonly fate: "hold" | "lose" | "double" | "spoil";
 }
 
 interface Held {
@@ -135,6 +136,16 @@ export class Stage {
   appliedText(pid: number): string {
     const names = this.node(pid).applied.entries.flatMap(({ op }) => (op === null ? [] : [nameOf(op.command)]));
     return [...new Set(names)].join(" ") || "nothing";
+  }
+
+  // ---- the config
+
+  /** An operator asks a replica for a change, and is told what comes of it. */
+  change(pid: number, change: ConfigChange): void {
+    this.node(pid).change(change, ({ state, reason }) => {
+      if (this.detail !== "nothing")
+        this.say(`${pid} answers the operator: ${state}${reason === "" ? "" : `, ${reason}`}`);
+    });
   }
 
   // ---- time
@@ -246,11 +257,12 @@ export class Stage {
     const fate = this.rules.find((rule) => isOf(held, rule.from, rule.to, rule.type))?.fate;
     if (this.detail === "messages" && (message.type !== "heartbeat" || fate === "hold")) {
       const cut = this.cluster.network.isCut(from.pid, to) ? " (cut)" : "";
-      const note = fate === undefined ? cut : fate === "hold" ? " (held)" : fate === "lose" ? " (lost)" : " (and kept)";
-      this.say(`${from.pid}→${to} ${messageText(message)}${note}`);
+      const notes = { hold: " (held)", lose: " (lost)", double: " (and kept)", spoil: " (spoilt)" };
+      this.say(`${from.pid}→${to} ${messageText(message)}${fate === undefined ? cut : notes[fate]}`);
     }
     if (fate === "hold" || fate === "double") this.held.push(held);
-    return fate === "hold" || fate === "lose" ? "drop" : "deliver";
+    if (fate === "spoil") this.node(to).received(from, spoilt(message));
+    return fate === "spoil" || fate === "hold" || fate === "lose" ? "drop" : "deliver";
   }
 
   // ---- what happens by itself
@@ -260,8 +272,8 @@ export class Stage {
     const logged = /^\[\w+\] (.*)$/.exec(text)?.[1];
     if (logged !== undefined) this.say(`${pid}: ${logged}`);
     else if (/^is (primary|backup|learner|candidate)/.test(text)) this.stands(pid);
-    // That a disk hangs stands in the script already.
-    else if (!/^disk (syncs|hangs)/.test(text)) this.say(`${pid} ${text}`);
+    // What stands in the script already, or is told to the operator, need not be said twice.
+    else if (!/^(disk (syncs|hangs)|says of a change)/.test(text)) this.say(`${pid} ${text}`);
   }
 
   /** Who comes to serve, and where; what it is otherwise `state` tells. */
@@ -303,4 +315,12 @@ class Transcript extends Trace {
     const pid = /^r(\d+)$/.exec(who)?.[1];
     if (pid !== undefined) this.tell(Number(pid), text);
   }
+}
+
+/** With one bit of its records changed on the way. */
+function spoilt(message: ReplicaMessage): ReplicaMessage {
+  if (message.type !== "append" && message.type !== "entries") throw new RangeError("only records can be spoilt");
+  const records = message.records.slice();
+  records[records.length - 1] = (records.at(-1) ?? 0) ^ 1;
+  return { ...message, records };
 }
