@@ -124,6 +124,10 @@ export class MemoryDisk implements Storage {
   rot(): null {
     return null;
   }
+
+  damage(): never {
+    throw new Error("a log without bytes cannot be damaged");
+  }
 }
 
 interface Batch {

@@ -317,6 +317,14 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.shadow.damaged = true;
   }
 
+  /** See {@link Storage.damage}: anything, also where nobody can tell it from a write that was cut short. */
+  damage(change: (content: Uint8Array) => Uint8Array): void {
+    this.trace("the last segment of the log is changed");
+    this.storage.damage(change);
+    this.shadow.damaged = true;
+    this.shadow.altered = true;
+  }
+
   wipe(): void {
     this.trace("gets an empty disk");
     this.shadow.wiped = true;

@@ -148,6 +148,10 @@ export class Stage {
     });
   }
 
+  start(...pids: number[]): void {
+    for (const pid of pids) this.node(pid).start();
+  }
+
   // ---- time
 
   run(forMs: number): void {

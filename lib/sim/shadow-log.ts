@@ -43,6 +43,8 @@ export class ShadowLog {
   wiped = false;
   /** Something durable has changed by itself, and was not repaired since. */
   damaged = false;
+  /** Something was changed since the last start where the log may not be able to tell. */
+  altered = false;
   private pending: PendingRecord[] = [];
 
   constructor(
@@ -110,7 +112,8 @@ export class ShadowLog {
     }
     this.pending = [];
     this.damaged = recovered.damaged;
-    if (recovered.damaged) this.damage(recovered);
+    if (recovered.damaged || !matched) this.damage(recovered);
+    this.altered = false;
     this.durable.promised = Math.max(this.durable.promised, recovered.promised);
     copy(this.durable, this.current);
     for (let at = 0; at < this.durable.chains.length; at++) {
@@ -123,7 +126,8 @@ export class ShadowLog {
    */
   private isDamaged({ damaged, chains }: RecoveredLog): boolean {
     const last = chains.at(-1);
-    if (!damaged || last === undefined) return damaged;
+    const excused = damaged || this.altered;
+    if (!excused || last === undefined) return excused;
     return this.observer.held(this, last) || this.pending.some(({ chain }) => chain === last);
   }
 

@@ -36,6 +36,8 @@ export interface Storage {
    * for the trace; null if there is nothing yet.
    */
   rot(index?: number): string | null;
+  /** While no process runs: the last segment becomes what `change` makes of it. Throws for a log without bytes. */
+  damage(change: (content: Uint8Array) => Uint8Array): void;
 }
 
 /** The state that outlives a process, as SQLite's file does. */

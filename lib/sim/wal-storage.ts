@@ -17,6 +17,9 @@ export class WalStorage implements Storage {
   /** Syncs whose time has come while the disk hangs. */
   private hanging: (() => void)[] = [];
 
+  /** A process has had a log here: one that has lost its beginning is refused from then on. */
+  private established = false;
+
   /** `syncMs`: the mean time of a sync; Infinity while the disk hangs. */
   constructor(
     private readonly simulator: Simulator,
@@ -32,7 +35,9 @@ export class WalStorage implements Storage {
   open(uuid: string, handlers: LogHandlers): NodeLog {
     const wal: Wal = openLog(this.disk, { cluster: this.cluster, replica: uuid }, handlers, {
       segmentBytes: this.segmentBytes,
+      established: this.established,
     });
+    this.established = true;
     return wal;
   }
 
@@ -86,6 +91,11 @@ export class WalStorage implements Storage {
       return `entry ${index}`;
     }
     return null;
+  }
+
+  damage(change: (content: Uint8Array) => Uint8Array): void {
+    const name = this.disk.list().findLast((each) => segmentNumber(each) !== null);
+    if (name !== undefined) this.disk.put(name, change(this.disk.contentOf(name).slice()));
   }
 
   private later(action: () => void): void {
