@@ -1,4 +1,5 @@
 /** One short phrase per message for traces. Prints no bodies. */
+import type { Standing } from "../replication/events.ts";
 import type { Member, Position, ReplicaMessage } from "../protocol/messages.ts";
 import { formatView } from "../protocol/ids.ts";
 import { recordKind, splitRecords } from "../protocol/record.ts";
@@ -6,6 +7,11 @@ import { recordKind, splitRecords } from "../protocol/record.ts";
 const at = (position: Position): string => `${position.index}@${formatView(position.view)}`;
 
 export const who = (member: Member): string => `${member.pid}.${member.incarnation % 1000}`;
+
+export function standsText({ role, ready, view, members, provisional, waitingFor }: Standing): string {
+  const pids = members.map(({ pid }) => pid).join("");
+  return `is ${role}${ready ? ", ready" : ""} in ${formatView(view)} with {${pids}}${provisional ? " provisional" : ""} ${waitingFor}`;
+}
 
 export function describeMessage(message: ReplicaMessage): string {
   switch (message.type) {

@@ -10,7 +10,7 @@ import { recordKind } from "../protocol/record.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
-import { describeMessage, who } from "./describe.ts";
+import { describeMessage, standsText, who } from "./describe.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { Host } from "./network.ts";
 import { ObservedState } from "./observed-state.ts";
@@ -408,11 +408,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.effect();
     this.world.oracle.commitKnown(this.shadow, standing.commit);
     if (standing.ready) this.world.oracle.serves(this.shadow, standing.view);
-    this.trace(
-      `is ${standing.role}${standing.ready ? ", ready" : ""} in ${formatView(standing.view)} with ` +
-        `{${standing.members.map(({ pid }) => pid).join("")}}${standing.provisional ? " provisional" : ""} ` +
-        standing.waitingFor,
-    );
+    this.trace(standsText(standing));
   }
 
   // ---- inside
