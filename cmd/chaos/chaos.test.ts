@@ -45,6 +45,23 @@ describe("replicas under fire", () => {
   });
 });
 
+describe("the command", () => {
+  test.each([
+    [["--help"], 0, "bun run chaos"],
+    [["--policy", "anarchy"], 64, "available or quorum"],
+    [["--seed", "-1"], 64, "--seed"],
+    [["--minutes", "0"], 64, "--minutes"],
+    [["--nonsense"], 64, "nonsense"],
+  ])("%p ends with %d", async (flags, status, says) => {
+    const child = Bun.spawn({
+      cmd: [process.execPath, join(import.meta.dir, "main.ts"), ...flags],
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const said = (await child.stdout.text()) + (await child.stderr.text());
+    expect({ status: await child.exited, said }).toEqual({ status, said: expect.stringContaining(says) });
+  });
+});
+
 describe("order in time", () => {
   const op = (id: string, index: number, sentAtMs: number, acknowledgedAtMs: number) => ({
     ...{ id, index, sentAtMs, acknowledgedAtMs },
