@@ -262,12 +262,18 @@ export function tickWriting(core: Core): void {
   refuseUnavailable(core);
 }
 
-/** `unavailable` is final: only for what this replica has certainly given to nobody. */
+/**
+ * `unavailable` is final: only for what this replica has certainly given to nobody. With an op go those that follow it in
+ * its session: one of them must not enter the log before it is asked for again, elsewhere.
+ */
 function refuseUnavailable(core: Core): void {
   if (core.unsent.length === 0) return;
   const refused: { session: string; seq: number }[] = [];
+  const sessions = new Set<string>();
   for (const [key, { op, sent, sinceMs }] of core.pending) {
-    if ((sent && !globalThis.mistaken?.("unavailable although sent")) || core.nowMs - sinceMs < unavailableMs) continue;
+    if (sent && !globalThis.mistaken?.("unavailable although sent")) continue;
+    if (core.nowMs - sinceMs < unavailableMs && !sessions.has(op.session)) continue;
+    sessions.add(op.session);
     core.pending.delete(key);
     core.pendingProgressMs = core.nowMs;
     refused.push({ session: op.session, seq: op.seq });

@@ -10,14 +10,14 @@ const quorum = { policy: "quorum" } as const;
 
 /** Primaries that are cut off with a long tail that nobody else has, and then take part in what follows a total stop. */
 const longTails = {
-  faults: { ...noFaults, partition: 1, total: 1 },
+  faults: { ...noFaults, split: 1, total: 1 },
   clients: 4,
   window: 16,
-  opsPerClient: 300,
-  thinkMs: 100,
-  fireMs: 12_000,
-  faultMs: 400,
-  timeoutMs: 600,
+  opsPerClient: 50,
+  thinkMs: 300,
+  fireMs: 6_000,
+  faultMs: 500,
+  timeoutMs: 500,
 };
 
 /** Many changes of the config, and somebody dies around most of them. */
@@ -51,11 +51,15 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "dedup by highest seq": {
     profile: "partition",
     ...available,
-    fixed: { chat: true, window: 16, faults: { ...noFaults, partition: 3, move: 4 } },
+    fixed: { chat: true, window: 16, faults: { ...noFaults, split: 1, move: 2 } },
   },
   "wiped disk counts": { profile: "wipe", ...quorum, fixed: { faults: { ...noFaults, crash: 2, power: 1, wipe: 3 } } },
   "append supersedes": { profile: "lossy" },
-  "name resolved at apply": { profile: "partition", ...available, fixed: { chat: true, clients: 4 } },
+  "name resolved at apply": {
+    profile: "partition",
+    ...available,
+    fixed: { chat: true, clients: 4, faults: { ...noFaults, split: 1, move: 1 } },
+  },
   "damaged one votes": {
     profile: "wipe",
     ...quorum,

@@ -68,6 +68,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
   private readonly order: bigint[] = [];
   private readonly logs: ShadowLog[] = [];
   private readonly realTime = new RealTime();
+  private readonly doubtedOps = new Set<string>();
   private readonly refusedOps = new Set<string>();
   private readonly starters = new Map<number, string>();
   private readonly commitSeen = new Map<ShadowLog, number>();
@@ -192,6 +193,14 @@ export class Oracle implements ShadowObserver, ClientJudge {
 
   invoked(session: string, seq: number): void {
     this.realTime.invoked(opKey(session, seq));
+  }
+
+  doubted(session: string, seq: number): void {
+    this.doubtedOps.add(opKey(session, seq));
+  }
+
+  isDoubted(op: string): boolean {
+    return this.doubtedOps.has(op);
   }
 
   /** A client was told that its op was certainly never proposed. Called only for ops sent once, to one replica. */

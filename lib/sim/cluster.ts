@@ -122,9 +122,11 @@ export class Cluster {
     const { profile, simulator, chaos } = this;
     for (const node of this.nodes) simulator.after(this.random.between(0, 200), () => node.start());
     for (const client of this.clients) client.start();
-    simulator.after(this.random.pick([0, 0.1 * profile.fireMs]), () => chaos.start());
+    // Mostly the founding is left in peace: a cluster that was never founded shows little.
+    if (this.random.chance(0.8)) simulator.run(foundingMs, () => this.oracle.formed.size > 0);
+    chaos.start();
     this.operator?.start();
-    simulator.run(profile.fireMs);
+    simulator.run(simulator.nowMs + profile.fireMs);
     if (profile.lasting) this.mustServeWithOneCut();
     if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— healed ———");
     this.heal();
@@ -335,6 +337,7 @@ export class Cluster {
   }
 }
 
+const foundingMs = 3_000;
 /** So many are asked for in every run, after the heal if the fire left no time for them. */
 const opsWanted = 110;
 const addressOf = (pid: number): string => `replica-${pid}:1538`;

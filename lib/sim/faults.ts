@@ -51,6 +51,9 @@ export class Chaos {
   /** Faults brought about, by kind, for the statistics of a run. */
   readonly struck: Partial<Record<keyof Faults, number>> = {};
   private over = false;
+  private splitUntilMs = 0;
+  /** For each link how many faults have cut it. */
+  private readonly cuts = new Map<number, number>();
   private readonly kinds: readonly (keyof Faults)[];
 
   constructor(
@@ -143,7 +146,9 @@ export class Chaos {
         if (victim.up) victim.pause(this.profile.timeoutMs * random.pick([0.3, 0.6, 0.9, 1.1, 2, 5]));
         return;
       case "partition":
-        return this.partition();
+        return this.partition(this.outageMs());
+      case "split":
+        return this.split();
       case "oneWay":
       case "partial":
         return this.cutOne(victim.pid, kind === "oneWay");
@@ -208,32 +213,46 @@ export class Chaos {
     }
   }
 
-  private partition(): void {
-    const sides = new Map(this.victims.map(({ pid }) => [pid, this.random.below(2)]));
-    const pairs: [number, number][] = [];
-    for (const { pid: one } of this.victims) {
-      for (const { pid: other } of this.victims) {
-        if (one < other && sides.get(one) !== sides.get(other)) pairs.push([one, other]);
-      }
-    }
-    this.cutFor(pairs, false);
+  private split(): void {
+    const { nowMs } = this.simulator;
+    if (nowMs < this.splitUntilMs) return;
+    const forMs = this.profile.timeoutMs * this.random.between(2, 6);
+    this.splitUntilMs = nowMs + forMs;
+    this.partition(forMs);
+  }
+
+  private partition(forMs: number): void {
+    const pids = this.random.shuffle(this.victims.map(({ pid }) => pid));
+    if (pids.length < 2) return;
+    const here = pids.splice(0, 1 + this.random.below(pids.length - 1));
+    const pairs = here.flatMap((one) => pids.map((other): [number, number] => [one, other]));
+    this.cutFor(forMs, pairs, false);
   }
 
   private cutOne(pid: number, oneWay: boolean): void {
     const others = this.victims.filter((other) => other.pid !== pid);
-    if (others.length > 0) this.cutFor([[pid, this.random.pick(others).pid]], oneWay);
+    if (others.length > 0) this.cutFor(this.outageMs(), [[pid, this.random.pick(others).pid]], oneWay);
   }
 
-  private cutFor(pairs: readonly (readonly [number, number])[], oneWay: boolean): void {
+  private cutFor(forMs: number, pairs: readonly (readonly [number, number])[], oneWay: boolean): void {
     const set = (cut: boolean): void => {
       for (const [one, other] of pairs) {
-        this.network.cut(one, other, cut);
-        if (!oneWay) this.network.cut(other, one, cut);
+        this.cut(one, other, cut);
+        if (!oneWay) this.cut(other, one, cut);
       }
     };
     set(true);
-    // A link that stays cut is cut by another hand.
-    this.later(() => set(false));
+    this.simulator.after(forMs, () => {
+      if (!this.over) set(false);
+    });
+  }
+
+  /** A link is whole again when nothing that has cut it lasts any more. */
+  private cut(from: number, to: number, cut: boolean): void {
+    const link = from * 256 + to;
+    const count = (this.cuts.get(link) ?? 0) + (cut ? 1 : -1);
+    this.cuts.set(link, count);
+    this.network.cut(from, to, count > 0);
   }
 
   private slowLink(pid: number): void {

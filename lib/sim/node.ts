@@ -359,7 +359,10 @@ export class SimulatedNode implements Host, Operated, ClientPort {
 
   submit(ops: readonly OpEntry[], connection: ClientConnection): void {
     const member = this.running;
-    if (member === null) {
+    // A process that was started since knows nothing of a connection to the one before it.
+    const isOurs = member !== null && (connection.server ?? member) === member;
+    connection.server ??= member;
+    if (!isOurs) {
       this.world.simulator.after(this.random.between(0.1, 1), () => connection.lost());
       return;
     }
@@ -420,6 +423,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
       this.state.stateMachine,
       {
         applying: (entry, previous) => oracle.applied(shadow(), entry, previous),
+        isDoubted: (op) => oracle.isDoubted(op),
         emptied: () => {
           if (this.process !== null) oracle.rewound(shadow());
         },

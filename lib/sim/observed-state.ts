@@ -8,6 +8,8 @@ import { SimulationFailure } from "./failure.ts";
 export interface StateObserver {
   /** Before an entry is applied after `previous`; undefined when it is the first. */
   applying(entry: CommittedEntry, previous: CommittedEntry | undefined): void;
+  /** Whether its place among the ops of its session is open. */
+  isDoubted(op: string): boolean;
   /** The state was thrown away. */
   emptied(): void;
 }
@@ -117,7 +119,7 @@ export class ObservedState implements Used {
 
   private inOrder(session: string, seq: number): void {
     const highest = this.highestSeq.get(session) ?? 0;
-    if (seq < highest && this.sessionOrder) {
+    if (seq < highest && this.sessionOrder && !this.observer.isDoubted(`${session}/${seq}`)) {
       throw new SimulationFailure("session order", `op ${session}/${seq} was applied after seq ${highest}`);
     }
     this.highestSeq.set(session, Math.max(highest, seq));

@@ -90,6 +90,8 @@ export interface Faults {
   readonly goodbye: number;
   readonly pause: number;
   readonly partition: number;
+  /** A partition that lasts until both sides have made up their minds. */
+  readonly split: number;
   readonly oneWay: number;
   readonly partial: number;
   /** Messages between two replicas take long. */
@@ -124,6 +126,7 @@ export const noFaults: Faults = {
   goodbye: 0,
   pause: 0,
   partition: 0,
+  split: 0,
   oneWay: 0,
   partial: 0,
   slowLink: 0,
@@ -180,7 +183,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     opsPerClient,
     window,
     // So that there is work until the end of the fire.
-    thinkMs: (random.pick([0.3, 0.6]) * fireMs * window) / opsPerClient,
+    thinkMs: (random.pick([0.6, 1]) * fireMs * window) / opsPerClient,
     heartbeatMs,
     timeoutMs,
     recoveryWaitMs: order === "one" && policy === "available" ? 1e12 : timeoutMs * random.pick([1, 4, 10]),
@@ -242,8 +245,8 @@ function drawOperator(
  */
 function orderOf(name: ProfileName, policy: Policy, faults: Faults, lossy: boolean): Order {
   if (policy === "quorum") return "one";
-  const { partition, oneWay, partial, slowLink, rot, wipe } = faults;
-  if (lossy || name === "lasting" || partition + oneWay + partial + slowLink > 0) return "lineages";
+  const { partition, split, oneWay, partial, slowLink, rot, wipe } = faults;
+  if (lossy || name === "lasting" || partition + split + oneWay + partial + slowLink > 0) return "lineages";
   return name === "provisional" || name === "swarm" || rot + wipe > 0 ? "one-until-provisional" : "one";
 }
 
@@ -287,6 +290,7 @@ function drawFaults(random: Random, name: ProfileName): Faults {
         crash: weight(),
         pause: rarely(),
         partition: 2,
+        split: 1,
         oneWay: weight(),
         partial: weight(),
         slowLink: rarely(),

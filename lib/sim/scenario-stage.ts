@@ -209,6 +209,7 @@ export class Stage {
   private connection(pid: number, names: readonly string[]): ClientConnection {
     return {
       client: 0,
+      server: null,
       open: true,
       ended: (session, seq, end, copies) => {
         const [name, sent] = [...this.ops].find(([, { op }]) => op.session === session && op.seq === seq) ?? [];

@@ -4,6 +4,7 @@
  * of views.
  */
 import type { OpEntry } from "../protocol/entries.ts";
+import type { Member } from "../protocol/messages.ts";
 import type { FickleClient } from "./faults.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
@@ -22,6 +23,8 @@ export interface ClientPort {
 
 export interface ClientConnection {
   readonly client: number;
+  /** The process that it was made to; null until something was sent. */
+  server: Member | null;
   /** False once the client has gone elsewhere: nothing it is told counts. */
   open: boolean;
   /** `copies`: the disks that an acknowledgement stands for; 0 when it is none. */
@@ -44,6 +47,8 @@ export interface ClientOptions {
 export interface ClientJudge {
   /** An op is sent for the first time. */
   invoked(session: string, seq: number): void;
+  /** An op that may have been proposed elsewhere was refused: its place among those of its session is open. */
+  doubted(session: string, seq: number): void;
   /** An op that was sent once only was refused: it is promised never to be applied. */
   refused(session: string, seq: number): void;
 }
@@ -92,6 +97,7 @@ export class SimulatedClient implements FickleClient {
 
   start(): void {
     this.move(this.random.between(0, 50));
+    for (let count = 0; count < this.options.window; count++) this.issueLater();
     this.watch();
   }
 
@@ -99,7 +105,7 @@ export class SimulatedClient implements FickleClient {
   finish(ops: number): void {
     this.last = Math.min(this.last, Math.max(ops, this.nextSeq - 1));
     this.hurries = true;
-    if (this.connection !== null) this.issue();
+    this.issue(this.options.window);
   }
 
   /** Proposes so many more, whatever it has come to. */
@@ -124,9 +130,15 @@ export class SimulatedClient implements FickleClient {
     this.send([...this.outstanding.values()].map(({ op }) => op));
   }
 
-  private issue(): void {
+  /** As many as the window leaves room for. */
+  private issue(count: number): void {
     const made: OpEntry[] = [];
-    while (!this.gone && this.nextSeq <= this.last && this.outstanding.size < this.options.window) {
+    while (
+      made.length < count &&
+      !this.gone &&
+      this.nextSeq <= this.last &&
+      this.outstanding.size < this.options.window
+    ) {
       made.push(this.propose());
     }
     this.send(made);
@@ -152,6 +164,7 @@ export class SimulatedClient implements FickleClient {
       if (outstanding.sends === 0) this.judge.invoked(op.session, op.seq);
       outstanding.sends++;
     }
+    this.trace(`→ r${port.pid} ${ops.map(({ seq }) => seq).join(" ")}`);
     port.submit([...opening, ...ops], connection);
   }
 
@@ -170,13 +183,13 @@ export class SimulatedClient implements FickleClient {
       this.connection = this.connect();
       this.progressMs = this.simulator.nowMs;
       this.send([...this.outstanding.values()].map(({ op }) => op));
-      this.issue();
     });
   }
 
   private connect(): ClientConnection {
     const connection: ClientConnection = {
       client: this.number,
+      server: null,
       open: true,
       ended: (_session, seq, end) => {
         if (connection.open) this.ended(seq, end);
@@ -192,16 +205,37 @@ export class SimulatedClient implements FickleClient {
     const outstanding = this.outstanding.get(seq);
     if (outstanding === undefined) return;
     this.progressMs = this.simulator.nowMs;
+    this.trace(`${seq} ${end}`);
     if (end === "unavailable") {
-      // Sent more than once, another replica may have proposed it: its fate is unknown, so it is tried again.
-      if (outstanding.sends > 1) return;
+      // Sent more than once, another replica may have proposed it: its fate is unknown, so it is asked again.
+      if (outstanding.sends > 1) return this.askAgain(seq);
       this.judge.refused(this.session, seq);
       this.givenUp++;
     } else {
       this.acknowledged++;
     }
     this.outstanding.delete(seq);
-    this.simulator.after(this.random.around(this.hurries ? 1 : this.options.thinkMs), () => this.issue());
+    this.issueLater();
+  }
+
+  /** After a moment, with all that follow it; what was sent meanwhile may come before it. */
+  private askAgain(seq: number): void {
+    const { connection } = this;
+    this.judge.doubted(this.session, seq);
+    this.simulator.after(this.random.between(20, 100), () => {
+      if (this.connection !== connection) return;
+      this.send([...this.outstanding.values()].filter(({ op }) => op.seq >= seq).map(({ op }) => op));
+    });
+  }
+
+  /** Each op but the first ones follows one that has ended, so that the work lasts. */
+  private issueLater(): void {
+    this.simulator.after(this.random.around(this.hurries ? 1 : this.options.thinkMs), () => this.issue(1));
+  }
+
+  private trace(text: string): void {
+    const { trace, nowMs } = this.simulator;
+    if (trace.readable) trace.line(nowMs, `c${this.number}`, text);
   }
 
   /** Whoever waits too long goes elsewhere. */
@@ -209,7 +243,7 @@ export class SimulatedClient implements FickleClient {
     this.simulator.after(this.options.patienceMs / 2, () => {
       const waitedMs = this.simulator.nowMs - this.progressMs;
       if (this.outstanding.size > 0 && this.connection !== null && waitedMs > this.options.patienceMs) this.move(0);
-      else if (this.outstanding.size === 0 && this.connection !== null) this.issue();
+      else if (this.hurries && this.outstanding.size === 0) this.issue(1);
       if (!this.done || !this.hurries) this.watch();
     });
   }
