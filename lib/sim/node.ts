@@ -15,28 +15,13 @@ import { SimulationFailure } from "./failure.ts";
 import type { Host } from "./network.ts";
 import { ObservedState } from "./observed-state.ts";
 import type { Operated } from "./operator.ts";
+import { Died, type Process } from "./process.ts";
 import type { Random } from "./random.ts";
 import { Service } from "./service.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { DiskFailure, NodeLog, StateStore, Storage } from "./storage.ts";
 import type { Surroundings } from "./surroundings.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
-
-/** Thrown to stop a process in the midst of its effects. */
-class Died {}
-
-interface Process {
-  readonly member: Member;
-  readonly driver: ReplicaDriver;
-  /** While paused: what has happened meanwhile, in order; null while it runs. */
-  stopped: (() => void)[] | null;
-  resumeMs: number;
-  /** Effects until it dies, or Infinity. */
-  countdown: number;
-  /** The kind of record around which it dies. */
-  deadly: { readonly kind: number; readonly count: number } | null;
-  readonly service: Service;
-}
 
 export class SimulatedNode implements Host, Operated, ClientPort {
   powered = true;
