@@ -6,7 +6,7 @@ import { bun, root } from "../tasks/run.ts";
 setDefaultTimeout(60_000);
 
 test("a tiny bench prints every measurement as JSON", async () => {
-  const flags = ["--json", "--seconds", "1", "--clients", "4", "--messages", "100"];
+  const flags = ["--json", "--seconds", "1", "--warm-up", "0", "--clients", "4", "--messages", "100"];
   const child = Bun.spawn({ cmd: [bun, join("cmd", "bench", "main.ts"), ...flags], cwd: root, stderr: "pipe" });
   const [output, errors, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   expect({ exitCode, errors: exitCode === 0 ? "" : errors }).toEqual({ exitCode: 0, errors: "" });

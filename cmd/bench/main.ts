@@ -11,10 +11,11 @@ import { Cluster } from "../cluster/cluster.ts";
 import { runToEnd } from "../cluster/lifetime.ts";
 import { ensureBuilt } from "../tasks/build.ts";
 
-const usage = `bun run bench [--json] [--seconds N] [--clients N] [--messages N]
+const usage = `bun run bench [--json] [--seconds N] [--warm-up N] [--clients N] [--messages N]
 
   --json          one JSON object instead of the table
   --seconds N     how long throughput is measured (default 10)
+  --warm-up N     for how many seconds before that the clients send already (default 15)
   --clients N     how many clients send at once (default 50)
   --messages N    how many messages the logs hold when the start is measured (default 100000)`;
 
@@ -22,6 +23,7 @@ const { values: flags } = parseArgs({
   options: {
     json: { type: "boolean", default: false },
     seconds: { type: "string", default: "10" },
+    "warm-up": { type: "string", default: "15" },
     clients: { type: "string", default: "50" },
     messages: { type: "string", default: "100000" },
     help: { type: "boolean", default: false },
@@ -31,7 +33,7 @@ const { values: flags } = parseArgs({
 /** Progress goes to stderr, so that stdout is the result alone. */
 const say = (line: string): void => console.error(line);
 
-function whole(name: "seconds" | "clients" | "messages", smallest: number): number {
+function whole(name: "seconds" | "warm-up" | "clients" | "messages", smallest: number): number {
   const value = Number(flags[name]);
   if (!Number.isInteger(value) || value < smallest)
     throw new Error(`--${name} is a whole number of at least ${smallest}`);
@@ -39,15 +41,16 @@ function whole(name: "seconds" | "clients" | "messages", smallest: number): numb
 }
 
 async function measure(cluster: Cluster) {
-  const { measureAlone, measureFailover, measureStart, measureTogether } = await import("./measure.ts");
-  const [seconds, clients, messages] = [whole("seconds", 1), whole("clients", 2), whole("messages", 0)];
+  const { fill, measureAlone, measureFailover, measureStart, measureTogether } = await import("./measure.ts");
+  const [seconds, warmUp] = [whole("seconds", 1), whole("warm-up", 0)];
+  const [clients, messages] = [whole("clients", 2), whole("messages", 0)];
   await cluster.start();
   say("one client alone …");
   const alone = await measureAlone(cluster, Math.min(seconds, 3));
-  say(`${clients} clients for ${seconds} s, then on until the logs hold ${messages} messages …`);
-  const { throughput, entries } = await measureTogether(cluster, clients, seconds, messages);
-  say("start of all three after a loss of power …");
-  const start = await measureStart(cluster, entries);
+  say(`${messages} messages into the logs, then a start of all three after a loss of power …`);
+  const start = await measureStart(cluster, await fill(cluster, clients, messages));
+  say(`${clients} clients for ${warmUp} s to warm up, then for ${seconds} s …`);
+  const throughput = await measureTogether(cluster, clients, seconds, warmUp);
   say("kill -9 of the primary under a client on the primary, then under one on a backup …");
   const failover = [await measureFailover(cluster, "primary"), await measureFailover(cluster, "backup")];
   return { processors: cpus().length, alone, throughput, start, failover };
