@@ -123,6 +123,23 @@ for (const policy of ["available", "quorum"] as const) {
       expect(cluster.formed(1, 2)).toBe(true);
     });
 
+    test("who founded alone and comes back with an empty disk learns from those who have joined since", () => {
+      const cluster = founded(1, policy);
+      cluster.propose(1, 1);
+      for (const pid of [2, 3]) {
+        cluster.join(1);
+        cluster.changed(1, add(pid), 3 * timeoutMs);
+      }
+      cluster.kill(1);
+      cluster.until(() => cluster.formed(2, 3), 3 * timeoutMs);
+      cluster.node(1).wipe();
+      cluster.node(1).said.length = 0;
+      cluster.start(1);
+      cluster.until(() => cluster.formed(1, 2, 3), 5 * timeoutMs);
+      expect(cluster.node(1).ops).toEqual(["01/1"]);
+      expect(cluster.node(1).said.join()).not.toContain("view 1.1 formed");
+    });
+
     test("an attempt of which nobody else holds the VIEW lapses", () => {
       const cluster = founded(3, policy);
       cluster.join(1);

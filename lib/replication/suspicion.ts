@@ -98,6 +98,8 @@ function mayStartCold(core: Core): boolean {
   const { options } = core;
   if (core.log.lastFormed() !== null) return core.neighbours.some(({ pid }) => pid === options.self.pid);
   if (!options.founds) return false;
+  // A cluster that was founded alone has grown since, for all that an empty disk knows: then the others dial it soon.
+  if (others.length === 0 && core.nowMs - core.unformedSinceMs < options.timeoutMs) return false;
   return others.every((pid) => detector.fresh(pid)?.lastActView === 0);
 }
 

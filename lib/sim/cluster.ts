@@ -23,7 +23,7 @@ import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
 import { Simulator } from "./simulator.ts";
 import type { StateStore } from "./storage.ts";
-import type { Surroundings, Tally } from "./surroundings.ts";
+import type { Surroundings, Tally, Flags } from "./surroundings.ts";
 import { MemoryStateMachine } from "./state-machine.ts";
 import type { Trace } from "./trace.ts";
 import { WalStorage } from "./wal-storage.ts";
@@ -77,6 +77,7 @@ export class Cluster {
       newState: profile.chat ? chatState : memoryState,
       tally: this.tally,
       wipeable: (node) => this.mayBeWiped(node),
+      replacementFlags: (pid) => (this.operator === null ? null : this.joining(pid)),
       written: (pid, records) => this.written?.(pid, records),
     };
     for (const { pid } of peers) this.addNode(pid, { peers, founds: true });
@@ -97,7 +98,7 @@ export class Cluster {
     }
   }
 
-  private addNode(pid: number, flags: { peers: readonly Configured[]; founds: boolean }): SimulatedNode {
+  private addNode(pid: number, flags: Flags): SimulatedNode {
     const node = new SimulatedNode(pid, this.world, flags);
     this.nodes.push(node);
     this.network.add(node);
@@ -111,10 +112,15 @@ export class Cluster {
   /** A machine that knows one or two of the others, whether they run or not. */
   addNewcomer(): SimulatedNode {
     const pid = this.nodes.length + 1;
-    const known = (this.oracle.latestConfig ?? []).slice(0, 2);
-    const node = this.addNode(pid, { peers: [...known, { pid, address: addressOf(pid), uuid: null }], founds: false });
+    const node = this.addNode(pid, this.joining(pid));
     node.start();
     return node;
+  }
+
+  /** As an operator starts a replica with an empty disk: it names itself and one or two that are there. */
+  private joining(pid: number): Flags {
+    const known = (this.oracle.latestConfig ?? []).filter((each) => each.pid !== pid).slice(0, 2);
+    return { peers: [...known, { pid, address: addressOf(pid), uuid: null }], founds: false };
   }
 
   /** Under fire, then healed and held to everything. Throws the first thing that is wrong. */

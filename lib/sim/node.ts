@@ -5,7 +5,7 @@
  */
 import type { OpEntry } from "../protocol/entries.ts";
 import { formatView } from "../protocol/ids.ts";
-import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
+import type { Member, ReplicaMessage } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
@@ -20,7 +20,7 @@ import type { Random } from "./random.ts";
 import { Service } from "./service.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { DiskFailure, NodeLog, StateStore, Storage } from "./storage.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { Flags, Surroundings } from "./surroundings.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
 
 export class SimulatedNode implements Host, Operated, ClientPort {
@@ -43,7 +43,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     readonly pid: number,
     private readonly world: Surroundings,
     /** What it is started with. */
-    private readonly flags: { readonly peers: readonly Configured[]; readonly founds: boolean },
+    private flags: Flags,
   ) {
     this.random = world.random.fork();
     this.wallOffsetMs = pid * 1_234;
@@ -312,6 +312,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
 
   wipe(): void {
     this.trace("gets an empty disk");
+    this.flags = this.world.replacementFlags(this.pid) ?? this.flags;
     this.shadow.wiped = true;
     this.storage = this.world.newStorage();
     this.close();

@@ -1,4 +1,5 @@
 /** What a simulated replica stands in: the run's clock, network, judge and counters. Types only. */
+import type { Configured } from "../protocol/messages.ts";
 import type { Oracle } from "./checkers.ts";
 import type { Network } from "./network.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -17,6 +18,12 @@ export interface Tally {
   stateTransfers: number;
 }
 
+/** What a replica is started with. */
+export interface Flags {
+  readonly peers: readonly Configured[];
+  readonly founds: boolean;
+}
+
 export interface Surroundings {
   readonly simulator: Simulator;
   readonly random: Random;
@@ -29,6 +36,8 @@ export interface Surroundings {
   readonly tally: Tally;
   /** Whether losing this replica's disk now would lose no promise. */
   readonly wipeable: (node: SimulatedNode) => boolean;
+  /** What one whose disk was replaced is started with, where the config has changed; null: as before. */
+  readonly replacementFlags: (pid: number) => Flags | null;
   /** Told of every record that a replica asks its log to append. */
   readonly written: (pid: number, records: readonly Uint8Array[]) => void;
 }
