@@ -104,14 +104,6 @@ export class LogWriter {
     return this.#number;
   }
 
-  get position(): number {
-    return this.#position;
-  }
-
-  get hasFailed(): boolean {
-    return this.#failed;
-  }
-
   enqueue(records: readonly Queued[]): void {
     if (this.#failed || this.#closing !== null) return;
     for (const record of records) this.#queue.push(record);
