@@ -14,6 +14,8 @@ import type { Timeline } from "./timeline.ts";
 /** A replica told to stop has this long: it answers what is in flight first, on a machine that others use too. */
 const stopTimeoutMs = 30_000;
 
+/** The executable may take so long to begin, when others use the machine too. */
+const youngMs = 5000;
 const fillName = "fill";
 /** Exit codes of a replica that cannot use its data directory or its disk. */
 const unusable = 73;
@@ -26,6 +28,7 @@ interface Condition {
   /** Its log may refuse to start, once, naming what is wrong with it. */
   wounded: boolean;
   restart: ReturnType<typeof setTimeout> | null;
+  launchedMs: number;
   starting: Promise<void> | null;
 }
 
@@ -44,7 +47,14 @@ export class Battlefield {
     private readonly timeline: Timeline,
   ) {
     for (const pid of cluster.pids) {
-      this.#conditions.set(pid, { told: null, frozen: false, wounded: false, restart: null, starting: null });
+      this.#conditions.set(pid, {
+        told: null,
+        frozen: false,
+        wounded: false,
+        restart: null,
+        launchedMs: 0,
+        starting: null,
+      });
     }
   }
 
@@ -262,6 +272,7 @@ export class Battlefield {
     while (this.cluster.isRunning(pid) && condition.told !== null) await Bun.sleep(10);
     if (this.cluster.isRunning(pid) || this.#closing) return;
     condition.told = null;
+    condition.launchedMs = performance.now();
     const { ended } = await this.cluster.launch(pid);
     // What is told until then counts.
     void ended.then((ending) => this.#ended(pid, ending));
@@ -272,6 +283,9 @@ export class Battlefield {
     const condition = this.#condition(pid);
     if (condition.told === "kill" && signal === "SIGKILL") return;
     if (condition.told === "stop" && exitCode === 0) return;
+    // Before the first line of the program has run nobody can handle the signal.
+    const isYoung = performance.now() - condition.launchedMs < youngMs;
+    if (condition.told === "stop" && signal === "SIGTERM" && isYoung) return;
     const said = await this.cluster.stderrTail(pid, 3);
     if (this.small?.pid === pid && isFullDisk(exitCode, said)) {
       this.timeline.count("ended by a full disk");
