@@ -9,7 +9,7 @@ import { clientAt, faultsAt, faultsOnDisk, passwordOf, untilTogether } from "./i
 import type { JsonClient } from "./json-client.ts";
 import { Ledger } from "./ledger.ts";
 import type { CutKind } from "./links.ts";
-import { opsIn, supersededOpsIn } from "./logs.ts";
+import { inspectLog, opsIn, supersededOpsIn } from "./logs.ts";
 import { namespacesMissing, Network } from "./network.ts";
 
 // Real processes, and waits for timeouts.
@@ -141,6 +141,12 @@ async function expectFork(directories: readonly string[]): Promise<void> {
   const fork = forks.flat();
   expect(fork.length).toBeGreaterThan(30);
   expect(fork.filter((op) => !common?.has(op))).toEqual([]);
+  const views = await Promise.all(directories.map((directory) => inspectLog(directory, "--views")));
+  for (const [at, { output }] of views.entries()) {
+    if (forks[at]?.length === 0) continue;
+    expect(output).toMatch(/superseded by \d+\.\d,\s+\d+\s+ops,\s+all in the lineage again/);
+    expect(output).toMatch(/goes on; \d fork.*all in the\s+lineage again/);
+  }
 }
 
 async function majorityGoesOn(scene: Scene, network: Network, alone: number, cut: CutKind): Promise<void> {
