@@ -143,10 +143,18 @@ function sendJoins(core: Core, candidacy: Candidacy): void {
   }
 }
 
-/** Who is asked for a promise: the electorate, and who is being added. */
-function invited(core: Core, { wanted }: Candidacy): readonly number[] {
-  const pids = core.peerPids();
-  return wanted?.change.kind === "add" ? [...pids, wanted.change.pid] : pids;
+/**
+ * Who is asked for a promise: the electorate, who is being added, and whoever stands in a config that only others know
+ * of: without those the view would not be formed.
+ */
+function invited(core: Core, { wanted, promises }: Candidacy): ReadonlySet<number> {
+  const pids = new Set(core.peerPids());
+  if (wanted?.change.kind === "add") pids.add(wanted.change.pid);
+  for (const { message } of promises.values()) {
+    for (const { config } of message.attempts) for (const { pid } of config) pids.add(pid);
+  }
+  pids.delete(core.self.pid);
+  return pids;
 }
 
 export function onPromised(core: Core, from: Member, message: FrameOf<"promised">): void {
@@ -189,7 +197,9 @@ function consider(core: Core, candidacy: Candidacy): void {
     candidacy.obstacle = `waiting ${forReplicas(verdict.missing)}${verdict.why}`;
     return;
   }
-  const silent = invited(core, candidacy).some((pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid));
+  const silent = [...invited(core, candidacy)].some(
+    (pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid),
+  );
   const patient = core.nowMs - candidacy.startedMs < 2 * core.options.heartbeatMs;
   if (silent && (patient || core.options.policy === "available")) return;
   candidacy.obstacle = "";

@@ -2,11 +2,14 @@
  * A few seeds of each kind of run, and those that once found something, so that no commit breaks a promise unseen.
  * `bun run sim` runs thousands.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { Mistake } from "../base/mistakes.ts";
 import { drawProfile, profileNames } from "./profile.ts";
 import { repeatCommand, runSeed, type RunOptions } from "./run.ts";
+
+// Much work, and often others beside it.
+setDefaultTimeout(60_000);
 
 /** Chosen so that they are of every kind; see the test below. */
 const seeds = [1, 4, 6, 11, 24];
