@@ -209,7 +209,9 @@ class Pursuit {
   #remedy(): string {
     const { change, pid, acceptLoss } = this.#wanted;
     if (change === "remove" && !acceptLoss) return `; start it, or if it is gone for good use --accept-loss`;
-    return change === "add" ? `; it was started with chatd serve --pid ${pid} --peers …?` : "";
+    return change === "add"
+      ? `; is it running, with --pid ${pid} and with --peers naming itself and a replica that runs?`
+      : "";
   }
 
   #wait(reason: string): void {

@@ -173,6 +173,24 @@ for (const policy of ["available", "quorum"] as const) {
       expect(cluster.change(2, add(4)).state).toBe("done");
     });
 
+    test("whom an attempt has added is asked for a promise even by one that has lost the attempt", () => {
+      const cluster = founded(3, policy);
+      cluster.join(1);
+      cluster.run(timeoutMs);
+      // The primary's own VIEW does not get to its disk.
+      cluster.filter = (from, _to, { type }) => {
+        if (type === "newView") cluster.node(from).diskHangs = true;
+        return true;
+      };
+      cluster.change(1, add(4));
+      cluster.until(() => cluster.node(4).standing.members.length === 4, timeoutMs);
+      cluster.kill(1, 2, 3, 4);
+      cluster.node(1).diskHangs = false;
+      cluster.filter = () => true;
+      cluster.start(1, 2, 3, 4);
+      cluster.until(() => cluster.formed(1, 2, 3, 4), 8 * timeoutMs);
+    });
+
     test("a removal whose VIEW the base holds is carried on by those who stay, however early the other one starts", () => {
       const cluster = founded(3, policy);
       cluster.filter = (_from, _to, { type }) => type !== "viewOk";

@@ -275,6 +275,7 @@ export class Peers implements PeerLinkOwner {
       return { code: "unexpected", message };
     }
     if (this.#links.has(pid)) return null;
+    if (pid === 0) return { code: "unexpected", message: "a replica has a pid from 1 on" };
     if (this.#guests.size >= guestsMax) return { code: "overloaded", message: "too many replicas outside the config" };
     return parseAddress(address) === null
       ? { code: "unexpected", message: `${JSON.stringify(address)} is no address to answer replica ${pid} at` }
