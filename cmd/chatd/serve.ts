@@ -9,7 +9,7 @@ import { Command, Option } from "commander";
 import { formatAddress } from "../../lib/base/address.ts";
 import type { Listener } from "../../lib/base/transport.ts";
 import { openChat, StateStorageError } from "../../lib/chat/chat.ts";
-import { startCheckpoints } from "../../lib/io/checkpoints.ts";
+import { openStateFiles, prepareStateFiles, type OpenStateFiles } from "../../lib/io/state-files.ts";
 import { nextTurn, systemClock } from "../../lib/io/clock.ts";
 import { openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
 import { openDisk } from "../../lib/io/disk.ts";
@@ -186,6 +186,8 @@ async function start(
   const founds = !directory.joined && cluster.toHex() === founding.toHex();
   const incarnationFile = join(directory.path, "incarnation");
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
+  let files: OpenStateFiles | null = null;
+  prepareStateFiles(directory.statePath);
   const ports: NodePorts = {
     transport: tcpTransport(),
     clock: systemClock,
@@ -207,6 +209,18 @@ async function start(
       return log;
     },
     openState: () => openState(directory.statePath),
+    stateFiles: (hooks) => {
+      const path = directory.statePath;
+      files = openStateFiles({
+        ...hooks,
+        path,
+        openState: () => openState(path),
+        openNothing: () => openChat(new Database(":memory:")),
+        failed: (error) => end.fail(new StateStorageError(error.message, { cause: error })),
+        log: (level, message) => journal.write(level, message),
+      });
+      return files;
+    },
     log: (level, message) => journal.write(level, message),
     ready: (standing, listener) => printReady(pid, standing, listener),
     fatal: (message) => end.fail(new CommandFailure(message, exitStatus.failed)),
@@ -218,9 +232,6 @@ async function start(
     { self, peers, founds, listen, cluster, policy, ...timing, software, seed },
     ports,
   );
-  const checkpoints = startCheckpoints(directory.statePath, (error) =>
-    end.fail(new StateStorageError(error.message, { cause: error })),
-  );
   let stopped = false;
   return {
     get mayJoin() {
@@ -229,7 +240,7 @@ async function start(
     stop: async () => {
       stopped = true;
       await node.stop();
-      await checkpoints.stop();
+      await files?.stop();
     },
   };
 }
@@ -237,7 +248,10 @@ async function start(
 const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256").update(bytes).digest();
 
 function openState(path: string) {
-  return openChat(new Database(path, { create: true, readwrite: true, strict: true }), { checkpointPages: 0 });
+  const database = new Database(path, { create: true, readwrite: true, strict: true });
+  // Nobody else writes; but who opens it at the same moment may hold a lock for as long as that takes.
+  database.run("PRAGMA busy_timeout = 5000");
+  return openChat(database, { checkpointPages: 0 });
 }
 
 function printReady(pid: number, { view, role }: Standing, { host, port }: Listener): void {

@@ -13,6 +13,7 @@ export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
   frameDepthMax: "nested arrays in a frame",
   recordPayloadBytesMax: "bytes of the payload of one log record",
   segmentBytes: "bytes of one log segment, header included",
+  snapshotPartBytes: "bytes of a snapshot in one frame",
   viewTableMax: "beginnings of views remembered of what stands before the first entry of a log",
   batchBytesMax: "bytes of records in one APPEND or ENTRIES frame",
   applyBatchEntriesMax: "entries handed to the state machine at once",

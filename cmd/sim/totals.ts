@@ -9,6 +9,7 @@ export interface Totals {
   merges: number;
   repairs: number;
   stateTransfers: number;
+  compactions: number;
   /** Runs that struck at least five times and acknowledged at least 100 ops. */
   full: number;
   readonly struck: Record<string, number>;
@@ -16,7 +17,8 @@ export interface Totals {
 }
 
 export const newTotals = (): Totals => ({
-  ...{ seeds: 0, acknowledged: 0, viewsFormed: 0, changes: 0, merges: 0, repairs: 0, stateTransfers: 0, full: 0 },
+  ...{ seeds: 0, acknowledged: 0, viewsFormed: 0, changes: 0, merges: 0, repairs: 0 },
+  ...{ stateTransfers: 0, compactions: 0, full: 0 },
   struck: {},
   failed: [],
 });
@@ -32,6 +34,7 @@ export function add(
   totals.merges += tally.merges;
   totals.repairs += tally.repairs;
   totals.stateTransfers += tally.stateTransfers;
+  totals.compactions += tally.compactions;
   let strikes = 0;
   for (const [kind, count] of Object.entries(struck)) {
     strikes += count;
@@ -42,12 +45,13 @@ export function add(
 }
 
 export function describeTotals(totals: Totals): string {
-  const { seeds, acknowledged, viewsFormed, changes, merges, repairs, stateTransfers, full, struck } = totals;
+  const { seeds, acknowledged, viewsFormed, changes, merges, repairs, stateTransfers, compactions, full, struck } =
+    totals;
   const kinds = Object.entries(struck).sort(([, one], [, other]) => other - one);
   const faults = kinds.reduce((sum, [, count]) => sum + count, 0);
   return [
     `${acknowledged} ops acknowledged, ${viewsFormed} views formed, ${changes} changes of the config, ${merges} merges, ${repairs} repairs, ` +
-      `${stateTransfers} state transfers; ${full} of ${seeds} runs with 100 ops and five faults or more`,
+      `${stateTransfers} state transfers, ${compactions} times a log was shortened; ${full} of ${seeds} runs with 100 ops and five faults or more`,
     `${faults} faults: ${kinds.map(([kind, count]) => `${kind} ${count}`).join(", ")}`,
   ].join("\n");
 }

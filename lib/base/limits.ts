@@ -22,6 +22,8 @@ export const limits = {
   segmentBytes: 16 * 1024 * 1024,
   /** Records sent in one APPEND or ENTRIES frame, in bytes together. */
   batchBytesMax: 1024 * 1024,
+  /** Bytes of a snapshot sent in one frame. */
+  snapshotPartBytes: 256 * 1024,
   /** Beginnings of views that are remembered of what stands before the first entry of a log. */
   viewTableMax: 16_384,
   /** Entries handed to the state machine in one batch. */

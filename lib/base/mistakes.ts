@@ -39,6 +39,8 @@ export const mistakes = {
   "attempted config dropped": "a change of the config that was attempted and may have formed is carried on",
   "half is a majority": "a majority is more than half",
   "copies of the config": "copies are the members of the view, not of the config",
+  "compaction past a missing replica": "what a replica of the config may still need is not deleted",
+  "followed from below the floor": "a lineage that departs from what is final here is not followed",
 } as const;
 
 export type Mistake = keyof typeof mistakes;

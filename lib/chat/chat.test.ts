@@ -164,9 +164,20 @@ describe("a database is refused", () => {
   test("of a newer version", () => {
     openChat(file()).close();
     const database = file();
-    database.run("PRAGMA user_version = 2");
+    database.run("PRAGMA user_version = 3");
     expect(() => openChat(database)).toThrow(StateFormatError);
-    expect(() => openChat(database)).toThrow("the state has version 2; this chatd reads versions up to 1");
+    expect(() => openChat(database)).toThrow("the state has version 3; this chatd reads versions up to 2");
+  });
+
+  test("but an older one is emptied, to be built again from the log", () => {
+    const chat = openChat(file());
+    chat.apply([{ index: 1, view: 257, chain: 5n, op: null }]);
+    chat.close();
+    const database = file();
+    database.run("PRAGMA user_version = 1");
+    const again = openChat(database);
+    expect(again.applied.index).toBe(0);
+    again.close();
   });
 
   test("that is something else's", () => {

@@ -59,6 +59,14 @@ export function openChat(database: Database, options: ChatOptions = {}): Chat {
   });
 }
 
+interface PointRow {
+  number: number;
+  view: number;
+  chain: Uint8Array;
+  settled: number;
+  clock: number;
+}
+
 interface Point {
   readonly index: number;
   readonly view: number;
@@ -69,11 +77,16 @@ class SqliteChat implements Chat {
   readonly #database: Database;
   readonly #parts: Parts;
   #applied: Point;
+  #clock: number;
 
   constructor(database: Database) {
     this.#database = database;
     this.#parts = new Parts(database);
-    this.#applied = this.#parts.load();
+    ({ point: this.#applied, clock: this.#clock } = this.#parts.load());
+  }
+
+  get clock(): number {
+    return this.#clock;
   }
 
   get applied(): Point {
@@ -88,13 +101,16 @@ class SqliteChat implements Chat {
       try {
         begin.run();
         let index = this.#applied.index;
+        let clock = this.#clock;
         for (const entry of entries) {
           assert(entry.index === index + 1, `entries are applied in order: ${entry.index} does not follow ${index}`);
           applier.apply(entry);
           index = entry.index;
+          clock = Math.max(clock, entry.op?.at ?? 0);
         }
-        setPoint.run(last.index, last.view, bytesOf(last.chain), stores.messages.settled);
+        setPoint.run(last.index, last.view, bytesOf(last.chain), stores.messages.settled, clock);
         commit.run();
+        this.#clock = clock;
       } catch (error) {
         this.#rollBack();
         throw error;
@@ -107,7 +123,7 @@ class SqliteChat implements Chat {
   reset(): void {
     guarded("empty", () => {
       emptyDatabase(this.#database);
-      this.#applied = this.#parts.load();
+      ({ point: this.#applied, clock: this.#clock } = this.#parts.load());
     });
   }
 
@@ -189,7 +205,7 @@ class SqliteChat implements Chat {
     applier.take();
     if (!this.#database.inTransaction) return;
     this.#database.run("ROLLBACK");
-    this.#applied = this.#parts.load();
+    ({ point: this.#applied, clock: this.#clock } = this.#parts.load());
   }
 }
 
@@ -201,8 +217,8 @@ class Parts {
   readonly preparer: Preparer;
   readonly begin: Statement<unknown, []>;
   readonly commit: Statement<unknown, []>;
-  readonly setPoint: Statement<unknown, [number, number, Uint8Array, number]>;
-  readonly #point: Statement<{ number: number; view: number; chain: Uint8Array; settled: number }, []>;
+  readonly setPoint: Statement<unknown, [number, number, Uint8Array, number, number]>;
+  readonly #point: Statement<PointRow, []>;
 
   constructor(database: Database) {
     const statements = new Statements(database);
@@ -212,16 +228,17 @@ class Parts {
     this.preparer = new Preparer(this.stores, new Passwords());
     this.begin = statements.prepare("BEGIN IMMEDIATE");
     this.commit = statements.prepare("COMMIT");
-    this.setPoint = statements.prepare("UPDATE point SET number = ?, view = ?, chain = ?, settled = ?");
-    this.#point = statements.prepare("SELECT number, view, chain, settled FROM point");
+    this.setPoint = statements.prepare("UPDATE point SET number = ?, view = ?, chain = ?, settled = ?, clock = ?");
+    this.#point = statements.prepare("SELECT number, view, chain, settled, clock FROM point");
   }
 
-  load(): Point {
+  load(): { readonly point: Point; readonly clock: number } {
     const point = this.#point.get();
     assert(point !== null, "the state has an applied point");
     this.stores.load(point.settled);
     const { buffer, byteOffset } = point.chain;
-    return { index: point.number, view: point.view, chain: new DataView(buffer, byteOffset).getBigUint64(0) };
+    const chain = new DataView(buffer, byteOffset).getBigUint64(0);
+    return { point: { index: point.number, view: point.view, chain }, clock: point.clock };
   }
 }
 

@@ -16,6 +16,9 @@ import { Model, type Expected } from "../sim/chat-model.ts";
 // Hundreds of histories on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
 
+// A hundred long runs on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
+
 const kinds = [
   ...["create", "create", "login", "login", "logout", "deleteAccount", "attach", "detach"],
   ...["send", "send", "send", "send", "open", "open", "mark", "deleteMessages", "again", "again", "reuse"],

@@ -7,7 +7,7 @@
 import type { Database } from "bun:sqlite";
 
 /** Raised with every change of the tables; a database with a greater one is refused. */
-export const stateVersion = 1;
+export const stateVersion = 2;
 
 /** "chtd": tells a state of chatd from any other SQLite file. */
 const applicationId = 0x63687464;
@@ -34,7 +34,9 @@ const tables = {
     view INTEGER NOT NULL CHECK (view >= 0),
     chain BLOB NOT NULL CHECK (length(chain) = 8),
     -- Messages above this one are not in message_ids, conversation_messages and mailbox yet.
-    settled INTEGER NOT NULL CHECK (settled BETWEEN 0 AND number)
+    settled INTEGER NOT NULL CHECK (settled BETWEEN 0 AND number),
+    -- The greatest time of an op applied.
+    clock INTEGER NOT NULL CHECK (clock >= 0)
   ) STRICT`,
 
   /** An account stays as a tombstone, without fold and password, while somebody still has messages with it. */
@@ -167,7 +169,7 @@ export const tableNames = Object.keys(tables) as readonly (keyof typeof tables)[
 
 /**
  * Sets the connection up and makes the tables in a new database.
- * Throws {@link StateFormatError} when the database is of a newer build or not a state of chatd.
+ * An older state is emptied. Throws {@link StateFormatError} when the database is of a newer build or not a state of chatd.
  */
 export function prepareDatabase(database: Database, checkpointPages: number): void {
   const settings = [
@@ -193,7 +195,9 @@ export function prepareDatabase(database: Database, checkpointPages: number): vo
       `the state has version ${version}; this chatd reads versions up to ${stateVersion}: start a newer chatd`,
     );
   }
-  if (version !== stateVersion) throw new StateFormatError(`the state has version ${version}, which never existed`);
+  if (version < 1) throw new StateFormatError(`the state has version ${version}, which never existed`);
+  // It is built again from the log, which at that version always began at 1.
+  if (version < stateVersion) emptyDatabase(database);
 }
 
 /**
@@ -206,7 +210,7 @@ export function emptyDatabase(database: Database): void {
   try {
     database
       .transaction(() => {
-        for (const table of tableNames.toReversed()) database.run(`DROP TABLE ${table}`);
+        for (const table of tableNames.toReversed()) database.run(`DROP TABLE IF EXISTS ${table}`);
         createTables(database);
       })
       .immediate();
@@ -221,7 +225,7 @@ export function emptyDatabase(database: Database): void {
 function createTables(database: Database): void {
   for (const [name, columns] of Object.entries(tables)) database.run(`CREATE TABLE ${name} (${columns}`);
   for (const index of indexes) database.run(index);
-  database.run("INSERT INTO point VALUES (1, 0, 0, zeroblob(8), 0)");
+  database.run("INSERT INTO point VALUES (1, 0, 0, zeroblob(8), 0, 0)");
   database.run(`PRAGMA application_id = ${applicationId}`);
   database.run(`PRAGMA user_version = ${stateVersion}`);
 }

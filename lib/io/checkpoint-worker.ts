@@ -1,18 +1,38 @@
 /**
  * The other thread of `checkpoints.ts`: when SQLite's write-ahead log has become long, copies it into the database, over
- * a connection of its own. Waits for nobody and makes nobody wait. Writes no row. An entry point of the build.
+ * a connection of its own; makes what was written durable when asked, copies of the state, and puts another's in its
+ * place. Waits for nobody and makes nobody wait. Writes no row. An entry point of the build.
  */
 import { Database } from "bun:sqlite";
 import { copyLog, lookAtLog } from "./checkpoint.ts";
+import { copyState, isWhole, syncState, takeOver, type StateCopy } from "./state-copy.ts";
 
-/** What the worker is told. */
+/** What the worker is told. `number` comes back with the answer. */
 export type CheckpointOrder =
   | { readonly type: "begin"; readonly path: string; readonly lookMs: number; readonly longPages: number }
+  | { readonly type: "sync"; readonly number: number }
+  /** A copy of the database as it is now, into this file. */
+  | { readonly type: "copy"; readonly number: number; readonly to: string }
+  /** Whether a file is this one; it is durable then. */
+  | {
+      readonly type: "check";
+      readonly number: number;
+      readonly path: string;
+      readonly sizeBytes: number;
+      readonly sha256: Uint8Array;
+    }
+  /** That file takes the place of the database, which nobody else has open. */
+  | { readonly type: "take over"; readonly number: number; readonly from: string }
   | { readonly type: "end" };
 
 /** What it tells. `rest`: it has copied a long log, but for a little that was written meanwhile. */
 export type CheckpointReport =
-  { readonly type: "rest" } | { readonly type: "failed"; readonly message: string } | { readonly type: "ended" };
+  | { readonly type: "rest" }
+  | { readonly type: "done"; readonly number: number; readonly result: StateCopy | boolean | null }
+  /** What was asked for could not be done; the database is as it was. */
+  | { readonly type: "undone"; readonly number: number; readonly message: string }
+  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "ended" };
 
 /** What is left for the writer to copy is less than this, 1 MiB, if some turns can get there. */
 const littlePages = 256;
@@ -24,16 +44,39 @@ const veryLong = 8;
 declare const self: Worker;
 
 class Copier {
-  readonly #database: Database;
+  readonly #path: string;
+  #database: Database;
   readonly #lookMs: number;
   readonly #longPages: number;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor({ path, lookMs, longPages }: Extract<CheckpointOrder, { type: "begin" }>) {
-    this.#database = new Database(path, { readwrite: true, create: false, strict: true });
+    this.#path = path;
+    this.#database = open(path);
     this.#lookMs = lookMs;
     this.#longPages = longPages;
     this.#look();
+  }
+
+  /** What came of it. */
+  run(order: Exclude<CheckpointOrder, { type: "begin" | "end" }>): StateCopy | boolean | null {
+    switch (order.type) {
+      case "sync":
+        syncState(this.#path);
+        return null;
+      case "copy":
+        return copyState(this.#database, order.to);
+      case "check":
+        return isWhole(order.path, order.sizeBytes, order.sha256);
+      case "take over":
+        this.#database.close();
+        try {
+          takeOver(order.from, this.#path);
+        } finally {
+          this.#database = open(this.#path);
+        }
+        return null;
+    }
   }
 
   end(): void {
@@ -66,6 +109,15 @@ class Copier {
   }
 }
 
+/** Opening it for the first time takes a lock for a moment, which two may want at once. */
+const lockedMs = 5_000;
+
+function open(path: string): Database {
+  const database = new Database(path, { readwrite: true, create: false, strict: true });
+  database.run(`PRAGMA busy_timeout = ${lockedMs}`);
+  return database;
+}
+
 const tell = (report: CheckpointReport): void => self.postMessage(report);
 
 function failed(error: unknown): void {
@@ -74,13 +126,26 @@ function failed(error: unknown): void {
 
 let copier: Copier | null = null;
 
+function carryOut(order: Exclude<CheckpointOrder, { type: "begin" | "end" }>): void {
+  const { number } = order;
+  try {
+    tell({ type: "done", number, result: copier?.run(order) ?? null });
+  } catch (error) {
+    // What was to be durable and is not, or a database that is gone, is the end; a copy is only not made.
+    if (order.type === "sync" || order.type === "take over") throw error;
+    tell({ type: "undone", number, message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 self.onmessage = ({ data: order }: MessageEvent<CheckpointOrder>) => {
   try {
     if (order.type === "begin") {
       copier = new Copier(order);
-    } else {
+    } else if (order.type === "end") {
       copier?.end();
       tell({ type: "ended" });
+    } else {
+      carryOut(order);
     }
   } catch (error) {
     failed(error);

@@ -37,6 +37,10 @@ export type Policy = Infer<typeof policy>;
 export const viewStart = struct("view-start", { view, firstIndex: index });
 export type ViewStart = Infer<typeof viewStart>;
 
+/** A snapshot of the state: the point of the log at which it was taken, and the whole file. */
+export const snapshotName = struct("snapshot-name", { position, sizeBytes: uint(), sha256: bytes(32, 32) });
+export type SnapshotName = Infer<typeof snapshotName>;
+
 /** A VIEW entry as others need it to judge whether a view may form. */
 export const attempt = struct("attempt", {
   view,

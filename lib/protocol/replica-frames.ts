@@ -2,7 +2,7 @@
  * The frames between replicas, a part of the one table in `messages.ts`. What each is for: lib/replication/README.md.
  */
 import { limits } from "../base/limits.ts";
-import { attempt, index, member, pid, position, view, viewStart } from "./fields.ts";
+import { attempt, index, member, pid, policy, position, snapshotName, view, viewStart } from "./fields.ts";
 import { bool, bytes, define, list, oneOf, optional, uint } from "./schema.ts";
 
 export const replicaFrames = {
@@ -31,6 +31,8 @@ export const replicaFrames = {
     left: bool,
     /** What its disk holds beside the lineage of its view, if anything, has been merged. */
     merged: bool,
+    /** It has no state that goes with its log, and waits for a snapshot. */
+    stateless: bool,
     /** Pids and identities of the installed view's members. */
     members: list(member, limits.replicasMax),
     connections: uint(),
@@ -56,13 +58,17 @@ export const replicaFrames = {
     view,
     epoch: uint(),
     last: position,
+    /** Where this log begins: what stands at or below is final. */
     floor: index,
+    floorView: view,
     hot: bool,
     damaged: bool,
     behind: bool,
     commit: index,
     /** The VIEW entries of this log from the last formed view on (that one included), oldest first. */
     attempts: list(attempt, 1024),
+    /** Where the newest views of this log begin, oldest first. */
+    views: list(viewStart, 1024),
   }),
   joinRefused: define(133, "replica", "I have promised a view as great or greater, or you are not in my config.", {
     view,
@@ -104,7 +110,7 @@ export const replicaFrames = {
   diverged: define(141, "replica", "Answers fetch: my log does not hold that point; this is my view table below it.", {
     nonce: uint(),
     lastIndex: index,
-    views: list(viewStart, 4096),
+    views: list(viewStart, limits.viewTableMax),
   }),
   forward: define(142, "replica", "Ops of my clients, for the primary of this view, in order.", {
     view,
@@ -113,6 +119,34 @@ export const replicaFrames = {
     /** The number within the stream of the first op here, from 0: gaps and repeats are told. */
     first: uint(),
     ops: list(bytes(1, limits.recordPayloadBytesMax), 4096),
+  }),
+  compacted: define(
+    150,
+    "replica",
+    "Answers fetch: my log begins after that point, at which it was the same as yours.",
+    {
+      nonce: uint(),
+      position,
+      policy,
+      views: list(viewStart, limits.viewTableMax),
+      attempts: list(attempt, 1024),
+    },
+  ),
+  snapshotFetch: define(151, "replica", "Send me bytes of this snapshot of the state; null: offer me one.", {
+    nonce: uint(),
+    snapshot: optional(snapshotName),
+    offset: uint(),
+    /** Older ones than at this index are of no use. */
+    least: index,
+  }),
+  snapshotOffer: define(152, "replica", "Answers snapshotFetch: this is the snapshot that I have.", {
+    nonce: uint(),
+    snapshot: snapshotName,
+  }),
+  snapshotPart: define(153, "replica", "Answers snapshotFetch.", {
+    nonce: uint(),
+    offset: uint(),
+    bytes: bytes(0, limits.snapshotPartBytes),
   }),
   probe: define(144, "replica", "Is the view you speak of formed now?", { nonce: uint() }),
   probeReply: define(145, "replica", "Answers probe with what holds at this moment.", {

@@ -63,6 +63,8 @@ export type Prepared =
 export interface StateMachine {
   /** The last applied entry; index 0 when new. */
   readonly applied: { readonly index: number; readonly view: number; readonly chain: bigint };
+  /** The greatest time (`at`) of an op applied; 0 when new. */
+  readonly clock: number;
   /** Applies a batch in one transaction, the applied position in it. Deterministic: sees only state and entries. */
   apply(entries: readonly CommittedEntry[]): Applied;
   /** Empties the state: it left the lineage of the log. */

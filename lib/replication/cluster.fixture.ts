@@ -36,6 +36,7 @@ class MemoryDisk implements LogReader {
     for (const bytes of this.records) {
       const record = decodeRecord(bytes, 0);
       assert(typeof record !== "string", "records in memory are sound");
+      if (record.kind === recordKind.merged) orphans.length = 0;
       if (record.kind === recordKind.promise) promised = Math.max(promised, record.view);
       if (record.index === 0) continue;
       orphans.push(...entries.splice(record.index - 1));
@@ -169,7 +170,7 @@ export class Cluster {
           seed: pid * 1_000 + node.incarnation,
         },
         node.disk.recover(),
-        0,
+        { index: 0, clock: 0 },
         node.disk,
       );
       this.step(node, { type: "tick", nowMs: this.nowMs, wallMs: this.nowMs });

@@ -37,12 +37,17 @@ function started(damaged: boolean, appliedIndex: number): Core {
   const chains = BigUint64Array.from(records, ({ chain }) => chain);
   const read = (from: number): Uint8Array[] => records.slice(from - 1).map(({ bytes }) => bytes);
   const recovered = { promised: 0, beginning: null, isKnown: false, views, chains, commit: 2, damaged };
-  return new Core(options, recovered, appliedIndex, {
-    read,
-    orphans: () => [],
-    hasForks: false,
-    compactable: () => null,
-  });
+  return new Core(
+    options,
+    recovered,
+    { index: appliedIndex, clock: 0 },
+    {
+      read,
+      orphans: () => [],
+      hasForks: false,
+      compactable: () => null,
+    },
+  );
 }
 
 test("a replica goes on from the commit that its log tells", () => {

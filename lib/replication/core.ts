@@ -7,16 +7,19 @@ import { limits } from "../base/limits.ts";
 import { Random } from "../base/random.ts";
 import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
-import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Attempt, Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
 import { makeView, viewCount } from "../protocol/ids.ts";
 import { decodeRecord, encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { StateOrder } from "../protocol/state-files.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { Detector } from "./detector.ts";
 import type { WantedChange } from "./config-change.ts";
-import type { ConfigChange, Effect, ReplicaOptions } from "./events.ts";
-import type { PromiseGiven } from "./formation.ts";
+import { retentionDefault, type ConfigChange, type Effect, type ReplicaOptions, type Retention } from "./events.ts";
+import type { Formation, PromiseGiven } from "./formation.ts";
+import { Floors } from "./floors.ts";
 import { ReplicatedLog } from "./log.ts";
+import { Snapshots } from "./snapshots.ts";
 
 /** How far one member of the primary's view has come. */
 export interface Progress {
@@ -69,6 +72,7 @@ export interface Candidacy {
   readonly go: Set<number>;
   readonly promises: Map<number, PromiseGiven>;
   members: readonly Member[];
+  formation: Formation | null;
   newView: FrameOf<"newView"> | null;
   readonly okay: Set<number>;
   /** Why it may not form yet, in words. */
@@ -117,8 +121,15 @@ export interface PendingOp {
 
 export const keyOf = (op: { readonly session: string; readonly seq: number }): string => `${op.session}/${op.seq}`;
 
+/** The state as it was found: where it stands on the log's lineage, and the greatest time of an op in it. */
+export interface StateFound {
+  readonly index: number;
+  readonly clock: number;
+}
+
 export class Core {
   readonly options: ReplicaOptions;
+  readonly retention: Retention;
   readonly reader: LogReader;
   readonly log: ReplicatedLog;
   readonly detector: Detector;
@@ -160,6 +171,8 @@ export class Core {
   delivered: number;
   /** Primary: the `at` of the last op of the log. */
   lastAt = 0;
+  /** The greatest `at` applied: of what stands below the base of the log nothing else is known. */
+  stateClock = 0;
 
   installed: Installed | null = null;
   candidacy: Candidacy | null = null;
@@ -175,11 +188,16 @@ export class Core {
   wish: Wish | null = null;
   /** The last known config had this replica in it. */
   wasConfigured = false;
-  /** Keys of orphans that were proposed and have not come out of the log; `soughtIn`: the view in which they were sought. */
-  readonly merging = new Set<string>();
-  orphansSoughtIn = 0;
+  /** Ops of forks on this disk, by key, that have not come out of the log; null when they have to be looked for. */
+  merging: Map<string, OpEntry> | null = null;
+  readonly floors = new Floors();
+  readonly snapshots = new Snapshots();
+  /** The state is not on the lineage of the log and cannot be built from it: nothing is applied to it. */
+  stateless: boolean;
   /** In this incarnation a member, without interruption, of a view that it saw form. */
   hot = false;
+  /** A view whose log departs from what is final here; 0 for none. */
+  unfollowable = 0;
   /** Since when it has not been a member of a formed view. */
   unformedSinceMs = 0;
   /** Since when there is a reason to start a view, and before when none is started again. */
@@ -204,8 +222,10 @@ export class Core {
   connections = 0;
   #neighbours: { readonly attempts: readonly Attempt[]; readonly all: readonly Configured[] } | null = null;
 
-  constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
+  /** `state`: null if there is none on the lineage of a log that begins above 1. */
+  constructor(options: ReplicaOptions, recovered: RecoveredLog, state: StateFound | null, reader: LogReader) {
     this.options = options;
+    this.retention = options.retention ?? retentionDefault;
     this.reader = reader;
     this.log = new ReplicatedLog(recovered, reader);
     this.detector = new Detector(options.self, options.timeoutMs);
@@ -216,9 +236,12 @@ export class Core {
     this.durableIndex = this.log.lastIndex;
     // What is damaged may be what had superseded the end of this log: nothing there is known to be committed.
     const known = recovered.damaged ? 0 : this.log.decided(recovered.commit, this.log.lastIndex);
-    this.commit = Math.max(appliedIndex, known);
-    this.delivered = appliedIndex;
+    this.stateless = state === null;
+    this.delivered = state?.index ?? 0;
+    this.stateClock = state?.clock ?? 0;
+    this.commit = Math.max(this.delivered, known, this.log.base.index);
     assert(this.commit <= this.log.lastIndex, "nothing is applied that is not in the log");
+    assert(this.stateless || this.delivered >= this.log.base.index, "the state goes on where the log begins");
   }
 
   get self(): Member {
@@ -292,6 +315,7 @@ export class Core {
 
   /** Drops the entries after `index` from the logical log (they stay on disk) because others take their place. */
   supersedeAfter(index: number): void {
+    if (index >= this.log.lastIndex) return;
     this.log.supersedeAfter(index);
     this.superseded(index);
   }
@@ -302,11 +326,48 @@ export class Core {
     for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, keptIndex);
     this.commit = Math.min(this.commit, keptIndex);
     this.replayedIndex = Math.min(this.replayedIndex, keptIndex);
-    if (this.delivered <= keptIndex) return;
+    this.floors.superseded(keptIndex);
+    this.merging = null;
+    if (this.stateless || this.delivered <= keptIndex) return;
+    if (this.log.base.index > 0) {
+      this.replayedIndex = keptIndex;
+      this.loseState(`it left the lineage after index ${keptIndex}`);
+      return;
+    }
     this.say("warn", `the state left the lineage after index ${keptIndex}: building it again from the log`);
     this.effects.push({ type: "rewind" });
     this.replayedIndex = keptIndex;
     this.delivered = 0;
+  }
+
+  /** What was applied is of no use any more, and the log does not reach back to build it again. */
+  loseState(why: string): void {
+    this.say("warn", `the state is given up, ${why}: it needs a snapshot from another replica`);
+    this.stateless = true;
+    this.delivered = 0;
+    this.stateClock = 0;
+    this.order({ type: "abandon" });
+  }
+
+  order(order: StateOrder): void {
+    this.effects.push({ type: "state", order });
+  }
+
+  /**
+   * The log begins anew behind a place that it does not hold, where a peer has deleted what this one lacks. Up to `kept`
+   * both are the same.
+   */
+  beginAnew(beginning: LogBeginning, kept: number): void {
+    const { index } = beginning.position;
+    assert(kept >= this.log.base.index && kept < index, "a log begins anew further on");
+    if (!this.stateless) this.loseState(`the log begins behind index ${index} now`);
+    this.superseded(kept);
+    this.log.beginAnew(beginning);
+    const sequence = ++this.sequence;
+    this.effects.push({ type: "beginAnew", sequence, beginning, kept });
+    this.writes.push({ sequence, lastIndex: index, sinceMs: this.nowMs });
+    // What was deleted is final, and so committed.
+    this.commit = index;
   }
 
   /** Out of whatever view it is in, for a reason of its own: it goes on like one that was just started. */
@@ -331,7 +392,8 @@ export class Core {
     this.promisedMs = this.nowMs;
     this.saw(view);
     if (globalThis.mistaken?.("volatile promise")) return action();
-    this.promisedSequence = this.persist([this.localRecord(encodeEntry({ type: "promise", view }), view)], action);
+    const record = this.localRecord(recordKind.promise, encodeEntry({ type: "promise", view }), view);
+    this.promisedSequence = this.persist([record], action);
   }
 
   /**
@@ -347,9 +409,9 @@ export class Core {
     if (view > this.maxSeen) this.maxSeen = view;
   }
 
-  localRecord(payload: Uint8Array, view: number): Uint8Array {
+  localRecord(kind: number, payload: Uint8Array, view: number): Uint8Array {
     const clusterTag = this.options.clusterTag;
-    return encodeRecord({ kind: recordKind.promise, clusterTag, index: 0, view, payload }, 0n).bytes;
+    return encodeRecord({ kind, clusterTag, index: 0, view, payload }, 0n).bytes;
   }
 
   /** Makes the record that follows the end of the log. */
@@ -369,7 +431,7 @@ export class Core {
 
   /** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
   deliver(): void {
-    if (this.delivered >= this.commit) return;
+    if (this.stateless || this.snapshots.holdsUpApplying || this.delivered >= this.commit) return;
     this.copies = this.log.lastAct(this.commit)?.members ?? 0;
     if (globalThis.mistaken?.("copies of the config")) this.copies = this.config.length;
     const entries: CommittedEntry[] = [];
@@ -396,7 +458,8 @@ export class Core {
     const key = keyOf(op);
     if (this.pending.delete(key)) this.pendingProgressMs = this.nowMs;
     this.inFlight.delete(key);
-    this.merging.delete(key);
+    this.merging?.delete(key);
+    this.stateClock = Math.max(this.stateClock, op.at);
     return { index, view, chain, op };
   }
 }

@@ -3,8 +3,29 @@
  * order. Types only; the core behind them knows no clock, file, socket or randomness.
  */
 import type { OpEntry } from "../protocol/entries.ts";
+import type { LogBeginning } from "../protocol/log-port.ts";
+import type { StateOrder, StateReport } from "../protocol/state-files.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
+
+/** How much of the log is kept for others, and when the state is copied instead of built from the log. */
+export interface Retention {
+  /** `quorum`: entries kept below what every member has, for those who are behind. */
+  readonly laggardEntries: number;
+  /** A learner whose state is further behind takes a peer's snapshot. */
+  readonly snapshotBehindEntries: number;
+  /** At which a snapshot is fetched, so that the replica that sends it can go on with its work. */
+  readonly snapshotBytesPerSecond: number;
+  /** How often it is looked whether a part of the log can be deleted. */
+  readonly compactMs: number;
+}
+
+export const retentionDefault: Retention = {
+  laggardEntries: 200_000,
+  snapshotBehindEntries: 100_000,
+  snapshotBytesPerSecond: 32 * 1024 * 1024,
+  compactMs: 1_000,
+};
 
 export interface ReplicaOptions {
   readonly self: Member;
@@ -18,6 +39,8 @@ export interface ReplicaOptions {
   readonly timeoutMs: number;
   /** How long after a total stop to wait for missing replicas before going on provisionally (`available`). */
   readonly recoveryWaitMs: number;
+  /** Default: {@link retentionDefault}. */
+  readonly retention?: Retention;
   /** Seeds the core's own generator (nonces, jitter). */
   readonly seed: number;
 }
@@ -43,6 +66,8 @@ export type Event =
       /** Whoever is to be added has been reached at the address given; of no matter otherwise. */
       readonly answers: boolean;
     }
+  /** What came of a `state` effect. */
+  | { readonly type: "state"; readonly report: StateReport }
   /** After a `continue` effect: there was more to hand out. */
   | { readonly type: "continue" }
   /** The process is asked to stop: say goodbye, start no view. */
@@ -113,6 +138,17 @@ export type Effect =
   | { readonly type: "continue" }
   /** The applied state left the lineage: throw it away. `committed` follows again from index 1. */
   | { readonly type: "rewind" }
+  /** To be done with the state as a file; answered by `state` events. */
+  | { readonly type: "state"; readonly order: StateOrder }
+  /** The log begins anew behind this place; what it holds after `kept` is superseded. Answer `persisted`. */
+  | {
+      readonly type: "beginAnew";
+      readonly sequence: number;
+      readonly beginning: LogBeginning;
+      readonly kept: number;
+    }
+  /** What stands at or below `index`, which `compactable` has named, is not asked for any more: delete it. */
+  | { readonly type: "compact"; readonly index: number }
   /** The damaged part of the log has been fetched again, and a view has formed with it: all of it is on disk. */
   | { readonly type: "repaired" }
   | { readonly type: "standing"; readonly standing: Standing }

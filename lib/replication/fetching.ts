@@ -3,12 +3,11 @@
  * lacks its base, a member that lacks what comes before a VIEW entry, and a learner. One fetch at a time.
  */
 import { assert } from "../base/assert.ts";
+import { formatView } from "../protocol/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import { joinRecords, splitRecords } from "../protocol/record.ts";
 import type { Core, Fetch } from "./core.ts";
-
-const viewTableMax = 4096;
 
 /** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
 export function fetchBase(core: Core, from: number, target: Position, done: () => void): void {
@@ -54,9 +53,15 @@ export function tickFetching(core: Core): void {
 /** Anyone answers for what its log holds, whatever its role. */
 export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): void {
   const { log } = core;
+  if (log.heldBelowBase(message.after)) {
+    const { views, attempts, ...rest } = log.beginning(core.options.policy, limits.viewTableMax);
+    const beginning = { ...rest, views: [...views], attempts: [...attempts] };
+    core.send(from.pid, { type: "compacted", nonce: message.nonce, ...beginning });
+    return;
+  }
   if (!log.holds(message.after)) {
     const index = Math.min(message.after.index, log.lastIndex);
-    const views = log.viewTable(index, viewTableMax);
+    const views = log.viewTable(index, limits.viewTableMax);
     core.send(from.pid, { type: "diverged", nonce: message.nonce, lastIndex: log.lastIndex, views });
     return;
   }
@@ -76,9 +81,53 @@ export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged"
   const { fetch } = core;
   if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
   const below = fetch.after.index - 1;
-  assert(below >= 0, "every log holds the point before its first entry");
-  fetch.after = core.log.position(core.log.commonIndex(message.views, message.lastIndex, below));
+  const common = core.log.commonIndex(message.views, message.lastIndex, below);
+  if (common < core.log.base.index) {
+    if (!globalThis.mistaken?.("followed from below the floor")) return refuseToFollow(core, from);
+    fetch.after = { index: 0, view: 0, chain: 0n };
+    return ask(core);
+  }
+  fetch.after = core.log.position(common);
   ask(core);
+}
+
+/** The log goes on where the other's begins: what stands between was deleted there, and is not needed here. */
+export function onCompacted(core: Core, from: Member, message: FrameOf<"compacted">): void {
+  const { fetch, log } = core;
+  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
+  fetch.waiting = false;
+  const { position, policy, views, attempts } = message;
+  const same = log.commonIndex(views, position.index, Math.min(position.index, log.lastIndex));
+  const isOff = same < log.base.index && !globalThis.mistaken?.("followed from below the floor");
+  const common = Math.max(same, log.base.index);
+  if (isOff || position.index <= log.base.index) return refuseToFollow(core, from);
+  if (log.holds(position)) {
+    fetch.after = position;
+  } else {
+    core.say("info", `replica ${from.pid} has its log from index ${position.index + 1} on: going on from there`);
+    core.beginAnew({ position, policy, views, attempts }, common);
+    fetch.after = log.last;
+  }
+  ask(core);
+}
+
+/**
+ * MUST NOT follow a lineage that departs from this log below its floor: what stands there is final. The side that can
+ * yields; and this one starts a greater view, so that the other one notices.
+ */
+function refuseToFollow(core: Core, from: Member): void {
+  const view = core.following?.view ?? 0;
+  core.fetch = null;
+  core.following = null;
+  if (view === 0) return;
+  core.unfollowable = view;
+  core.unformedSinceMs = core.nowMs;
+  const floor = core.log.base.index;
+  core.say(
+    "error",
+    `view ${formatView(view)}, heard of from replica ${from.pid}, departs from this log before index ${floor}, up to ` +
+      `which it is final: not followed`,
+  );
 }
 
 export function onEntries(core: Core, from: Member, message: FrameOf<"entries">): void {
@@ -93,9 +142,10 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   }
   const { target } = fetch;
   const records = target === null ? all : all.filter((record) => record.index <= target.index);
+  const before = core.log.lastIndex;
   const { added, keptIndex } = core.log.extend(message.previous, records, "allowed");
   const lastIndex = records.at(-1)?.index ?? message.previous.index;
-  core.superseded(keptIndex);
+  if (keptIndex < before) core.superseded(keptIndex);
   if (added.length > 0) core.persist(added);
   fetch.after = core.log.position(lastIndex);
   if (target === null) {

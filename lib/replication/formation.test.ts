@@ -17,7 +17,8 @@ function promise(from: Member, index: number, attempts: readonly Attempt[], dama
   return {
     from,
     message: {
-      ...{ type: "promised", view: makeView(9, 1), epoch: 1, last: { index, view, chain: 1n }, floor: 0, hot: false },
+      ...{ type: "promised", view: makeView(9, 1), epoch: 1, last: { index, view, chain: 1n }, floor: 0, floorView: 0 },
+      ...{ hot: false, views: [] },
       ...{ damaged, behind: false, commit: 0, attempts: [...attempts] },
     },
   };

@@ -65,11 +65,14 @@ export function judge(input: FormationInput): Verdict {
     (greatest, each) => (greatest === null || compareLogs(input.policy, each, greatest) > 0 ? each : greatest),
     null,
   );
-  const basis = sound.reduce<PromiseGiven | null>(
-    (greatest, each) => (greatest === null || isGreater(input.policy, each, greatest) ? each : greatest),
-    null,
-  );
-  if (basis === null) return { may: false, why: "no sound log has been found", missing: [] };
+  if (sound.length === 0) return { may: false, why: "no sound log has been found", missing: [] };
+  const basis = sound
+    .filter((each) => input.policy === "quorum" || sound.every((other) => !departsBelowFloor(each, other)))
+    .reduce<PromiseGiven | null>(
+      (greatest, each) => (greatest === null || isGreater(input.policy, each, greatest) ? each : greatest),
+      null,
+    );
+  if (basis === null) return { may: false, why: "for a log that all can follow", missing: [] };
   return last === null ? judgeFounding(input, sound, basis) : judgeNext(input, sound, basis, last, attempts);
 }
 
@@ -226,6 +229,15 @@ function attemptsOf(promises: readonly PromiseGiven[]): Attempt[] {
     }
   }
   return [...byView.values()];
+}
+
+/** MUST NOT be a base: another of S has deleted what stands there, as final, and cannot go back to it. */
+function departsBelowFloor({ message }: PromiseGiven, { message: { floor, floorView } }: PromiseGiven): boolean {
+  if (floor === 0 || globalThis.mistaken?.("followed from below the floor")) return false;
+  if (message.last.index < floor) return true;
+  const found = message.views.findLast(({ firstIndex }) => firstIndex <= floor);
+  // Older than what was told of it.
+  return found !== undefined && found.view !== floorView;
 }
 
 function isGreater(policy: Policy, one: PromiseGiven, other: PromiseGiven): boolean {

@@ -17,6 +17,7 @@ type Standing = Pick<Heartbeat, "installed" | "formed" | "epoch" | "members">;
 /** A heartbeat tells of a formed view. If this replica is not in it: yield to it, probe it, or let it be. */
 export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void {
   const { following } = core;
+  if (heard.installed === core.unfollowable) return;
   if (!heard.formed || heard.installed === 0 || heard.members.some((member) => isSame(member, core.self))) return;
   if (following !== null && following.view === heard.installed) {
     following.heardMs = core.nowMs;
@@ -143,7 +144,7 @@ export function hasCaughtUp(core: Core, installed: Installed, pid: number): bool
   if (installed.entry.members.some((each) => isSame(each, member))) return false;
   const isNear =
     heartbeat.lastView === installed.view && heartbeat.durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
-  return heartbeat.role === "learner" && isNear;
+  return heartbeat.role === "learner" && isNear && !heartbeat.stateless;
 }
 
 /** Notes an admission: one that keeps flapping waits longer each time, up to half a minute. */

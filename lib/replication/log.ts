@@ -8,8 +8,8 @@ import { assert } from "../base/assert.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
 import { viewPid } from "../protocol/ids.ts";
-import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import type { Attempt, Position, ViewStart } from "../protocol/messages.ts";
+import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
+import type { Attempt, Policy, Position, ViewStart } from "../protocol/messages.ts";
 import { chainHolds, decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 
 /** Whole records kept in memory for sending, in bytes; what is older is read from disk. */
@@ -17,14 +17,21 @@ const recentBytesMax = 8 * 1024 * 1024;
 
 const origin: Position = { index: 0, view: 0, chain: 0n };
 
+type ViewFacts = Pick<ViewEntry, "epoch" | "members" | "config" | "awaiting">;
+
 interface ViewInLog extends ViewStart {
-  /** Decoded when first asked for. */
-  entry: ViewEntry | null;
+  /** Of its VIEW entry; decoded when first asked for, and not known of the older ones of a log that begins above 1. */
+  entry: ViewFacts | null;
 }
 
 export class ReplicatedLog {
+  /** The entry before the first one; index 0 for a log that holds everything. */
+  #base: Position = origin;
+  /** Of the entries after the base, in order. */
   #chains: BigUint64Array;
   #lastIndex: number;
+  /** This disk was in the first view or led one that stands at or below the base. */
+  #isKnown: boolean;
   #views: ViewInLog[] = [];
   #attempts: {
     readonly last: ViewInLog | undefined;
@@ -40,18 +47,26 @@ export class ReplicatedLog {
   constructor(recovered: RecoveredLog, reader: LogReader) {
     const length = recovered.views.length;
     this.#reader = reader;
-    this.#lastIndex = length;
-    this.#recentFirst = length + 1;
+    this.#isKnown = recovered.isKnown;
+    if (recovered.beginning !== null) this.#begin(recovered.beginning);
+    const base = this.#base.index;
+    this.#lastIndex = base + length;
+    this.#recentFirst = base + length + 1;
     this.#chains = new BigUint64Array(Math.max(1024, length * 2));
     this.#chains.set(recovered.chains);
-    let last = 0;
+    let last = this.#base.view;
     for (let i = 0; i < length; i++) {
       const view = recovered.views[i] ?? 0;
       if (view === last) continue;
       assert(view > last, "views never decrease along a log");
-      this.#views.push({ view, firstIndex: i + 1, entry: null });
+      this.#views.push({ view, firstIndex: base + i + 1, entry: null });
       last = view;
     }
+  }
+
+  /** The entry before the first one that is held: what stands at or below it is final. Index 0 if all are held. */
+  get base(): Position {
+    return this.#base;
   }
 
   get lastIndex(): number {
@@ -73,17 +88,23 @@ export class ReplicatedLog {
   }
 
   chainAt(index: number): bigint {
-    assert(index >= 0 && index <= this.#lastIndex, "only entries of the log are asked for");
-    return index === 0 ? 0n : (this.#chains[index - 1] ?? 0n);
+    const { index: base, chain } = this.#base;
+    assert(index >= base && index <= this.#lastIndex, "only entries of the log are asked for");
+    return index === base ? chain : (this.#chains[index - base - 1] ?? 0n);
   }
 
   position(index: number): Position {
     return index === 0 ? origin : { index, view: this.viewAt(index), chain: this.chainAt(index) };
   }
 
-  /** Whether this very entry, and so the whole prefix up to it, is in the log. */
-  holds(position: Position): boolean {
-    return position.index <= this.#lastIndex && this.chainAt(position.index) === position.chain;
+  /** Whether this very entry, and so the whole prefix up to it, is in the log; false for what stands below the base. */
+  holds({ index, chain }: Position): boolean {
+    return index >= this.#base.index && index <= this.#lastIndex && this.chainAt(index) === chain;
+  }
+
+  /** Whether this very entry stood in this log below its base. */
+  heldBelowBase({ index, view }: Pick<Position, "index" | "view">): boolean {
+    return index < this.#base.index && (index === 0 || this.viewAt(index) === view);
   }
 
   /**
@@ -128,15 +149,66 @@ export class ReplicatedLog {
       const second = index === (this.#views.at(-1)?.firstIndex ?? 0) + 1;
       assert((record.kind === recordKind.act) === second, "a view's second entry is its ACT, and only that");
     }
-    if (index > this.#chains.length) {
+    if (index - this.#base.index > this.#chains.length) {
       const grown = new BigUint64Array(this.#chains.length * 2);
       grown.set(this.#chains);
       this.#chains = grown;
     }
-    this.#chains[index - 1] = record.chain;
+    this.#chains[index - this.#base.index - 1] = record.chain;
     this.#lastIndex = index;
     this.#recent.push(record.bytes);
     this.#recentBytes += record.bytes.length;
+  }
+
+  /** What is known of the log as far as its base. */
+  beginning(policy: Policy, viewsMax: number): LogBeginning {
+    const { index } = this.#base;
+    const attempts: Attempt[] = [];
+    for (let i = this.#views.length - 1; i >= 0; i--) {
+      if ((this.#views[i] as ViewInLog).firstIndex > index) continue;
+      const attempt = { ...this.#attempt(i), formed: this.#isFormedAt(i, index) };
+      attempts.push(attempt);
+      if (attempt.formed) break;
+    }
+    return { position: this.#base, policy, views: this.viewTable(index, viewsMax), attempts: attempts.reverse() };
+  }
+
+  /** The log begins anew behind a place that it does not hold. */
+  beginAnew(beginning: LogBeginning): void {
+    this.#begin(beginning);
+    this.#lastIndex = this.#base.index;
+    this.#chains = new BigUint64Array(1024);
+    this.#recent = [];
+    this.#recentBytes = 0;
+    this.#recentFirst = this.#lastIndex + 1;
+  }
+
+  #begin({ position, views, attempts }: LogBeginning): void {
+    const entries = new Map(attempts.map((attempt) => [attempt.view, attempt]));
+    this.#base = position;
+    this.#attempts = null;
+    this.#views = views.map((start) => ({ ...start, entry: entries.get(start.view) ?? null }));
+  }
+
+  /** Forgets the entries up to `index`, which becomes the base. `self`: whose disk this is. */
+  compact(index: number, self: { readonly pid: number; readonly uuid: string }): void {
+    const position = this.position(index);
+    this.#isKnown = this.knows(self);
+    // What is still asked of the views below must have been read.
+    for (let i = this.#views.length - 1; i >= 0; i--) {
+      if ((this.#views[i] as ViewInLog).firstIndex > index) continue;
+      this.#attempt(i);
+      if (this.#isFormedAt(i, index)) break;
+    }
+    const chains = this.#chains.subarray(index - this.#base.index, this.#lastIndex - this.#base.index);
+    this.#chains = new BigUint64Array(Math.max(1024, chains.length * 2));
+    this.#chains.set(chains);
+    this.#base = position;
+  }
+
+  #isFormedAt(i: number, index: number): boolean {
+    const { firstIndex } = this.#views[i] as ViewInLog;
+    return Math.min(index, (this.#views[i + 1]?.firstIndex ?? Infinity) - 1) > firstIndex;
   }
 
   /** Drops all after `index` from the logical log so that something else may be appended there. */
@@ -225,10 +297,10 @@ export class ReplicatedLog {
 
   /** Whether this very disk was in the first view of this log, or led one of its views. */
   knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
-    const first = this.#views[0];
-    if (first === undefined) return false;
-    const isIn = (at: number): boolean => this.#attempt(at).members.some((member) => member.uuid === uuid);
-    return isIn(0) || this.#views.some(({ view }, at) => viewPid(view) === pid && isIn(at));
+    if (this.#isKnown) return true;
+    const isIn = ({ firstIndex }: ViewInLog, at: number): boolean =>
+      firstIndex > this.#base.index && this.#attempt(at).members.some((member) => member.uuid === uuid);
+    return this.#views.some((each, at) => (at === 0 || viewPid(each.view) === pid) && isIn(each, at));
   }
 
   /** The last VIEW entry whose ACT is in the log. */
@@ -248,9 +320,9 @@ export class ReplicatedLog {
     return null;
   }
 
-  /** When the last op of the log was written, in milliseconds since the epoch; 0 when it holds none. */
+  /** When the last op of the log was written, in milliseconds since the epoch; 0 when none stands above its base. */
   lastOpAt(): number {
-    for (let index = this.#lastIndex; index > 0; index--) {
+    for (let index = this.#lastIndex; index > this.#base.index; index--) {
       const record = decodeRecord(this.read(index, 1)[0] as Uint8Array, 0);
       assert(typeof record !== "string", "the log reads back whole");
       if (record.kind !== recordKind.op) continue;
@@ -308,6 +380,7 @@ export class ReplicatedLog {
   }
 
   #cut(index: number): void {
+    assert(index >= this.#base.index, "what stands at or below the beginning of a log is final");
     this.#lastIndex = index;
     while ((this.#views.at(-1)?.firstIndex ?? 0) > index) this.#views.pop();
     while (this.#recent.length > 0 && this.#recentFirst + this.#recent.length - 1 > index) {

@@ -1,35 +1,35 @@
 /**
- * Merge: what this replica's disk holds beside the lineage is proposed again like a client's ops, under the old ids. Apply
- * drops what is there already. Only `available` can have acknowledged it. Chooses no lineage.
+ * Merge: what this replica's disk holds beside the lineage is proposed again like a client's ops, under the old ids,
+ * until all of it has come out of the log; then a MERGED record says so on this disk. Apply drops what is there already.
+ * Only `available` can have acknowledged it. Chooses no lineage.
  */
-import { decodeEntry } from "../protocol/codec.ts";
+import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { keyOf, type Core } from "./core.ts";
 import { accept } from "./writing.ts";
 
 /**
- * Once in each formed view that this replica is in, when it has applied what that view holds; and so in a view of a
- * config without it, which it follows to give what it has.
+ * Once a tick: in a formed view, when this replica has applied what that view holds; and so in a view of a config
+ * without it, which it follows to give what it has.
  */
-export function proposeOrphans(core: Core): void {
-  if (core.options.policy !== "available" || core.delivered < core.commit) return;
-  const view = mergesInto(core);
-  if (view === 0 || core.orphansSoughtIn === view) return;
-  core.orphansSoughtIn = view;
-  const ops = orphanedOps(core);
-  core.merging.clear();
-  for (const op of ops) core.merging.add(keyOf(op));
-  if (ops.length === 0) return;
-  core.say("warn", `merging ${ops.length} op${ops.length === 1 ? "" : "s"} of a fork into the lineage`);
-  accept(core, ops);
+export function tickMerging(core: Core): void {
+  if (core.options.policy !== "available" || globalThis.mistaken?.("forks forgotten")) return;
+  if (mergesInto(core) === 0 || core.stateless || core.delivered < core.commit || !core.reader.hasForks) return;
+  // What was superseded on its way to the disk is not found yet.
+  if (core.writes.length > 0) return;
+  core.merging ??= orphanedOps(core);
+  const unasked = [...core.merging].filter(([key]) => !core.pending.has(key)).map(([, op]) => op);
+  if (unasked.length > 0) accept(core, unasked);
+  if (core.merging.size > 0) return;
+  core.merging = null;
+  core.persist([core.localRecord(recordKind.merged, encodeEntry({ type: "merged" }), 0)]);
 }
 
 /** Whether nothing is left beside the lineage on the disk of this member of the view. */
 export function isMerged(core: Core, pid: number): boolean {
   if (pid !== core.self.pid) return core.detector.fresh(pid)?.merged === true;
-  if (core.options.policy !== "available") return core.serving;
-  return core.serving && core.orphansSoughtIn === core.installed?.view && core.merging.size === 0;
+  return core.serving && (core.options.policy !== "available" || !core.reader.hasForks);
 }
 
 /** The view into which orphans are to be proposed; 0 for none. */
@@ -40,14 +40,15 @@ function mergesInto(core: Core): number {
   return isDonor ? following.view : 0;
 }
 
-function orphanedOps(core: Core): OpEntry[] {
-  const ops: OpEntry[] = [];
-  if (globalThis.mistaken?.("forks forgotten")) return ops;
+/** Those that are not applied in the lineage, by key; one that stands in several forks is one op. */
+function orphanedOps(core: Core): Map<string, OpEntry> {
+  const ops = new Map<string, OpEntry>();
   for (const bytes of core.reader.orphans()) {
     const record = decodeRecord(bytes, 0);
     if (typeof record === "string" || record.kind !== recordKind.op) continue;
     const op = decodeEntry(record.kind, record.payload);
-    if (op.type === "op") ops.push(op);
+    if (op.type === "op") ops.set(keyOf(op), op);
   }
+  if (ops.size > 0) core.say("warn", `merging ${ops.size} op${ops.size === 1 ? "" : "s"} of a fork into the lineage`);
   return ops;
 }

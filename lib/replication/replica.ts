@@ -6,12 +6,14 @@
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, ReplicaMessage } from "../protocol/messages.ts";
-import { Core } from "./core.ts";
+import { Core, type StateFound } from "./core.ts";
 import type { Effect, Event, ReplicaOptions, Standing } from "./events.ts";
-import { onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
+import { onCompacted, onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
 import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
 import { dueChange, onChange, tickMembership } from "./membership.ts";
-import { isMerged, proposeOrphans } from "./merging.ts";
+import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
+import { isMerged, tickMerging } from "./merging.ts";
+import { onSnapshotFetch, onSnapshotOffer, onSnapshotPart, onStateReport, tickSnapshots } from "./snapshots.ts";
 import { correspondents, isReady, roleOf, stand } from "./standing.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
 import {
@@ -47,8 +49,9 @@ export class Replica {
   #announced: readonly (string | number | boolean)[] = [];
   #standing: Standing;
 
-  constructor(options: ReplicaOptions, recovered: RecoveredLog, appliedIndex: number, reader: LogReader) {
-    this.#core = new Core(options, recovered, appliedIndex, reader);
+  /** `state`: where the state stands on the lineage of the log; null if it is not on it and cannot be built from it. */
+  constructor(options: ReplicaOptions, recovered: RecoveredLog, state: StateFound | null, reader: LogReader) {
+    this.#core = new Core(options, recovered, state, reader);
     this.#standing = stand(this.#core);
   }
 
@@ -108,6 +111,10 @@ export class Replica {
       case "change":
         onChange(core, event);
         return;
+      case "state":
+        if (event.report.type === "synced") onStateSynced(core);
+        else onStateReport(core, event.report);
+        return;
       case "continue":
         return;
       case "stop":
@@ -138,7 +145,9 @@ export class Replica {
     tickCandidacy(core);
     tickMembership(core);
     this.#consider();
-    proposeOrphans(core);
+    tickMerging(core);
+    tickSnapshots(core);
+    tickFloors(core);
     if (nowMs - this.#heartbeatMs >= core.options.heartbeatMs) {
       this.#heartbeatMs = nowMs;
       this.#sendHeartbeat(correspondents(core));
@@ -187,7 +196,8 @@ export class Replica {
   #consider(): void {
     const core = this.#core;
     const isDamaged = core.damaged && !globalThis.mistaken?.("damaged one votes");
-    if (!core.started || core.stopping || core.candidacy !== null || isDamaged || core.left) return;
+    const isUnable = isDamaged || core.left || core.stateless;
+    if (!core.started || core.stopping || core.candidacy !== null || isUnable) return;
     const newcomer = core.isServingPrimary ? admissible(core) : null;
     const reason = reasonToStart(core, dueChange(core), newcomer);
     if (reason === null) {
@@ -254,6 +264,18 @@ export class Replica {
       case "diverged":
         onDiverged(core, from, message);
         return;
+      case "compacted":
+        onCompacted(core, from, message);
+        return;
+      case "snapshotFetch":
+        onSnapshotFetch(core, from, message);
+        return;
+      case "snapshotOffer":
+        onSnapshotOffer(core, from, message);
+        return;
+      case "snapshotPart":
+        onSnapshotPart(core, from, message);
+        return;
       case "forward":
         onForward(core, from, message);
         return;
@@ -285,6 +307,7 @@ export class Replica {
     if (from.pid === core.promisedTo && heartbeat.starting === core.promised) {
       core.promisedHeardMs = core.nowMs;
     }
+    noteOnDisk(core, from, heartbeat);
     onHeardOfView(core, from, heartbeat);
     this.#consider();
   }
@@ -310,6 +333,7 @@ export class Replica {
       hot: core.hot,
       left: core.left,
       merged: isMerged(core, core.self.pid),
+      stateless: core.stateless || core.snapshots.holdsUpApplying,
       members: installed === null ? [] : [...installed.entry.members],
       connections: core.connections,
     };

@@ -37,8 +37,8 @@ export function stand(core: Core): Standing {
 }
 
 /** A member of a formed view, or between two views for no longer than a timeout. */
-export function isReady({ installed, promised, promisedMs, nowMs, options }: Core): boolean {
-  if (installed?.formed !== true) return false;
+export function isReady({ installed, promised, promisedMs, nowMs, options, stateless }: Core): boolean {
+  if (installed?.formed !== true || stateless) return false;
   return installed.view === promised || nowMs - promisedMs <= options.timeoutMs;
 }
 
@@ -64,8 +64,11 @@ function waitingFor(core: Core): string {
   if (following !== null && !core.isConfigured) {
     return `replica ${self.pid} is not in the cluster's config: it follows the log and serves nobody (chatd cluster add takes it in)`;
   }
+  const { from: giver, snapshot } = core.snapshots.transfer ?? { from: 0, snapshot: null };
+  if (snapshot !== null) return `fetching the state of replica ${giver}`;
   if (following !== null) return `learning the log from replica ${core.fetch?.from ?? "?"}`;
   if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
+  if (core.stateless) return "there is no state that goes with the log: waiting for another replica to give its own";
   if (candidacy !== null && candidacy.obstacle !== "") return candidacy.obstacle;
   const silent = core.peerPids().filter((pid) => !core.detector.alive(pid));
   const purpose = core.log.lastIndex > 0 ? "" : options.founds ? " to found the cluster" : " to learn the log";

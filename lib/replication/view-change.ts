@@ -19,6 +19,9 @@ import { appendAndSend } from "./writing.ts";
 /** Entries that a member may lack when it is taken into a view: the view waits while it fetches them. */
 export const behindEntriesMax = 2_000;
 
+/** Beginnings of views told with a promise. */
+const promisedViewsMax = 1_024;
+
 // ---- the candidate
 
 /**
@@ -37,6 +40,7 @@ export function startCandidacy(core: Core, why: string, asks: boolean, wanted: W
     go: new Set(),
     promises: new Map(),
     members: [],
+    formation: null,
     newView: null,
     okay: new Set(),
     obstacle: "",
@@ -89,7 +93,7 @@ export function tickCandidacy(core: Core): void {
     case "installing": {
       const gone = candidacy.members.find((member) => core.detector.suspectsMember(member));
       if (gone !== undefined) abandon(core, `replica ${gone.pid} was lost meanwhile`, 0);
-      else if (candidacy.stage === "fetching") return;
+      else if (candidacy.stage === "fetching") installWithState(core, candidacy);
       else if (tookMs > 30 * core.options.timeoutMs) abandon(core, "a member did not install the view", 0);
       else if (resend) sendNewView(core, candidacy);
       return;
@@ -215,14 +219,20 @@ const forReplicas = (pids: readonly number[]): string =>
 /** The candidate must hold the base itself before anyone is sent to fetch it. */
 function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void {
   const { base, baseHolder } = formation;
-  if (core.log.holds(base)) {
-    install(core, candidacy, formation);
-    return;
-  }
   candidacy.stage = "fetching";
+  candidacy.formation = formation;
+  if (core.log.holds(base)) return installWithState(core, candidacy);
   fetchBase(core, baseHolder.pid, base, () => {
-    if (core.candidacy === candidacy && core.promised === candidacy.view) install(core, candidacy, formation);
+    if (core.candidacy === candidacy && core.promised === candidacy.view) installWithState(core, candidacy);
   });
+}
+
+/** Once the log has come to the base and the state is, or can be, on its lineage: who leads must be able to apply. */
+function installWithState(core: Core, candidacy: Candidacy): void {
+  const { formation } = candidacy;
+  if (formation === null || core.fetch !== null || !core.log.holds(formation.base)) return;
+  core.supersedeAfter(formation.base.index);
+  if (!core.stateless) install(core, candidacy, formation);
 }
 
 function install(core: Core, candidacy: Candidacy, formation: Formation): void {
@@ -237,7 +247,6 @@ function install(core: Core, candidacy: Candidacy, formation: Formation): void {
     config: [...config],
     awaiting: [...awaiting],
   };
-  core.supersedeAfter(base.index);
   const record = core.nextRecord(recordKind.view, view, encodeEntry({ type: "view", ...entry }));
   candidacy.stage = "installing";
   candidacy.startedMs = core.nowMs;
@@ -313,12 +322,15 @@ function ownPromise(core: Core): FrameOf<"promised"> {
     view: core.promised,
     epoch: core.epoch,
     last: core.log.last,
-    floor: 0,
+    floor: core.log.base.index,
+    floorView: core.log.base.view,
     hot: core.hot,
     damaged: core.damaged,
-    behind: core.damaged && !core.refetched,
+    // One without a state votes with its log; a member is one who can apply it too.
+    behind: core.stateless || (core.damaged && !core.refetched),
     commit: core.commit,
     attempts: [...core.log.attempts()],
+    views: core.log.viewTable(core.log.lastIndex, promisedViewsMax),
   };
 }
 
@@ -340,7 +352,11 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   const finish = (): void => {
     if (core.promised !== view || (core.installed?.view === view && !globalThis.mistaken?.("newview applied again")))
       return;
-    core.supersedeAfter(base.index);
+    // It may be in the log already: what is committed with it is not dropped for a moment.
+    const isHeld = core.log.lastIndex > base.index && core.log.chainAt(record.index) === record.chain;
+    core.supersedeAfter(isHeld ? record.index : base.index);
+    // Asked again until the state is on this lineage too: a member is one who can apply what it acks.
+    if (core.stateless) return;
     appendView(core, record, entry, () => {
       if (core.installed?.view === view && core.promised === view) core.send(from.pid, { type: "viewOk", view });
     });
@@ -351,7 +367,7 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
 
 /** Puts the VIEW record after the base and enters the view. */
 function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: () => void): void {
-  const { added } = core.log.extend(core.log.last, [record], "forbidden");
+  const { added } = core.log.extend(core.log.position(record.index - 1), [record], "forbidden");
   const primary = entry.members.find(({ pid }) => pid === viewPid(entry.view));
   assert(primary !== undefined, "who starts a view leads it");
   const isPrimary = isSame(primary, core.self);
@@ -362,7 +378,7 @@ function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: ()
       const { nowMs } = core;
       progress.set(member.pid, {
         member,
-        matchIndex: 0,
+        matchIndex: record.index - 1,
         nextIndex: record.index,
         toldCommit: 0,
         progressMs: nowMs,

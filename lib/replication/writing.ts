@@ -238,7 +238,7 @@ function formed(core: Core, installed: Installed): void {
     core.damaged = false;
     core.effects.push({ type: "repaired" });
   }
-  if (installed.isPrimary) core.lastAt = core.log.lastOpAt();
+  if (installed.isPrimary) core.lastAt = Math.max(core.log.lastOpAt(), core.stateClock);
   core.say("info", `view ${installed.view >> 8}.${installed.primary.pid} formed`);
   core.inFlight.clear();
   resendPending(core);
@@ -300,14 +300,21 @@ export function onAppend(core: Core, from: Member, message: FrameOf<"append">): 
     ack(core.log.lastIndex);
     return;
   }
-  assert(core.log.holds(message.previous), "within a view the primary's log and a member's agree");
+  const { log } = core;
+  assert(
+    log.holds(message.previous) || log.heldBelowBase(message.previous),
+    "within a view the primary's log and a member's agree",
+  );
   const records = splitRecords(message.records);
   if (records === null) {
     core.say("error", `replica ${from.pid} sent records that are damaged: dropped`);
     return;
   }
   if (globalThis.mistaken?.("append supersedes")) core.supersedeAfter(message.previous.index);
-  const { added } = core.log.extend(message.previous, records, "forbidden");
+  // An old one, sent again: what it begins with may have been deleted here.
+  const kept = records.filter(({ index }) => index > log.base.index);
+  const previous = log.holds(message.previous) ? message.previous : log.base;
+  const { added } = log.extend(previous, kept, "forbidden");
   const news = core.advanceCommit(message.commit);
   if (added.length > 0) core.persist(added);
   else ack(null);

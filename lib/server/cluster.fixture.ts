@@ -3,15 +3,17 @@
  * and real chat state in a temporary directory. And a client made of bare frames, to misbehave with.
  */
 import { Database } from "bun:sqlite";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { limits } from "../base/limits.ts";
 import type { Connection } from "../base/transport.ts";
-import { openChat } from "../chat/chat.ts";
+import { openChat, type Chat } from "../chat/chat.ts";
 import { createClient } from "../client/client.ts";
 import type { ChatClient } from "../client/types.ts";
 import { nextTurn, systemClock } from "../io/clock.ts";
 import { openDisk } from "../io/disk.ts";
+import { openStateFiles, prepareStateFiles, type OpenStateFiles } from "../io/state-files.ts";
 import { tcpTransport } from "../io/tcp.ts";
 import { openLog } from "../log/wal.ts";
 import { decodeFrame, encodeFrame } from "../protocol/codec.ts";
@@ -57,6 +59,9 @@ export class TestCluster {
   readonly fatal: string[] = [];
   readonly #policy: Policy;
   readonly #uuids = new Map<number, string>();
+  readonly #files = new Map<number, OpenStateFiles>();
+  /** Of the logs of replicas that are started from now on. */
+  segmentBytes = limits.segmentBytes;
 
   constructor(size: number, policy: Policy = "available") {
     this.#policy = policy;
@@ -91,6 +96,9 @@ export class TestCluster {
       seed: pid,
       ...overrides,
     };
+    const statePath = join(directory, "state.sqlite");
+    prepareStateFiles(statePath);
+    let files: OpenStateFiles | null = null;
     const node = await ReplicaNode.start(options, {
       transport: tcpTransport(),
       clock: systemClock,
@@ -98,14 +106,27 @@ export class TestCluster {
       sha256,
       openLog: (persisted) => {
         const failed = (error: Error): void => void this.fatal.push(error.message);
-        return openLog(openDisk(directory), { cluster, replica: uuid }, { persisted, failed });
+        const owner = { cluster, replica: uuid };
+        return openLog(openDisk(directory), owner, { persisted, failed }, { segmentBytes: this.segmentBytes });
       },
-      openState: () => openChat(new Database(join(directory, "state.sqlite"))),
+      stateFiles: (hooks) => {
+        files = openStateFiles({
+          ...hooks,
+          path: statePath,
+          openState: () => openState(statePath),
+          openNothing: () => openChat(new Database(":memory:")),
+          failed: (error) => void this.fatal.push(error.message),
+          log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),
+        });
+        return files;
+      },
+      openState: () => openState(statePath),
       log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),
       ready: () => void this.ready.push(pid),
       fatal: (message) => void this.fatal.push(`${pid}: ${message}`),
     });
     this.nodes.set(pid, node);
+    if (files !== null) this.#files.set(pid, files);
     return node;
   }
 
@@ -118,6 +139,19 @@ export class TestCluster {
     const node = this.nodes.get(pid);
     this.nodes.delete(pid);
     await node?.stop();
+    await this.#files.get(pid)?.stop();
+    this.#files.delete(pid);
+  }
+
+  /** Its disk is replaced by an empty one; it does not run. */
+  wipe(pid: number): void {
+    rmSync(join(this.directory, String(pid)), { recursive: true, force: true });
+    this.#uuids.delete(pid);
+  }
+
+  /** Segments of its log, by name. */
+  segments(pid: number): string[] {
+    return readdirSync(join(this.directory, String(pid))).filter((name) => name.endsWith(".wal"));
   }
 
   client(pid: number, software = "test"): ChatClient {
@@ -135,6 +169,13 @@ export class TestCluster {
     await Promise.all([...this.nodes.keys()].map((pid) => this.stop(pid)));
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** As `serve` opens it. */
+function openState(path: string): Chat {
+  const database = new Database(path);
+  database.run("PRAGMA busy_timeout = 5000");
+  return openChat(database, { checkpointPages: 0 });
 }
 
 /** A client that sends what it is told to, and keeps what comes. */

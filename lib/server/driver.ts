@@ -10,6 +10,8 @@ import { decodeEntry } from "../protocol/codec.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import type { ChangeReport, Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
+import type { StateFiles } from "../protocol/state-files.ts";
+import type { StateFound } from "../replication/core.ts";
 import { Replica } from "../replication/replica.ts";
 
 /** What the driver needs of the write-ahead log; `persisted` comes back as an event. */
@@ -39,6 +41,8 @@ export interface DriverPorts {
   readonly unavailable: (ops: readonly { readonly session: string; readonly seq: number }[]) => void;
   /** Answers a change of the config that was asked for. */
   readonly changeReport: (request: number, report: ChangeReport) => void;
+  /** Carries out what is to be done with the state as a file; reports come back as `state` events. */
+  readonly stateFiles: StateFiles;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
   /** The replica must not go on. */
   readonly fatal: (message: string) => void;
@@ -58,18 +62,15 @@ export class ReplicaDriver {
   #tickedMs = -Infinity;
   readonly #queue: Event[] = [];
 
-  /** State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed. */
+  /**
+   * State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed; where
+   * the log begins above 1 it is given up, and taken from a peer.
+   */
   constructor(options: ReplicaOptions, log: DriverLog, stateMachine: StateMachine, ports: DriverPorts) {
     this.#log = log;
     this.#stateMachine = stateMachine;
     this.#ports = ports;
-    if (!isOnLineage(stateMachine, log.recovered)) {
-      ports.log(
-        "warn",
-        `the state at index ${stateMachine.applied.index} is not on the log's lineage: replaying the log`,
-      );
-      stateMachine.reset();
-    }
+    const found = this.#findState(log.recovered);
     const reader: LogReader = {
       read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
       orphans: () => log.orphans().filter((record) => !isApplied(stateMachine, record)),
@@ -78,7 +79,22 @@ export class ReplicaDriver {
       },
       compactable: (floor, evenForks) => log.compactable(floor, evenForks),
     };
-    this.#replica = new Replica(options, log.recovered, stateMachine.applied.index, reader);
+    this.#replica = new Replica(options, log.recovered, found, reader);
+  }
+
+  #findState(recovered: RecoveredLog): StateFound | null {
+    const state = this.#stateMachine;
+    if (isOnLineage(state, recovered)) return { index: state.applied.index, clock: state.clock };
+    const where = `the state at index ${state.applied.index} is not on the log's lineage`;
+    if (recovered.beginning === null) {
+      this.#ports.log("warn", `${where}: replaying the log`);
+      state.reset();
+      return { index: 0, clock: 0 };
+    }
+    const { index } = recovered.beginning.position;
+    this.#ports.log("warn", `${where}, which begins behind index ${index}: it needs a snapshot from another replica`);
+    this.#ports.stateFiles.run({ type: "abandon" });
+    return null;
   }
 
   get standing(): Standing {
@@ -156,6 +172,15 @@ export class ReplicaDriver {
       case "rewind":
         this.#stateMachine.reset();
         return;
+      case "state":
+        ports.stateFiles.run(effect.order);
+        return;
+      case "beginAnew":
+        this.#log.beginAnew(effect.sequence, effect.beginning, effect.kept);
+        return;
+      case "compact":
+        this.#log.compact(effect.index);
+        return;
       case "repaired":
         this.#log.repaired(() =>
           ports.log("info", "the log is repaired from a peer: what was damaged is kept beside it as *.corrupt"),
@@ -180,10 +205,11 @@ export class ReplicaDriver {
   }
 }
 
-function isOnLineage(stateMachine: StateMachine, recovered: RecoveredLog): boolean {
+function isOnLineage(stateMachine: StateMachine, { beginning, chains }: RecoveredLog): boolean {
   const { index, chain } = stateMachine.applied;
-  if (index === 0) return true;
-  return index <= recovered.chains.length && recovered.chains[index - 1] === chain;
+  const base = beginning?.position ?? { index: 0, chain: 0n };
+  if (index === base.index) return index === 0 || chain === base.chain;
+  return index > base.index && index <= base.index + chains.length && chains[index - base.index - 1] === chain;
 }
 
 function isApplied(stateMachine: StateMachine, bytes: Uint8Array): boolean {

@@ -6,8 +6,9 @@ import { Random } from "../base/random.ts";
 import type { Clock, Listener, Transport } from "../base/transport.ts";
 import { clusterTagOf } from "../log/segment.ts";
 import type { Configured, FrameOf, Member, Policy } from "../protocol/messages.ts";
+import type { StateFiles, StateReport } from "../protocol/state-files.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
-import type { Standing } from "../replication/events.ts";
+import type { Retention, Standing } from "../replication/events.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Administration } from "./administration.ts";
 import { Clients } from "./clients.ts";
@@ -29,6 +30,8 @@ export interface NodeOptions {
   readonly heartbeatMs: number;
   readonly timeoutMs: number;
   readonly recoveryWaitMs: number;
+  /** How much of the log is kept for others, and when a state is copied. Default: that of `lib/replication`. */
+  readonly retention?: Retention;
   /** What the welcome calls this program. */
   readonly software: string;
   /** Seeds jitter and nonces; drawn anew at each start. */
@@ -42,6 +45,12 @@ export interface NodeLog extends DriverLog {
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+export interface StateHooks {
+  report(report: StateReport): void;
+  /** Another state takes the place of the one in use, which is closed. */
+  replace(state: StateMachine): void;
+}
+
 export interface NodePorts {
   readonly transport: Transport;
   readonly clock: Clock;
@@ -52,6 +61,8 @@ export interface NodePorts {
   readonly openLog: (persisted: (sequence: number) => void) => NodeLog;
   /** Opens the state; after the log. */
   readonly openState: () => StateMachine;
+  /** Whoever does what is ordered to be done with the state as a file; after the state was opened. */
+  readonly stateFiles: (hooks: StateHooks) => StateFiles;
   readonly log: (level: LogLevel, message: string) => void;
   /** For the first time a member of a formed view. */
   readonly ready: (standing: Standing, listener: Listener) => void;
@@ -122,7 +133,11 @@ export class ReplicaNode {
     const log = (level: LogLevel, message: string): void => ports.log(level, message);
     const { founds, heartbeatMs, recoveryWaitMs, seed } = options;
     this.#driver = new ReplicaDriver(
-      { self, policy, peers, founds, clusterTag: clusterTagOf(cluster), heartbeatMs, timeoutMs, recoveryWaitMs, seed },
+      {
+        ...{ self, policy, peers, founds, clusterTag: clusterTagOf(cluster), seed },
+        ...{ heartbeatMs, timeoutMs, recoveryWaitMs },
+        ...(options.retention === undefined ? {} : { retention: options.retention }),
+      },
       this.#log,
       state,
       {
@@ -133,6 +148,10 @@ export class ReplicaNode {
         applied: (applied) => this.#clients.applied(applied),
         unavailable: (ops) => this.#clients.unavailable(ops),
         changeReport: (request, report) => this.#administration.reported(request, report),
+        stateFiles: ports.stateFiles({
+          report: (report) => this.#driver.dispatch({ type: "state", report }),
+          replace: (inner) => state.replace(inner),
+        }),
         log,
         fatal: (message) => ports.fatal(message),
       },

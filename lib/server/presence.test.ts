@@ -126,6 +126,7 @@ class World {
         schedule: (callback) => void network.setTimer(0, alive(callback)),
         sha256,
         openLog: (persisted) => new MemoryLog(network, alive(persisted)),
+        stateFiles: () => ({ run: () => {} }),
         openState: () => state,
         log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),
         ready: () => {},

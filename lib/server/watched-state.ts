@@ -15,7 +15,7 @@ import type {
 } from "../protocol/state-machine.ts";
 
 export class WatchedState implements StateMachine {
-  readonly #inner: StateMachine;
+  #inner: StateMachine;
   #attached = new Set<string>();
   /** The state was emptied to be built again on another lineage. */
   onReset: () => void = () => {};
@@ -33,6 +33,18 @@ export class WatchedState implements StateMachine {
 
   get applied() {
     return this.#inner.applied;
+  }
+
+  get clock(): number {
+    return this.#inner.clock;
+  }
+
+  /** Another state takes the place of the one so far, which is closed. */
+  replace(inner: StateMachine): void {
+    const before = this.#inner;
+    this.#inner = inner;
+    before.close();
+    this.onReset();
   }
 
   apply(entries: readonly CommittedEntry[]): Applied {

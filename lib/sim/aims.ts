@@ -3,6 +3,7 @@
  * the judge knows no mistake. Data only.
  */
 import type { Mistake } from "../base/mistakes.ts";
+import type { Retention } from "../replication/events.ts";
 import { noFaults, type OperatorProfile, type ProfileChoice } from "./profile.ts";
 
 const available = { policy: "available" } as const;
@@ -28,6 +29,14 @@ const deadlyChanges: OperatorProfile = {
   acceptsLoss: false,
   deadly: 0.9,
   calm: 2,
+};
+
+/** Logs are shortened as soon as that may be, and states copied for next to nothing. */
+const hasty: Retention = {
+  laggardEntries: 0,
+  snapshotBehindEntries: 10,
+  snapshotBytesPerSecond: 1e6,
+  compactMs: 20,
 };
 
 export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
@@ -91,4 +100,6 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "attempted config dropped": { profile: "crash", ...quorum, changes: true, fixed: { operator: deadlyChanges } },
   "half is a majority": { ...quorum },
   "copies of the config": { replicas: 3 },
+  "compaction past a missing replica": { profile: "partition", ...available, fixed: { retention: hasty } },
+  "followed from below the floor": { profile: "provisional", ...available, fixed: { retention: hasty } },
 };

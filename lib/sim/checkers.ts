@@ -10,7 +10,7 @@ import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { SimulationFailure } from "./failure.ts";
 import { RealTime } from "./real-time.ts";
-import { ShadowLog, type ShadowObserver } from "./shadow-log.ts";
+import { ShadowLog, type Prefix, type ShadowObserver } from "./shadow-log.ts";
 import type { ClientJudge } from "./workload.ts";
 
 /** One entry, wherever it is: equal chains are equal prefixes, so one object stands for all its copies. */
@@ -134,6 +134,29 @@ export class Oracle implements ShadowObserver, ClientJudge {
 
   held(log: ShadowLog, chain: bigint): boolean {
     return ((this.entries.get(chain)?.holders ?? 0) & (1 << log.disk)) !== 0;
+  }
+
+  prefix(last: bigint): Prefix {
+    const views: number[] = [];
+    const chains: bigint[] = [];
+    for (let chain = last; chain !== 0n;) {
+      const info = this.entries.get(chain);
+      if (info === undefined) this.fail("log", "a log begins behind an entry that nobody appended");
+      views.push(info.view);
+      chains.push(chain);
+      chain = info.previous;
+    }
+    return { views: views.reverse(), chains: chains.reverse() };
+  }
+
+  beginning(log: ShadowLog, kept: number): void {
+    for (let index = kept + 1; index <= log.length; index++) {
+      const info = this.info(log, log.current.chains[index - 1] as bigint);
+      if (info.committed && this.oneOrder) {
+        this.fail("lost", `${name(log)} begins its log anew without the committed entry ${place(info)}`);
+      }
+    }
+    this.commitSeen.set(log, Math.min(kept, this.commitSeen.get(log) ?? 0));
   }
 
   /** The core asked the log to append, and named this commit index with it. */

@@ -24,7 +24,7 @@ import { Random } from "./random.ts";
 import { Simulator } from "./simulator.ts";
 import type { StateStore } from "./storage.ts";
 import type { Surroundings, Tally, Flags } from "./surroundings.ts";
-import { MemoryStateMachine } from "./state-machine.ts";
+import { MemoryStateMachine, type MemoryImage } from "./state-machine.ts";
 import type { Trace } from "./trace.ts";
 import { WalStorage } from "./wal-storage.ts";
 import { SimulatedClient } from "./workload.ts";
@@ -40,7 +40,7 @@ export class Cluster {
   readonly clients: SimulatedClient[] = [];
   private readonly sessions: string[] = [];
   readonly chaos: Chaos;
-  readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0 };
+  readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0, compactions: 0 };
   readonly operator: Operator | null = null;
   private readonly world: Surroundings;
   private link: LinkQuality;
@@ -75,6 +75,7 @@ export class Cluster {
           ? new WalStorage(this.simulator, this.random.fork(), cluster, profile.syncMs)
           : new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
       newState: profile.chat ? chatState : memoryState,
+      snapshots: new Map(),
       tally: this.tally,
       wipeable: (node) => this.mayBeWiped(node),
       replacementFlags: (pid) => (this.operator === null ? null : this.joining(pid)),
@@ -356,12 +357,29 @@ function makeOp(client: number, session: string, seq: number, oldest: number): O
 
 function memoryState(): StateStore {
   const stateMachine = new MemoryStateMachine();
-  return { stateMachine, digest: () => String(stateMachine.digest) };
+  return {
+    stateMachine,
+    digest: () => String(stateMachine.digest),
+    image: () => stateMachine.image(),
+    restore: (image) => stateMachine.restore(image as MemoryImage),
+  };
 }
 
 function chatState(): StateStore {
-  const chat = openChat(new Database(":memory:"));
-  return { stateMachine: chat, digest: () => chat.digest() };
+  let database = new Database(":memory:");
+  let chat = openChat(database);
+  return {
+    get stateMachine() {
+      return chat;
+    },
+    digest: () => chat.digest(),
+    image: () => database.serialize(),
+    restore: (image) => {
+      chat.close();
+      database = Database.deserialize(image as Uint8Array);
+      chat = openChat(database);
+    },
+  };
 }
 
 function describeStanding({ pid, standing }: SimulatedNode): string {

@@ -56,6 +56,14 @@ export function describeMessage(message: ReplicaMessage): string {
       return `entries after ${at(message.previous)}: ${entries(message.records)} of ${message.lastIndex} commit ${message.commit}`;
     case "diverged":
       return `diverged last ${message.lastIndex}: ${message.views.map(({ view, firstIndex }) => `${formatView(view)} from ${firstIndex}`).join(", ")}`;
+    case "compacted":
+      return `compacted to ${at(message.position)}`;
+    case "snapshotFetch":
+      return `snapshotFetch ${message.snapshot === null ? "any" : at(message.snapshot.position)} from byte ${message.offset}`;
+    case "snapshotOffer":
+      return `snapshotOffer ${at(message.snapshot.position)}, ${message.snapshot.sizeBytes} bytes`;
+    case "snapshotPart":
+      return `snapshotPart ${message.bytes.length} bytes from ${message.offset}`;
     case "forward":
       return `forward ${message.ops.length} ops from ${message.first} of stream ${message.stream} in ${formatView(message.view)}`;
     case "probe":

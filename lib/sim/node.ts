@@ -12,14 +12,16 @@ import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
 import { describeMessage, standsText, who } from "./describe.ts";
 import { SimulationFailure } from "./failure.ts";
+import { judgedLog } from "./judged-log.ts";
 import type { Host } from "./network.ts";
-import { ObservedState } from "./observed-state.ts";
+import type { ObservedState } from "./observed-state.ts";
 import type { Operated } from "./operator.ts";
 import { Died, type Process } from "./process.ts";
 import type { Random } from "./random.ts";
 import { Service } from "./service.ts";
+import { SimulatedState } from "./simulated-state.ts";
 import type { ShadowLog } from "./shadow-log.ts";
-import type { DiskFailure, NodeLog, StateStore, Storage } from "./storage.ts";
+import type { DiskFailure, NodeLog, Storage } from "./storage.ts";
 import type { Flags, Surroundings } from "./surroundings.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
 
@@ -29,8 +31,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
   /** The process is in the midst of a step. */
   private inside = false;
   private storage: Storage;
-  private state: StateStore;
-  private observed: ObservedState;
+  private state: SimulatedState;
   private shadow: ShadowLog;
   private incarnation: number;
   private requests = 0;
@@ -49,8 +50,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.wallOffsetMs = pid * 1_234;
     this.incarnation = 1000 * pid;
     this.storage = world.newStorage();
-    this.state = world.newState();
-    this.observed = this.observe();
+    this.state = this.newState();
     this.shadow = world.oracle.newDisk(this.random.uuid(), pid);
   }
 
@@ -90,11 +90,11 @@ export class SimulatedNode implements Host, Operated, ClientPort {
   }
 
   get applied(): ObservedState {
-    return this.observed;
+    return this.state.observed;
   }
 
   get digest(): string {
-    return this.state.digest();
+    return this.state.digest;
   }
 
   // ---- life and death
@@ -112,7 +112,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     const clockOffsetMs = this.random.between(0, 1e6);
     const clockRate = this.random.between(0.98, 1.02);
     const service = new Service({
-      ...{ simulator, oracle, shadow, random: this.random, state: this.observed },
+      ...{ simulator, oracle, shadow, random: this.random, state: this.state.observed },
       runs: () => this.running === member,
       standing: () => driver.standing,
       propose: (op) => driver.propose(op),
@@ -126,38 +126,18 @@ export class SimulatedNode implements Host, Operated, ClientPort {
         heartbeatMs: profile.heartbeatMs,
         timeoutMs: profile.timeoutMs,
         recoveryWaitMs: profile.recoveryWaitMs,
+        retention: profile.retention,
         seed: this.random.uint32(),
       },
-      {
-        recovered: log.recovered,
-        read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
-        orphans: () => {
-          const orphans = log.orphans();
-          if (orphans.length > 0) this.world.tally.merges++;
-          return orphans;
-        },
-        get hasForks() {
-          return log.hasForks;
-        },
-        compactable: (floor, evenForks) => log.compactable(floor, evenForks),
-        beginAnew: (sequence, beginning, kept) => log.beginAnew(sequence, beginning, kept),
-        compact: (index) => log.compact(index),
-        repaired: (done) =>
-          log.repaired(() => {
-            shadow.damaged = false;
-            this.world.tally.repairs++;
-            done();
-          }),
-        append: (sequence, records, commit) => {
-          this.effect();
+      judgedLog(log, {
+        ...{ oracle, shadow, tally: this.world.tally },
+        effect: () => this.effect(),
+        appending: (records) => {
           this.dieIfDeadly(records);
           this.world.written(this.pid, records);
-          shadow.append(sequence, records);
-          oracle.commitKnown(shadow, commit);
-          log.append(sequence, records, commit);
         },
-      },
-      this.observed.forDriver(() => this.effect()),
+      }),
+      this.state.observed.forDriver(() => this.effect()),
       {
         time: () => ({
           nowMs: clockOffsetMs + simulator.nowMs * clockRate,
@@ -174,6 +154,14 @@ export class SimulatedNode implements Host, Operated, ClientPort {
           service.refuse(ops);
         },
         changeReport: (request, report) => this.changeReported(request, report),
+        stateFiles: this.state.files({
+          effect: () => this.effect(),
+          runs: () => this.running === member,
+          report: (report) => {
+            if (report.type === "installed") this.world.tally.stateTransfers++;
+            this.enter(member, () => this.dispatch({ type: "state", report }));
+          },
+        }),
         log: (level, message) => this.trace(`[${level}] ${message}`),
         fatal: (message) => {
           throw new SimulationFailure("fatal", `replica ${this.pid} stops: ${message}`);
@@ -191,8 +179,8 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     };
     const { promised, commit } = log.recovered;
     this.trace(
-      `starts as ${who(member)} with ${log.recovered.chains.length} entries, promise ${formatView(promised)}, ` +
-        `commit ${commit}, applied ${this.observed.applied.index}`,
+      `starts as ${who(member)} with ${shadow.length} entries, promise ${formatView(promised)}, ` +
+        `commit ${commit}, applied ${this.state.observed.applied.index}`,
     );
     network.started(this);
     this.tickLater(member, this.random.between(0, profile.tickMs));
@@ -229,10 +217,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.process = null;
     this.powered = kind !== "power";
     this.storage.crash(kind === "power");
-    if (kind === "power" && this.random.chance(0.7)) {
-      const index = Math.max(0, this.observed.applied.index - this.random.below(40));
-      this.observed.rollBack(index);
-    }
+    if (kind === "power") this.state.losePower();
     this.world.network.stopped(this, kind === "power");
     if (kind === "power") return;
     process.service.died();
@@ -316,14 +301,13 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.shadow.wiped = true;
     this.storage = this.world.newStorage();
     this.close();
-    this.state = this.world.newState();
-    this.observed = this.observe();
+    this.state = this.newState();
     this.shadow = this.world.oracle.newDisk(this.random.uuid(), this.pid);
   }
 
   /** Nothing more is asked of its state. */
   close(): void {
-    this.state.stateMachine.close();
+    this.state.close();
   }
 
   // ---- from the network and from clients
@@ -402,20 +386,17 @@ export class SimulatedNode implements Host, Operated, ClientPort {
 
   // ---- inside
 
-  private observe(): ObservedState {
-    const { oracle, profile } = this.world;
+  private newState(): SimulatedState {
+    const { simulator, oracle, profile, newState, snapshots } = this.world;
     const shadow = (): ShadowLog => this.shadow;
-    return new ObservedState(
-      this.state.stateMachine,
-      {
-        applying: (entry, previous) => oracle.applied(shadow(), entry, previous),
-        isDoubted: (op) => oracle.isDoubted(op),
-        emptied: () => {
-          if (this.process !== null) oracle.rewound(shadow());
-        },
+    const world = { simulator, library: snapshots, sessionOrder: profile.sessionOrder, newStore: newState };
+    return new SimulatedState(world, this.random.fork(), {
+      applying: (entry, previous) => oracle.applied(shadow(), entry, previous),
+      isDoubted: (op) => oracle.isDoubted(op),
+      emptied: () => {
+        if (this.process !== null) oracle.rewound(shadow());
       },
-      profile.sessionOrder,
-    );
+    });
   }
 
   private effect(): void {

@@ -4,6 +4,7 @@
  */
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import { SimulationFailure } from "./failure.ts";
+import type { StateStore } from "./storage.ts";
 
 export interface StateObserver {
   /** Before an entry is applied after `previous`; undefined when it is the first. */
@@ -12,6 +13,12 @@ export interface StateObserver {
   isDoubted(op: string): boolean;
   /** The state was thrown away. */
   emptied(): void;
+}
+
+/** What was applied, for a state that goes on from another's snapshot. */
+export interface ObservedImage {
+  readonly entries: readonly CommittedEntry[];
+  readonly strangers: ReadonlySet<CommittedEntry>;
 }
 
 /** The calls that the driver and the simulated connections make. */
@@ -26,10 +33,34 @@ export class ObservedState implements Used {
   private readonly seen = new Set<string>();
 
   constructor(
-    readonly inner: StateMachine,
+    private readonly store: Pick<StateStore, "stateMachine">,
     private readonly observer: StateObserver,
     private readonly sessionOrder: boolean,
   ) {}
+
+  get inner(): StateMachine {
+    return this.store.stateMachine;
+  }
+
+  get clock(): number {
+    return this.inner.clock;
+  }
+
+  image(): ObservedImage {
+    return { entries: [...this.entries], strangers: new Set(this.strangers) };
+  }
+
+  /** The state behind has become another's. */
+  restore({ entries, strangers }: ObservedImage): void {
+    for (const entry of strangers) this.strangers.add(entry);
+    this.rebuild([...entries]);
+  }
+
+  /** The state is of no use any more; it will be taken from another replica. */
+  abandon(): void {
+    this.inner.reset();
+    this.rebuild([]);
+  }
 
   get applied(): { readonly index: number; readonly view: number; readonly chain: bigint } {
     return this.inner.applied;
@@ -94,26 +125,28 @@ export class ObservedState implements Used {
 
   /** What the driver sees: a state machine whose applying can be interrupted by death and is judged. */
   forDriver(effect: () => void): StateMachine {
-    const { inner } = this;
-    const applied = (): StateMachine["applied"] => this.applied;
+    const inner = (): StateMachine => this.inner;
     return {
       get applied() {
-        return applied();
+        return inner().applied;
+      },
+      get clock() {
+        return inner().clock;
       },
       apply: (entries) => {
         effect();
         return this.apply(entries);
       },
       reset: () => this.reset(),
-      close: () => inner.close(),
-      session: (session) => inner.session(session),
+      close: () => inner().close(),
+      session: (session) => inner().session(session),
       hasApplied: (session, seq) => this.hasApplied(session, seq),
       result: (session, seq) => this.result(session, seq),
-      prepare: (request, session, attachment) => inner.prepare(request, session, attachment),
-      query: (request, session) => inner.query(request, session),
-      waiting: (session) => inner.waiting(session),
-      missed: (session, afterIndex, limit) => inner.missed(session, afterIndex, limit),
-      attachments: () => inner.attachments(),
+      prepare: (request, session, attachment) => inner().prepare(request, session, attachment),
+      query: (request, session) => inner().query(request, session),
+      waiting: (session) => inner().waiting(session),
+      missed: (session, afterIndex, limit) => inner().missed(session, afterIndex, limit),
+      attachments: () => inner().attachments(),
     };
   }
 

@@ -5,6 +5,7 @@
 import type { Policy } from "../protocol/messages.ts";
 import type { Order } from "./checkers.ts";
 import type { LinkQuality } from "./network.ts";
+import { retentionDefault, type Retention } from "../replication/events.ts";
 import { Random } from "./random.ts";
 
 export const profileNames = [
@@ -55,6 +56,7 @@ export interface Profile {
   readonly order: Order;
   /** Ops of a session are applied in the order of their seqs. */
   readonly sessionOrder: boolean;
+  readonly retention: Retention;
   /** Changes of the config while it runs; null: there are none. */
   readonly operator: OperatorProfile | null;
 }
@@ -207,8 +209,24 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     lasting: name === "lasting" && replicas > 2,
     order,
     sessionOrder: order === "one",
+    retention: drawRetention(seed, operator),
     operator,
     ...choice.fixed,
+  };
+}
+
+/**
+ * In half of the runs logs are shortened all the time, and states copied for next to nothing. Not where two sides of a
+ * partition may remove each other in whatever state: both may have deleted what the other would need to follow.
+ */
+function drawRetention(seed: number, operator: OperatorProfile | null): Retention {
+  const random = new Random(seed + 2 ** 44);
+  if (random.chance(0.5) || operator?.acceptsLoss === true) return { ...retentionDefault, compactMs: Infinity };
+  return {
+    laggardEntries: random.pick([0, 20, 100]),
+    snapshotBehindEntries: random.pick([10, 40, 1e9]),
+    snapshotBytesPerSecond: random.pick([500, 1e6]),
+    compactMs: random.pick([20, 500]),
   };
 }
 

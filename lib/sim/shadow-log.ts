@@ -2,6 +2,7 @@
  * What one disk must hold, kept beside the real log from what was asked of it: every append is judged when it is made,
  * and at each restart the recovered log is compared with it. Trusts nothing that the log says about itself.
  */
+import type { Position } from "../protocol/fields.ts";
 import type { RecoveredLog } from "../protocol/log-port.ts";
 import { decodedRecord } from "./decoded.ts";
 import { recordKind, type LogRecord } from "../protocol/record.ts";
@@ -13,6 +14,14 @@ interface PendingRecord {
   readonly index: number;
   readonly view: number;
   readonly chain: bigint;
+  /** The log begins anew with this: all that stands up to there, though this disk never held it. */
+  readonly anew: Prefix | null;
+}
+
+/** The views and chains of a log from its first entry on. */
+export interface Prefix {
+  readonly views: readonly number[];
+  readonly chains: readonly bigint[];
 }
 
 /** The views and chains of a logical log. */
@@ -31,6 +40,10 @@ export interface ShadowObserver {
   lost(log: ShadowLog, chain: bigint): void;
   /** Whether this entry was ever durable on this disk. */
   held(log: ShadowLog, chain: bigint): boolean;
+  /** Everything up to the entry with this chain. */
+  prefix(chain: bigint): Prefix;
+  /** The log is going to begin anew; what it holds above `kept` is superseded. */
+  beginning(log: ShadowLog, kept: number): void;
 }
 
 export class ShadowLog {
@@ -64,16 +77,23 @@ export class ShadowLog {
       const record = decodedRecord(bytes);
       if (typeof record === "string") throw new SimulationFailure("log", `replica ${this.pid} appends no record`);
       if (record.kind === recordKind.promise) {
-        this.pending.push({ sequence, index: 0, view: record.view, chain: 0n });
+        this.pending.push({ sequence, index: 0, view: record.view, chain: 0n, anew: null });
         this.current.promised = Math.max(this.current.promised, record.view);
         continue;
       }
       if (record.index === 0) continue;
       this.observer.appended(this, record);
-      const pending = { sequence, index: record.index, view: record.view, chain: record.chain };
+      const pending = { sequence, index: record.index, view: record.view, chain: record.chain, anew: null };
       this.pending.push(pending);
       put(this.current, pending);
     }
+  }
+
+  beginAnew(sequence: number, { index, view, chain }: Position, kept: number): void {
+    this.observer.beginning(this, kept);
+    const pending = { sequence, index, view, chain, anew: this.observer.prefix(chain) };
+    this.pending.push(pending);
+    put(this.current, pending);
   }
 
   persisted(sequence: number): void {
@@ -82,7 +102,9 @@ export class ShadowLog {
       if (record.sequence > sequence) break;
       count++;
       put(this.durable, record);
-      if (record.index > 0) this.observer.durable(this, record.index, record.chain);
+      // What others have deleted is final, and stands on this disk as well as on theirs: in the state.
+      if (record.anew !== null) record.anew.chains.forEach((chain, at) => this.observer.durable(this, at + 1, chain));
+      else if (record.index > 0) this.observer.durable(this, record.index, record.chain);
     }
     if (count > 0) this.pending.splice(0, count);
   }
@@ -124,16 +146,20 @@ export class ShadowLog {
   /**
    * A log that says it is damaged may have lost anything, what had superseded its end included; but it makes nothing up.
    */
-  private isDamaged({ damaged, chains }: RecoveredLog): boolean {
-    const last = chains.at(-1);
+  private isDamaged({ damaged, chains, beginning }: RecoveredLog): boolean {
+    const last = chains.at(-1) ?? beginning?.position.chain;
     const excused = damaged || this.altered;
     if (!excused || last === undefined) return excused;
     return this.observer.held(this, last) || this.pending.some(({ chain }) => chain === last);
   }
 
   /** What stands behind the damage is not in the log any more, and a promise may be gone. What was told still binds. */
-  private damage({ chains, views, promised }: RecoveredLog): void {
+  private damage(recovered: RecoveredLog): void {
     const { durable } = this;
+    const { promised, beginning } = recovered;
+    const before = beginning === null ? { views: [], chains: [] } : this.observer.prefix(beginning.position.chain);
+    const chains = [...before.chains, ...recovered.chains];
+    const views = [...before.views, ...recovered.views];
     for (const [at, chain] of durable.chains.entries()) if (chains[at] !== chain) this.observer.lost(this, chain);
     durable.chains.splice(0, Infinity, ...chains);
     durable.views.splice(0, Infinity, ...views);
@@ -147,6 +173,11 @@ export class ShadowLog {
 }
 
 function put(image: LogImage, record: PendingRecord): void {
+  if (record.anew !== null) {
+    image.views.splice(0, Infinity, ...record.anew.views);
+    image.chains.splice(0, Infinity, ...record.anew.chains);
+    return;
+  }
   if (record.index === 0) {
     image.promised = Math.max(image.promised, record.view);
     return;
@@ -157,13 +188,13 @@ function put(image: LogImage, record: PendingRecord): void {
   image.chains.push(record.chain);
 }
 
-function same(image: LogImage, recovered: RecoveredLog): boolean {
+function same(image: LogImage, { beginning, chains, views, promised }: RecoveredLog): boolean {
+  const base = beginning?.position ?? { index: 0, chain: 0n };
   const length = image.chains.length;
-  if (recovered.chains.length !== length || recovered.views.length !== length) return false;
+  if (base.index + chains.length !== length || views.length !== chains.length) return false;
+  if (base.index > 0 && image.chains[base.index - 1] !== base.chain) return false;
   // Equal (index, chain) means equal prefixes: the last entry speaks for all.
-  return (
-    (length === 0 || recovered.chains[length - 1] === image.chains[length - 1]) && recovered.promised >= image.promised
-  );
+  return (chains.length === 0 || chains.at(-1) === image.chains[length - 1]) && promised >= image.promised;
 }
 
 function copy(from: LogImage, to: LogImage): void {

@@ -15,9 +15,17 @@ import type {
 } from "../protocol/state-machine.ts";
 import type { Push, QueryReply, Refusal } from "../protocol/messages.ts";
 
+export interface MemoryImage {
+  readonly entries: readonly CommittedEntry[];
+  readonly results: ReadonlyMap<string, ReadonlyMap<number, OpResult>>;
+  readonly digest: number;
+  readonly clock: number;
+}
+
 export class MemoryStateMachine implements StateMachine {
   /** A 32-bit hash over the ops applied for the first time, in order. */
   digest = 0;
+  clock = 0;
   private readonly entries: CommittedEntry[] = [];
   private readonly results = new Map<string, Map<number, OpResult>>();
 
@@ -31,6 +39,7 @@ export class MemoryStateMachine implements StateMachine {
       assert(entry.index === this.entries.length + 1, "entries are applied in order, none left out");
       this.entries.push(entry);
       if (entry.op === null) continue;
+      this.clock = Math.max(this.clock, entry.op.at);
       const { session, seq } = entry.op;
       let results = this.results.get(session);
       if (results === undefined) this.results.set(session, (results = new Map()));
@@ -48,10 +57,25 @@ export class MemoryStateMachine implements StateMachine {
     return { outcomes, deliveries: [] };
   }
 
+  /** What it is made of, not shared with it. */
+  image(): MemoryImage {
+    const results = new Map([...this.results].map(([session, bySeq]) => [session, new Map(bySeq)]));
+    return { entries: [...this.entries], results, digest: this.digest, clock: this.clock };
+  }
+
+  restore({ entries, results, digest, clock }: MemoryImage): void {
+    this.reset();
+    for (const entry of entries) this.entries.push(entry);
+    for (const [session, bySeq] of results) this.results.set(session, new Map(bySeq));
+    this.digest = digest;
+    this.clock = clock;
+  }
+
   reset(): void {
     this.entries.length = 0;
     this.results.clear();
     this.digest = 0;
+    this.clock = 0;
   }
 
   hasApplied(session: string, seq: number): boolean {

@@ -45,4 +45,8 @@ export interface StateStore {
   readonly stateMachine: StateMachine;
   /** Equal for equal states. */
   digest(): string;
+  /** All of it, to be handed to `restore` of another one of its kind. */
+  image(): unknown;
+  /** Another's state takes the place of this one; the state machine may be another object afterwards. */
+  restore(image: unknown): void;
 }

@@ -5,6 +5,7 @@ import type { Network } from "./network.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
 import type { Random } from "./random.ts";
+import type { SnapshotLibrary } from "./simulated-state.ts";
 import type { Simulator } from "./simulator.ts";
 import type { StateStore, Storage } from "./storage.ts";
 
@@ -16,6 +17,8 @@ export interface Tally {
   repairs: number;
   /** Snapshots installed. */
   stateTransfers: number;
+  /** Times that a part of a log was deleted. */
+  compactions: number;
 }
 
 /** What a replica is started with. */
@@ -33,6 +36,7 @@ export interface Surroundings {
   readonly clusterTag: number;
   readonly newStorage: () => Storage;
   readonly newState: () => StateStore;
+  readonly snapshots: SnapshotLibrary;
   readonly tally: Tally;
   /** Whether losing this replica's disk now would lose no promise. */
   readonly wipeable: (node: SimulatedNode) => boolean;

@@ -1,0 +1,125 @@
+/**
+ * What is done with the state as a file: made durable, copied at a point, recognized, put in the place of another. All
+ * block; run by a worker. Knows of what is in the tables only where the applied point stands.
+ */
+import { Database } from "bun:sqlite";
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { dirname } from "node:path";
+
+/** A copy that was made. `chain`: 8 bytes, big-endian. */
+export interface StateCopy {
+  readonly index: number;
+  readonly view: number;
+  readonly chain: Uint8Array;
+  readonly sizeBytes: number;
+  readonly sha256: Uint8Array;
+}
+
+/**
+ * Everything committed to the database in WAL mode until now is durable afterwards: it stands in the write-ahead log, or
+ * in the database, which SQLite syncs before it begins the log anew.
+ */
+export function syncState(path: string): void {
+  for (const name of [`${path}-wal`, path]) {
+    if (!existsSync(name)) continue;
+    const file = openSync(name, "r+");
+    try {
+      fdatasyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  }
+}
+
+/** Copies the database as it is at one moment, without free pages, into a file that is not there yet. */
+export function copyState(database: Database, to: string): StateCopy {
+  removeDatabase(to);
+  database.prepare("VACUUM INTO ?").run(to);
+  const copy = new Database(to, { readwrite: true, create: false, strict: true });
+  try {
+    // Whoever opens it would have to change that, alone.
+    copy.run("PRAGMA journal_mode = WAL");
+    const point = copy
+      .query<{ number: number; view: number; chain: Uint8Array }, []>("SELECT number, view, chain FROM point")
+      .get();
+    if (point === null) throw new Error("the copy has no applied point");
+    const { number: index, view, chain } = point;
+    copy.close();
+    return { index, view, chain, sizeBytes: statSync(to).size, sha256: hashOf(to) };
+  } finally {
+    copy.close();
+  }
+}
+
+/** Whether a file is the one of this size and hash; it is durable then. */
+export function isWhole(path: string, sizeBytes: number, sha256: Uint8Array): boolean {
+  if (statSync(path).size !== sizeBytes || Buffer.compare(hashOf(path), sha256) !== 0) return false;
+  const file = openSync(path, "r+");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  return true;
+}
+
+/** Of a state that takes the place of the one at `path`. */
+export const successorOf = (path: string): string => `${path}.new`;
+
+/**
+ * A durable file becomes the database at `path`, in place of the one that was there: nobody may have that open. A crash
+ * leaves the old one, or what {@link finishTakeOver} completes.
+ */
+export function takeOver(from: string, path: string): void {
+  renameSync(from, successorOf(path));
+  syncDirectoryOf(path);
+  finishTakeOver(path);
+}
+
+/** Completes what a crash has interrupted; nothing to do otherwise. */
+export function finishTakeOver(path: string): void {
+  if (!existsSync(successorOf(path))) return;
+  // Before the name changes: SQLite would take them for those of the new one.
+  rmSync(`${path}-wal`, { force: true });
+  rmSync(`${path}-shm`, { force: true });
+  syncDirectoryOf(path);
+  renameSync(successorOf(path), path);
+  syncDirectoryOf(path);
+}
+
+/** A database that nobody needs any more, with what belongs to it. */
+export function removeDatabase(path: string): void {
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(`${path}${suffix}`, { force: true });
+}
+
+function hashOf(path: string): Uint8Array {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const buffer = new Uint8Array(1024 * 1024);
+  const file = openSync(path, "r");
+  try {
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer))
+      hasher.update(buffer.subarray(0, read));
+  } finally {
+    closeSync(file);
+  }
+  return new Uint8Array(hasher.digest());
+}
+
+function syncDirectoryOf(path: string): void {
+  const directory = openSync(dirname(path), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * The state as a file in the data directory: carries out what the core orders to be done with it, on another thread
+ * wherever that takes long. A snapshot made for others is `snapshot.sqlite`, one that is being received
+ * `received.sqlite`; neither outlives the process.
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { limits } from "../base/limits.ts";
+import type { SnapshotName } from "../protocol/fields.ts";
+import type { StateFiles, StateOrder, StateReport } from "../protocol/state-files.ts";
+import type { StateMachine } from "../protocol/state-machine.ts";
+import { startCheckpoints, type Checkpoints } from "./checkpoints.ts";
+import { finishTakeOver, removeDatabase } from "./state-copy.ts";
+
+export interface StateFileOptions {
+  /** The database; in use already. */
+  readonly path: string;
+  /** Opens it again after another took its place. */
+  readonly openState: () => StateMachine;
+  /** An empty one that is nowhere, for as long as there is none. */
+  readonly openNothing: () => StateMachine;
+  /** What came of an order. */
+  readonly report: (report: StateReport) => void;
+  /** The state is another one now; the one before is to be closed. */
+  readonly replace: (state: StateMachine) => void;
+  /** The disk failed: the process must end. */
+  readonly failed: (error: Error) => void;
+  readonly log: (level: "warn" | "info", message: string) => void;
+}
+
+export interface OpenStateFiles extends StateFiles {
+  /** After the state has been closed. */
+  stop(): Promise<void>;
+}
+
+/** Before the state is opened: completes what a crash has interrupted, and removes what it has left. */
+export function prepareStateFiles(path: string): void {
+  finishTakeOver(path);
+  for (const name of Object.values(filesBeside(path))) removeDatabase(name);
+}
+
+const filesBeside = (path: string): { readonly snapshot: string; readonly received: string } => ({
+  snapshot: join(dirname(path), "snapshot.sqlite"),
+  received: join(dirname(path), "received.sqlite"),
+});
+
+export function openStateFiles(options: StateFileOptions): OpenStateFiles {
+  return new Files(options);
+}
+
+class Files implements OpenStateFiles {
+  readonly #options: StateFileOptions;
+  readonly #checkpoints: Checkpoints;
+  readonly #snapshot: string;
+  readonly #received: string;
+  #made: FileHandle | null = null;
+  #receiving: number | null = null;
+  #turn: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: StateFileOptions) {
+    this.#options = options;
+    const { snapshot, received } = filesBeside(options.path);
+    this.#snapshot = snapshot;
+    this.#received = received;
+    this.#checkpoints = startCheckpoints(options.path, options.failed, {
+      undone: (message) => options.log("warn", `no snapshot of the state was made: ${message}`),
+    });
+  }
+
+  run(order: StateOrder): void {
+    try {
+      this.#run(order).catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#checkpoints.stop();
+    await this.#drop();
+    this.#discard();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return;
+    const message = error instanceof Error ? error.message : String(error);
+    this.#options.failed(new Error(`cannot work on the state ${this.#options.path}: ${message}`, { cause: error }));
+  }
+
+  #report(report: StateReport): void {
+    if (!this.#stopped) this.#options.report(report);
+  }
+
+  async #run(order: StateOrder): Promise<void> {
+    switch (order.type) {
+      case "sync":
+        await this.#checkpoints.sync();
+        return this.#report({ type: "synced" });
+      case "capture":
+        return this.#inTurn(async () => this.#report({ type: "captured", snapshot: await this.#capture() }));
+      case "read":
+        return this.#read(order.to, order.nonce, order.offset);
+      case "drop":
+        return this.#inTurn(() => this.#drop());
+      case "receive":
+        this.#discard();
+        this.#receiving = openSync(this.#received, "wx+", 0o600);
+        return;
+      case "write":
+        if (this.#receiving !== null) writeWhole(this.#receiving, order.bytes, order.offset);
+        return;
+      case "finish": {
+        const { sizeBytes, sha256 } = order.snapshot;
+        const isWhole = await this.#checkpoints.isWhole(this.#received, sizeBytes, sha256);
+        return this.#report({ type: "finished", isWhole });
+      }
+      case "discard":
+        return this.#discard();
+      case "install":
+        return this.#install();
+      case "abandon":
+        this.#options.replace(this.#options.openNothing());
+        return;
+    }
+  }
+
+  /** One after the other: they are about the same file. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #capture(): Promise<SnapshotName | null> {
+    await this.#drop();
+    const copy = await this.#checkpoints.copyTo(this.#snapshot);
+    if (copy === null) return null;
+    const { index, view, sizeBytes, sha256 } = copy;
+    const { buffer, byteOffset } = copy.chain;
+    this.#made = await open(this.#snapshot, "r");
+    const chain = new DataView(buffer, byteOffset).getBigUint64(0);
+    return { position: { index, view, chain }, sizeBytes, sha256: new Uint8Array(sha256) };
+  }
+
+  async #read(to: number, nonce: number, offset: number): Promise<void> {
+    if (this.#made === null) return;
+    const buffer = new Uint8Array(limits.snapshotPartBytes);
+    const { bytesRead } = await this.#made.read(buffer, 0, buffer.length, offset);
+    this.#report({ type: "read", to, nonce, offset, bytes: buffer.subarray(0, bytesRead) });
+  }
+
+  async #drop(): Promise<void> {
+    const made = this.#made;
+    this.#made = null;
+    await made?.close();
+    removeDatabase(this.#snapshot);
+  }
+
+  #discard(): void {
+    this.#closeReceived();
+    removeDatabase(this.#received);
+  }
+
+  #closeReceived(): void {
+    if (this.#receiving !== null) closeSync(this.#receiving);
+    this.#receiving = null;
+  }
+
+  async #install(): Promise<void> {
+    const { replace, openNothing, openState } = this.#options;
+    this.#closeReceived();
+    replace(openNothing());
+    await this.#checkpoints.takeOver(this.#received);
+    if (this.#stopped) return;
+    const state = openState();
+    replace(state);
+    const { index, view, chain } = state.applied;
+    this.#report({ type: "installed", position: { index, view, chain }, clock: state.clock });
+  }
+}
+
+function writeWhole(file: number, bytes: Uint8Array, offset: number): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, bytes.length - done, offset + done);
+}

@@ -1,0 +1,270 @@
+/**
+ * State transfer: a replica whose state cannot be built from its log any more, or only in a long time, takes a copy of a
+ * peer's. The log itself is always fetched as far back as the peer holds it (`fetching.ts`): a snapshot only takes the
+ * place of applying. So it is installed when the log here holds, on disk, the very entry at which it was taken; one off
+ * the lineage never is. Here is decided from whom, what and when; the bytes are the affair of whoever runs the orders.
+ */
+import type { SnapshotName } from "../protocol/fields.ts";
+import type { FrameOf, Member } from "../protocol/messages.ts";
+import type { StateReport } from "../protocol/state-files.ts";
+import type { Core } from "./core.ts";
+
+/** A snapshot that nobody has asked for this long is deleted. */
+const unusedMs = 30_000;
+/** Who has offered none for so long (making one takes its time) is given up for another. */
+const patienceMs = 20_000;
+
+/** A snapshot that this replica has made for others. */
+interface Made {
+  readonly snapshot: SnapshotName;
+  askedMs: number;
+}
+
+/** A snapshot that this replica fetches. */
+interface Transfer {
+  from: number;
+  /** What is being fetched; null until one was offered. */
+  snapshot: SnapshotName | null;
+  /** `whole`: all is here, and waits for the log to come as far. */
+  stage: "asking" | "fetching" | "checking" | "whole" | "installing";
+  nonce: number;
+  /** Fetched up to here. */
+  offset: number;
+  /** When it last got on, and when to ask next. */
+  progressMs: number;
+  askMs: number;
+  /** The question that is not answered yet was asked then; -Infinity when there is none. */
+  askedMs: number;
+}
+
+export class Snapshots {
+  made: Made | null = null;
+  isMaking = false;
+  transfer: Transfer | null = null;
+
+  /** What is committed is not applied meanwhile: the snapshot holds it. */
+  get holdsUpApplying(): boolean {
+    return this.transfer !== null && this.transfer.snapshot !== null;
+  }
+}
+
+// ---- who needs one
+
+/** Once a tick: whether one is needed, from whom, and what to ask for. */
+export function tickSnapshots(core: Core): void {
+  const { snapshots, nowMs } = core;
+  const { made } = snapshots;
+  if (made !== null && nowMs - made.askedMs > unusedMs) {
+    snapshots.made = null;
+    core.order({ type: "drop" });
+  }
+  const { transfer } = snapshots;
+  if (transfer === null) {
+    if (isNeeded(core)) begin(core);
+    return;
+  }
+  if (transfer.stage === "installing") return;
+  if (!core.stateless && !isWorthIt(core)) return giveUp(core, "it is not needed any more");
+  if (transfer.snapshot !== null && isOffLineage(core, transfer.snapshot)) return giveUp(core, "it left the lineage");
+  if (transfer.stage === "whole") return installWhenLogged(core, transfer);
+  if (transfer.stage === "checking") return;
+  const patience = transfer.snapshot === null ? patienceMs : 2 * core.options.timeoutMs;
+  if (core.detector.suspects(transfer.from) || nowMs - transfer.progressMs > patience)
+    return changeGiver(core, transfer);
+  const lostMs = Math.max(core.options.timeoutMs / 2, 2 * core.options.heartbeatMs);
+  if (nowMs >= transfer.askMs && nowMs - transfer.askedMs >= lostMs) ask(core, transfer);
+}
+
+function isNeeded(core: Core): boolean {
+  return core.stateless || isWorthIt(core);
+}
+
+/** Applying what is missing would take longer than fetching a copy. Only who is in no view has the time for it. */
+function isWorthIt(core: Core): boolean {
+  const isLearner = core.following !== null;
+  return isLearner && core.commit - core.delivered > core.retention.snapshotBehindEntries;
+}
+
+/** The entry at which it was taken is not the one in the log here. */
+function isOffLineage(core: Core, { position }: SnapshotName): boolean {
+  return position.index <= core.log.lastIndex && position.index >= core.log.base.index && !core.log.holds(position);
+}
+
+function begin(core: Core): void {
+  const from = chooseGiver(core, 0);
+  if (from === null) return;
+  const { nowMs } = core;
+  const transfer: Transfer = {
+    ...{ from, snapshot: null, stage: "asking", nonce: 0, offset: 0 },
+    ...{ progressMs: nowMs, askMs: nowMs, askedMs: -Infinity },
+  };
+  core.snapshots.transfer = transfer;
+  ask(core, transfer);
+}
+
+/** Whoever the log is fetched from has the state that belongs to it; else a member; the next one after `not`. */
+function chooseGiver(core: Core, not: number): number | null {
+  const wanted = [
+    core.fetch?.from,
+    core.candidacy?.formation?.baseHolder.pid,
+    core.promisedTo,
+    ...(core.following?.members ?? core.installed?.entry.members ?? []).map(({ pid }) => pid),
+    ...core.peerPids(),
+  ];
+  const able = wanted.filter((pid) => pid !== undefined && core.detector.fresh(pid)?.stateless === false);
+  return able.find((pid) => pid !== not) ?? able[0] ?? null;
+}
+
+/** What has been fetched is of use if the other has the identical snapshot; else it will offer its own. */
+function changeGiver(core: Core, transfer: Transfer): void {
+  transfer.from = chooseGiver(core, transfer.from) ?? transfer.from;
+  transfer.progressMs = core.nowMs;
+  ask(core, transfer);
+}
+
+function giveUp(core: Core, why: string): void {
+  core.say("debug", `the snapshot is given up: ${why}`);
+  core.snapshots.transfer = null;
+  core.order({ type: "discard" });
+}
+
+function ask(core: Core, transfer: Transfer): void {
+  transfer.nonce = core.random.below(2 ** 32);
+  transfer.askedMs = core.nowMs;
+  const { nonce, snapshot, offset } = transfer;
+  core.send(transfer.from, { type: "snapshotFetch", nonce, snapshot, offset, least: leastIndex(core) });
+}
+
+/** An older one is of no use: the log does not reach back to it, or the state is further. */
+const leastIndex = (core: Core): number => (core.stateless ? core.log.base.index : core.delivered + 1);
+
+export function onSnapshotOffer(core: Core, from: Member, { nonce, snapshot }: FrameOf<"snapshotOffer">): void {
+  const { transfer } = core.snapshots;
+  if (transfer === null || transfer.from !== from.pid || transfer.nonce !== nonce) return;
+  if (transfer.stage !== "asking" && transfer.stage !== "fetching") return;
+  transfer.progressMs = core.nowMs;
+  const { index } = snapshot.position;
+  if (isOffLineage(core, snapshot) || index < leastIndex(core)) return;
+  const megabytes = (snapshot.sizeBytes / 1e6).toFixed(1);
+  core.say("info", `fetching a snapshot of the state at index ${index} from replica ${from.pid}: ${megabytes} MB`);
+  transfer.snapshot = snapshot;
+  transfer.stage = "fetching";
+  transfer.offset = 0;
+  core.order({ type: "receive" });
+  ask(core, transfer);
+}
+
+export function onSnapshotPart(core: Core, from: Member, message: FrameOf<"snapshotPart">): void {
+  const { transfer } = core.snapshots;
+  if (transfer === null || transfer.from !== from.pid || transfer.nonce !== message.nonce) return;
+  const { snapshot } = transfer;
+  const { offset, bytes } = message;
+  if (transfer.stage !== "fetching" || snapshot === null || offset !== transfer.offset || bytes.length === 0) return;
+  if (offset + bytes.length > snapshot.sizeBytes) return;
+  core.order({ type: "write", offset, bytes });
+  transfer.offset += bytes.length;
+  transfer.progressMs = core.nowMs;
+  transfer.nonce = -1;
+  if (transfer.offset === snapshot.sizeBytes) {
+    transfer.stage = "checking";
+    core.order({ type: "finish", snapshot });
+    return;
+  }
+  // Throttled by asking late: the giver has clients to serve.
+  const waitMs = (1_000 * bytes.length) / core.retention.snapshotBytesPerSecond;
+  transfer.askMs = Math.max(transfer.askMs, core.nowMs - 50) + waitMs;
+  transfer.askedMs = -Infinity;
+  if (core.nowMs >= transfer.askMs) ask(core, transfer);
+}
+
+function installWhenLogged(core: Core, transfer: Transfer): void {
+  const { snapshot } = transfer;
+  if (snapshot === null || core.durableIndex < snapshot.position.index || !core.log.holds(snapshot.position)) return;
+  transfer.stage = "installing";
+  core.order({ type: "install" });
+}
+
+function installed(core: Core, { position, clock }: Extract<StateReport, { type: "installed" }>): void {
+  const { snapshots, log } = core;
+  snapshots.transfer = null;
+  core.delivered = position.index;
+  core.stateClock = clock;
+  core.stateless = false;
+  core.floors.appliedDurably = position.index;
+  if (!log.holds(position)) {
+    // What stood there was superseded meanwhile.
+    core.delivered = 0;
+    if (log.base.index > 0) core.loseState(`index ${position.index} has left the lineage`);
+    else core.effects.push({ type: "rewind" });
+    return;
+  }
+  core.commit = Math.max(core.commit, position.index);
+  core.copies = log.lastAct(core.commit)?.members ?? 0;
+  core.say("info", `goes on from the snapshot of the state at index ${position.index}`);
+}
+
+// ---- who has one
+
+/** Anyone gives who has a state: a snapshot made before if it is on the lineage and not old, else a new one. */
+export function onSnapshotFetch(core: Core, from: Member, message: FrameOf<"snapshotFetch">): void {
+  const { snapshots, nowMs } = core;
+  if (core.stateless || core.damaged || snapshots.holdsUpApplying || core.delivered < message.least) return;
+  const { made } = snapshots;
+  const isSound = made !== null && core.log.holds(made.snapshot.position);
+  if (isSound && message.snapshot !== null && isSame(made.snapshot, message.snapshot)) {
+    made.askedMs = nowMs;
+    core.order({ type: "read", to: from.pid, nonce: message.nonce, offset: message.offset });
+    return;
+  }
+  const isNew =
+    isSound &&
+    made.snapshot.position.index >= message.least &&
+    core.delivered - made.snapshot.position.index <= core.retention.snapshotBehindEntries / 2;
+  if (isNew) {
+    made.askedMs = nowMs;
+    core.send(from.pid, { type: "snapshotOffer", nonce: message.nonce, snapshot: made.snapshot });
+    return;
+  }
+  // Somebody else is at the one there is.
+  if (isSound && nowMs - made.askedMs < 2 * core.options.timeoutMs) return;
+  if (snapshots.isMaking || core.delivered === 0) return;
+  snapshots.isMaking = true;
+  snapshots.made = null;
+  core.order({ type: "capture" });
+}
+
+/** What came of an order. */
+export function onStateReport(core: Core, report: Exclude<StateReport, { type: "synced" }>): void {
+  const { snapshots } = core;
+  switch (report.type) {
+    case "captured":
+      snapshots.isMaking = false;
+      if (report.snapshot !== null) snapshots.made = { snapshot: report.snapshot, askedMs: core.nowMs };
+      return;
+    case "read": {
+      const { to, nonce, offset, bytes } = report;
+      core.send(to, { type: "snapshotPart", nonce, offset, bytes });
+      return;
+    }
+    case "finished": {
+      const { transfer } = snapshots;
+      if (transfer?.stage !== "checking") return;
+      if (report.isWhole) {
+        transfer.stage = "whole";
+        installWhenLogged(core, transfer);
+      } else {
+        giveUp(core, "what was received is not what was sent");
+      }
+      return;
+    }
+    case "installed":
+      installed(core, report);
+      return;
+  }
+}
+
+const isSame = (one: SnapshotName, other: SnapshotName): boolean =>
+  one.position.index === other.position.index &&
+  one.position.chain === other.position.chain &&
+  one.sizeBytes === other.sizeBytes &&
+  Buffer.compare(one.sha256, other.sha256) === 0;

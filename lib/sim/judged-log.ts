@@ -1,0 +1,55 @@
+/** The log as the driver of a simulated replica gets it: whatever is asked of it is shown to the judge first. */
+import type { DriverLog } from "../server/driver.ts";
+import type { Oracle } from "./checkers.ts";
+import type { ShadowLog } from "./shadow-log.ts";
+import type { NodeLog } from "./storage.ts";
+import type { Tally } from "./surroundings.ts";
+
+export interface LogWatch {
+  readonly oracle: Oracle;
+  readonly shadow: ShadowLog;
+  readonly tally: Tally;
+  /** Before anything changes; may end the process. */
+  readonly effect: () => void;
+  /** The same, before these records are appended. */
+  readonly appending: (records: readonly Uint8Array[]) => void;
+}
+
+export function judgedLog(log: NodeLog, { oracle, shadow, tally, effect, appending }: LogWatch): DriverLog {
+  return {
+    recovered: log.recovered,
+    read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
+    orphans: () => {
+      const orphans = log.orphans();
+      if (orphans.length > 0) tally.merges++;
+      return orphans;
+    },
+    get hasForks() {
+      return log.hasForks;
+    },
+    compactable: (floor, evenForks) => log.compactable(floor, evenForks),
+    append: (sequence, records, commit) => {
+      effect();
+      appending(records);
+      shadow.append(sequence, records);
+      oracle.commitKnown(shadow, commit);
+      log.append(sequence, records, commit);
+    },
+    beginAnew: (sequence, beginning, kept) => {
+      effect();
+      shadow.beginAnew(sequence, beginning.position, kept);
+      log.beginAnew(sequence, beginning, kept);
+    },
+    compact: (index) => {
+      effect();
+      tally.compactions++;
+      log.compact(index);
+    },
+    repaired: (done) =>
+      log.repaired(() => {
+        shadow.damaged = false;
+        tally.repairs++;
+        done();
+      }),
+  };
+}
