@@ -10,7 +10,7 @@ import { Relays } from "./relays.ts";
 setDefaultTimeout(60_000);
 
 describe("relays", () => {
-  test("cut one replica off in one direction, slow another, reset a third; all come together again", async () => {
+  test("cut one replica off in one direction, slow all, reset one; all come together again", async () => {
     const relays = await Relays.open();
     try {
       await withScene(
@@ -25,11 +25,17 @@ describe("relays", () => {
           // Nothing replica 1 says arrives at 3: what needs all three stops until 3 is left out.
           expect((await ledger.send(alice, "alice", "bob", "cut")).copies).toBe(2);
           relays.mend(1, 3);
-          relays.delay(1, 2, 30);
+          const pairs = [
+            [1, 2],
+            [1, 3],
+            [2, 3],
+          ] as const;
+          // Whoever leads by now: each op goes over some link, and an answer comes back over it.
+          for (const [one, other] of pairs) relays.delay(one, other, 30);
           const sentMs = performance.now();
           await ledger.send(alice, "alice", "bob", "slow");
           expect(performance.now() - sentMs).toBeGreaterThan(60);
-          relays.delay(1, 2, 0);
+          for (const [one, other] of pairs) relays.delay(one, other, 0);
           relays.reset(1, 2);
           await ledger.sendMany(alice, "alice", "bob", "after", 20);
           await alice.end();
