@@ -29,6 +29,9 @@ export function openDisk(directory: string): Disk {
 }
 
 class RealDisk implements Disk {
+  /** Files that are open for writing: they are told when they get another name. */
+  readonly #written = new Set<RealFile>();
+
   constructor(readonly name: string) {}
 
   list(): string[] {
@@ -43,15 +46,15 @@ class RealDisk implements Disk {
   open(name: string, mode: "read" | "write" | "create"): DiskFile {
     const path = this.#path(name);
     const verb = mode === "create" ? "create" : "open";
-    return new RealFile(
-      name,
-      path,
-      attempt(`${verb} ${path}`, () => openSync(path, flags[mode], 0o600)),
-    );
+    const descriptor = attempt(`${verb} ${path}`, () => openSync(path, flags[mode], 0o600));
+    const file = new RealFile(name, path, descriptor, () => this.#written.delete(file));
+    if (mode !== "read") this.#written.add(file);
+    return file;
   }
 
   rename(from: string, to: string): void {
     attempt(`rename ${this.#path(from)} to ${to}`, () => renameSync(this.#path(from), this.#path(to)));
+    for (const file of this.#written) if (file.name === from) file.renamed(to, this.#path(to));
   }
 
   remove(name: string): void {
@@ -77,10 +80,16 @@ class RealDisk implements Disk {
 
 class RealFile implements DiskFile {
   constructor(
-    readonly name: string,
-    readonly path: string,
+    public name: string,
+    public path: string,
     readonly descriptor: number,
+    readonly closed: () => void,
   ) {}
+
+  renamed(name: string, path: string): void {
+    this.name = name;
+    this.path = path;
+  }
 
   sizeBytes(): number {
     return attempt(`look at ${this.path}`, () => fstatSync(this.descriptor).size);
@@ -111,6 +120,7 @@ class RealFile implements DiskFile {
   }
 
   close(): void {
+    this.closed();
     attempt(`close ${this.path}`, () => closeSync(this.descriptor));
   }
 }

@@ -26,6 +26,18 @@ export function diskContract(name: string, make: () => DiskUnderTest): void {
 
   describe(`the ${name} disk`, () => {
     test(
+      "calls a file by its new name when it is renamed while it is open",
+      using(({ disk }) => {
+        const file = disk.open("a.tmp", "create");
+        disk.rename("a.tmp", "a");
+        expect(file.name).toBe("a");
+        file.write([text("it is the same file")], 0);
+        file.close();
+        expect(disk.open("a", "read").sizeBytes()).toBe(19);
+      }),
+    );
+
+    test(
       "creates, lists in order, renames over and removes files",
       using(({ disk }) => {
         for (const file of ["b", "a", "c"]) disk.open(file, "create").close();

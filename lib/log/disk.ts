@@ -16,6 +16,7 @@ export interface Disk {
 }
 
 export interface DiskFile {
+  /** As it is called now, whatever it was opened as: errors name it so. */
   readonly name: string;
   sizeBytes(): number;
   /** Reads up to `into.length` bytes; returns how many (fewer only at the end of the file). */

@@ -215,6 +215,12 @@ export class SimulatedDisk implements Disk {
     this.#check();
   }
 
+  /** What a file is called now; as it was opened, if it was removed. */
+  nameOf(inode: Inode, openedAs: string): string {
+    for (const [name, each] of this.#names) if (each === inode) return name;
+    return openedAs;
+  }
+
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -270,10 +276,14 @@ class SimulatedFile implements DiskFile {
 
   constructor(
     readonly disk: SimulatedDisk,
-    readonly name: string,
+    readonly openedAs: string,
     readonly inode: Inode,
     readonly writable: boolean,
   ) {}
+
+  get name(): string {
+    return this.disk.nameOf(this.inode, this.openedAs);
+  }
 
   sizeBytes(): number {
     this.#check();
