@@ -23,12 +23,24 @@ export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void 
     following.heardMs = core.nowMs;
     return;
   }
+  if (!heard.hears.includes(core.self.pid) && hasCompany(core, heard)) return;
   const busy = isBusy(core);
   if (busy && core.promised > heard.installed) return;
   if (compareToOwn(core, heard) >= 0 || (globalThis.mistaken?.("yields to a heartbeat") && isAdrift(core)))
     follow(core, from.pid, heard);
   // Under `quorum` no view goes on beside a greater log, so there is nothing to ask.
   else if (core.options.policy === "available" && isAdrift(core)) probe(core, from.pid);
+}
+
+/**
+ * Whether another replica outside that view can be reached both ways. Then this one does not give way to a view that is
+ * deaf to it: nothing can be learnt there, and one replica with a broken link would silence all the others.
+ */
+function hasCompany(core: Core, heard: Heartbeat): boolean {
+  return core.peerPids().some((pid) => {
+    const isIn = heard.members.some((member) => member.pid === pid);
+    return !isIn && core.detector.fresh(pid)?.hears.includes(core.self.pid) === true;
+  });
 }
 
 /** A view is being made, by this replica or by one that it gave its promise. */
