@@ -11,24 +11,25 @@ const quorum = { policy: "quorum" } as const;
 
 /** Primaries that are cut off with a long tail that nobody else has, and then take part in what follows a total stop. */
 const longTails = {
-  faults: { ...noFaults, split: 1, total: 1 },
-  clients: 4,
+  faults: { ...noFaults, split: 2, total: 1 },
+  clients: 1,
   window: 16,
-  opsPerClient: 50,
-  thinkMs: 300,
+  opsPerClient: 200,
+  thinkMs: 20,
+  patienceMs: 20_000,
   fireMs: 6_000,
-  faultMs: 500,
+  faultMs: 600,
   timeoutMs: 500,
 };
 
 /** Many changes of the config, and somebody dies around most of them. */
 const deadlyChanges: OperatorProfile = {
-  sizes: [3, 5, 3],
-  pauseMs: 100,
-  patienceMs: 6_000,
+  sizes: [2, 3],
+  pauseMs: 50,
+  patienceMs: 2_000,
   acceptsLoss: false,
   deadly: 0.9,
-  calm: 2,
+  calm: 1,
 };
 
 /** Logs are shortened as soon as that may be, and states copied for next to nothing. */
@@ -97,7 +98,13 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
     changes: true,
     fixed: { recoveryWaitMs: 500 },
   },
-  "attempted config dropped": { profile: "crash", ...quorum, changes: true, fixed: { operator: deadlyChanges } },
+  "attempted config dropped": {
+    profile: "total",
+    ...available,
+    replicas: 2,
+    changes: true,
+    fixed: { operator: deadlyChanges, faults: { ...noFaults, total: 2, crash: 1, viewChange: 1 }, timeoutMs: 300 },
+  },
   "half is a majority": { ...quorum },
   "copies of the config": { replicas: 3 },
   "compaction past a missing replica": { profile: "partition", ...available, fixed: { retention: hasty } },
