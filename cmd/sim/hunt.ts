@@ -16,6 +16,8 @@ const progressMs = 10_000;
 /** What the file holds. Blocks are counted from `from`. */
 interface Progress {
   readonly from: number;
+  /** A longer hunt goes on from a shorter one, if that did not end within a block. */
+  seeds: number;
   readonly choice: Arguments["choice"];
   done: number[];
   totals: Totals;
@@ -43,8 +45,7 @@ export async function hunt(args: Arguments): Promise<boolean> {
         add(totals, report);
         if (report.failure !== null) show(report, args);
       }
-      // The last one may be cut short by the end: a longer hunt runs it again.
-      if (seeds === blockSeeds) done.add(block);
+      done.add(block);
       progress.done = [...done];
       const nowMs = performance.now();
       if (nowMs - saidMs < progressMs) continue;
@@ -71,12 +72,16 @@ export async function hunt(args: Arguments): Promise<boolean> {
   return totals.failed.length === 0;
 }
 
-async function resume({ state, from, choice }: Arguments): Promise<Progress> {
-  if (state === null || !existsSync(state)) return { from, choice, done: [], totals: newTotals() };
+async function resume({ state, from, seeds, choice }: Arguments): Promise<Progress> {
+  if (state === null || !existsSync(state)) return { from, seeds, choice, done: [], totals: newTotals() };
   const found: Progress = JSON.parse(await readFile(state, "utf8"));
   if (found.from !== from || JSON.stringify(found.choice) !== JSON.stringify(choice)) {
     throw new Error(`${state} belongs to another hunt, from ${found.from}: name another file, or remove it`);
   }
+  if (found.seeds !== seeds && found.seeds % blockSeeds !== 0) {
+    throw new Error(`${state} is for ${found.seeds} seeds: only one for a multiple of ${blockSeeds} can be prolonged`);
+  }
+  found.seeds = seeds;
   return found;
 }
 
