@@ -74,6 +74,8 @@ export class Stage {
       recoveryWaitMs: Math.min(recoveryWaitMs, 1e12),
       link: { delayMsMin: 0.1, delayMsMean: 0.05, loss: 0, duplication: 0, reordering: 0, lateMsMean: 0 },
       syncMs: 0.5,
+      snapshotBehindEntries: 10,
+      snapshotBytesPerSecond: 1e6,
       order: forks ? "lineages" : "one-until-provisional",
       sessionOrder: !forks,
     };
