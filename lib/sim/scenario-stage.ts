@@ -74,8 +74,8 @@ export class Stage {
       recoveryWaitMs: Math.min(recoveryWaitMs, 1e12),
       link: { delayMsMin: 0.1, delayMsMean: 0.05, loss: 0, duplication: 0, reordering: 0, lateMsMean: 0 },
       syncMs: 0.5,
-      snapshotBehindEntries: 10,
-      snapshotBytesPerSecond: 1e6,
+      // Logs are shortened ten seconds after the last time, and states copied for next to nothing.
+      retention: { laggardEntries: 0, snapshotBehindEntries: 10, snapshotBytesPerSecond: 1e6, compactMs: 10_000 },
       order: forks ? "lineages" : "one-until-provisional",
       sessionOrder: !forks,
     };
