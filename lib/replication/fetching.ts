@@ -156,9 +156,9 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
     return;
   }
   if (lastIndex >= target.index) {
-    assert(core.log.holds(target), "what was fetched leads to the point that was aimed at");
     core.fetch = null;
-    fetch.done();
+    // In a partition its holder may have followed another view since it told of it: then it is not to be had there.
+    if (core.log.holds(target)) fetch.done();
   } else {
     ask(core);
   }

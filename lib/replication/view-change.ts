@@ -230,7 +230,8 @@ function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void
 /** Once the log has come to the base and the state is, or can be, on its lineage: who leads must be able to apply. */
 function installWithState(core: Core, candidacy: Candidacy): void {
   const { formation } = candidacy;
-  if (formation === null || core.fetch !== null || !core.log.holds(formation.base)) return;
+  if (formation === null || core.fetch !== null) return;
+  if (!core.log.holds(formation.base)) return abandon(core, "the base is not where it was", 0);
   core.supersedeAfter(formation.base.index);
   if (!core.stateless) install(core, candidacy, formation);
 }
