@@ -19,3 +19,16 @@ test("a tiny bench prints every measurement as JSON", async () => {
   expect(result.failover.map((gap: { clientOn: string }) => gap.clientOn)).toEqual(["primary", "backup"]);
   for (const gap of result.failover) expect(gap.longestGapMs).toBeGreaterThan(0);
 });
+
+test("a tiny catch-up brings a replica back twice", async () => {
+  const flags = ["catch-up", "--json", "--seconds", "1", "--warm-up", "0", "--clients", "2", "--messages", "50"];
+  const child = Bun.spawn({ cmd: [bun, join("cmd", "bench", "main.ts"), ...flags], cwd: root, stderr: "pipe" });
+  const [output, errors, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  expect({ exitCode, errors: exitCode === 0 ? "" : errors }).toEqual({ exitCode: 0, errors: "" });
+  const { catchUp } = JSON.parse(output);
+  expect(catchUp.map(({ what }: { what: string }) => what)).toEqual(["behind", "wiped"]);
+  for (const { readyMs, duringPerSecond } of catchUp) {
+    expect(readyMs).toBeGreaterThan(0);
+    expect(duringPerSecond).toBeGreaterThan(0);
+  }
+});

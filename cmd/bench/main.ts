@@ -11,15 +11,19 @@ import { Cluster } from "../cluster/cluster.ts";
 import { runToEnd } from "../cluster/lifetime.ts";
 import { ensureBuilt } from "../tasks/build.ts";
 
-const usage = `bun run bench [--json] [--seconds N] [--warm-up N] [--clients N] [--messages N]
+const usage = `bun run bench [catch-up] [--json] [--seconds N] [--warm-up N] [--clients N] [--messages N]
 
   --json          one JSON object instead of the table
   --seconds N     how long throughput is measured (default 10)
   --warm-up N     for how many seconds before that the clients send already (default 15)
   --clients N     how many clients send at once (default 50)
-  --messages N    how many messages the logs hold when the start is measured (default 100000)`;
+  --messages N    how many messages the logs hold when the start is measured (default 100000)
 
-const { values: flags } = parseArgs({
+  catch-up        only: a replica that missed so many messages (--messages), and one with an empty disk, come back under
+                  load; how long that takes, and what the others get through meanwhile`;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     json: { type: "boolean", default: false },
     seconds: { type: "string", default: "10" },
@@ -56,6 +60,23 @@ async function measure(cluster: Cluster) {
   return { processors: cpus().length, alone, throughput, start, failover };
 }
 
+async function measureOnlyCatchUp(cluster: Cluster) {
+  const { measureCatchUp } = await import("./catch-up.ts");
+  await cluster.start();
+  const [seconds, warmUpSeconds] = [whole("seconds", 1), whole("warm-up", 0)];
+  const [clients, messages] = [whole("clients", 2), whole("messages", 0)];
+  const catchUp = await measureCatchUp(cluster, { clients, messages, seconds, warmUpSeconds, say });
+  return { processors: cpus().length, catchUp };
+}
+
+async function tableOfCatchUp({
+  processors,
+  catchUp,
+}: Awaited<ReturnType<typeof measureOnlyCatchUp>>): Promise<string> {
+  const { catchUpRows } = await import("./catch-up.ts");
+  return aligned([["processors", String(processors)], ...catchUpRows(catchUp)]);
+}
+
 function table({ processors, alone, throughput, start, failover }: Awaited<ReturnType<typeof measure>>): string {
   const rows: [what: string, value: string][] = [
     ["processors", String(processors)],
@@ -69,6 +90,10 @@ function table({ processors, alone, throughput, start, failover }: Awaited<Retur
       `longest gap ${longestGapMs} ms (${usualGapMs} ms before)`,
     ]),
   ];
+  return aligned(rows);
+}
+
+function aligned(rows: readonly (readonly [what: string, value: string])[]): string {
   const width = Math.max(...rows.map(([what]) => what.length));
   return rows.map(([what, value]) => `${what.padEnd(width)}  ${value}`).join("\n");
 }
@@ -77,11 +102,21 @@ if (flags.help) {
   console.log(usage);
   process.exit(0);
 }
+const [part, ...surplus] = positionals;
+if (surplus.length > 0 || (part !== undefined && part !== "catch-up")) {
+  console.error(`bun run bench has no part "${positionals.join(" ")}"\n\n${usage}`);
+  process.exit(64);
+}
 await ensureBuilt({ progress: say });
 const directory = await mkdtemp(join(tmpdir(), "chatd-bench-"));
 const cluster = Cluster.inDirectory(directory);
 await runToEnd({
   async main() {
+    if (part === "catch-up") {
+      const result = await measureOnlyCatchUp(cluster);
+      console.log(flags.json ? JSON.stringify(result) : await tableOfCatchUp(result));
+      return 0;
+    }
     const result = await measure(cluster);
     console.log(flags.json ? JSON.stringify(result) : table(result));
     return 0;

@@ -22,6 +22,7 @@ export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
   helloSeconds: "seconds that a new connection has for its hello",
   idleSeconds: "seconds of silence after which a client is taken for gone",
   graceSeconds: "seconds for which the session of a connection that was lost stays attached",
+  sessionDays: "days after which a session that was not used is forgotten",
   pidMax: "greatest pid of a replica",
   replicasMax: "replicas of a cluster",
   userNameCharactersMax: "characters of a user name",

@@ -38,6 +38,8 @@ export const limits = {
   idleSeconds: 30,
   /** Seconds for which a session stays attached whose connection was lost. */
   graceSeconds: 10,
+  /** Days after which a session that nobody holds and nobody has used is forgotten. */
+  sessionDays: 30,
 
   pidMax: 255,
   replicasMax: 7,

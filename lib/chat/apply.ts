@@ -72,6 +72,7 @@ export class Applier {
 
   #system(entry: CommittedEntry, op: OpEntry, command: Command): null {
     const { sessions } = this.#stores;
+    if (command.type === "expire") this.#expire(entry, op, command);
     if (command.type !== "attach" && command.type !== "detach") return null;
     const session = sessions.byUuid(command.session);
     if (session === null) return null;
@@ -94,6 +95,16 @@ export class Applier {
     const ids = this.#stores.messages.undeliver(account, Math.max(seen, login), before, index);
     for (let from = 0; from < ids.length; from += limits.pageMax) {
       this.#deliver(present, { type: "changed", what: "inbox", ids: ids.slice(from, from + limits.pageMax) });
+    }
+  }
+
+  /** In a later view a replica may be missing on which such a session is being used, or a fork have begun. */
+  #expire({ view }: CommittedEntry, { at }: OpEntry, command: CommandOf<"expire">): void {
+    const { sessions } = this.#stores;
+    if (view !== command.view) return;
+    for (const uuid of command.sessions) {
+      const session = sessions.byUuid(uuid);
+      if (session !== null) sessions.expire(session, command.before, at);
     }
   }
 
@@ -133,6 +144,7 @@ export class Applier {
     const { pid, incarnation, number, tokenHash } = command;
     if (op.seq !== 0) return refuse("bad-command", "A session is registered under number 0.");
     const session = sessions.byUuid(op.session);
+    if (session === null && sessions.identified(op.session) !== null) return unknownSession;
     if (session === null) {
       const attachment = { session: op.session, pid, incarnation, number };
       sessions.register({ number: entry.index, view: entry.view, at: op.at }, tokenHash, attachment);
@@ -166,6 +178,7 @@ export class Applier {
       case "registerSession":
       case "attach":
       case "detach":
+      case "expire":
         return refuse("bad-command", "This is not for a session to ask.");
       default:
         return unreachable(command);
@@ -308,7 +321,7 @@ export class Applier {
   }
 
   #find({ entry }: Step, account: Account, { session, seq }: OpId): number | null {
-    return this.#stores.messages.find(account, this.#stores.sessions.byUuid(session), seq, entry.index);
+    return this.#stores.messages.find(account, this.#stores.sessions.identified(session), seq, entry.index);
   }
 
   /** Each once, by its number; null when one of them is not the account's. */

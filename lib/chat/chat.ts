@@ -195,6 +195,10 @@ class SqliteChat implements Chat {
     return this.#parts.stores.sessions.attachments();
   }
 
+  idleSessions(before: number, limit: number): readonly string[] {
+    return this.#parts.stores.sessions.idle(before, limit);
+  }
+
   digest(): string {
     return digestOf(this.#database);
   }

@@ -76,6 +76,8 @@ const tables = {
     created_at INTEGER NOT NULL,
     -- When it was last attached or detached, logged in or out, or its applied ops written down (within 64 ops).
     used_at INTEGER NOT NULL,
+    -- Only its uuid still counts: it stands in the ids of its messages, and is never given away again.
+    expired INTEGER NOT NULL CHECK (expired IN (0, 1)),
     CHECK ((account IS NULL) = (login IS NULL))
   ) STRICT`,
 

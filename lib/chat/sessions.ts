@@ -33,6 +33,8 @@ export interface Session {
   /** The log indexes at which the last attachment began, and the one before it. */
   attached: number;
   attachedBefore: number;
+  /** As `used_at`. */
+  usedAt: number;
   readonly applied: AppliedOps;
 }
 
@@ -65,6 +67,8 @@ interface SessionRow {
   held: number;
   attached: number;
   attached_before: number;
+  used_at: number;
+  expired: number;
 }
 
 interface RangeRow {
@@ -83,6 +87,7 @@ type Place = { readonly number: number; readonly view: number; readonly at: numb
 
 export class Sessions {
   readonly #byUuid = new Map<string, Session>();
+  readonly #expired = new Map<string, Session>();
   readonly #byNumber = new Map<number, Session>();
   readonly #accounts: Accounts;
   readonly #insert: Statement<
@@ -92,6 +97,8 @@ export class Sessions {
   readonly #setAccount: Statement<unknown, [number | null, number | null, number, number]>;
   readonly #setAttachment: Statement<unknown, [number, number, number, number, number, number, number, number]>;
   readonly #touch: Statement<unknown, [number, number]>;
+  readonly #expire: Statement<unknown, [number]>;
+  readonly #deleteRanges: Statement<unknown, [number]>;
   readonly #setRange: Statement<unknown, [number, number, number]>;
   readonly #deleteRange: Statement<unknown, [number, number]>;
   readonly #insertResult: Statement<
@@ -107,13 +114,17 @@ export class Sessions {
 
   constructor(statements: Statements, accounts: Accounts) {
     this.#accounts = accounts;
-    this.#insert = statements.prepare("INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?)");
+    this.#insert = statements.prepare(
+      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0)",
+    );
     this.#setAccount = statements.prepare("UPDATE sessions SET account = ?, login = ?, used_at = ? WHERE number = ?");
     this.#setAttachment = statements.prepare(
       `UPDATE sessions SET pid = ?, incarnation = ?, attachment = ?, held = ?, attached = ?, attached_before = ?, used_at = ?
        WHERE number = ?`,
     );
     this.#touch = statements.prepare("UPDATE sessions SET used_at = ? WHERE number = ?");
+    this.#expire = statements.prepare("UPDATE sessions SET expired = 1 WHERE number = ?");
+    this.#deleteRanges = statements.prepare("DELETE FROM applied_ranges WHERE session = ?");
     this.#setRange = statements.prepare(
       "INSERT INTO applied_ranges VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",
     );
@@ -130,6 +141,7 @@ export class Sessions {
   load(): void {
     this.#byUuid.clear();
     this.#byNumber.clear();
+    this.#expired.clear();
     for (const row of this.#sessions.all()) {
       const account = row.account === null ? null : this.#accounts.byNumber(row.account);
       const { uuid, pid, incarnation } = row;
@@ -145,10 +157,12 @@ export class Sessions {
         lastAttachment,
         attached: row.attached,
         attachedBefore: row.attached_before,
-        applied: { ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] },
+        usedAt: row.used_at,
+        applied: noOps(),
       };
       account?.sessions.add(session);
-      this.#remember(session);
+      if (row.expired === 1) this.#expired.set(uuid, session);
+      else this.#remember(session);
     }
     for (const { session, first, last } of this.#ranges.all()) {
       this.#byNumber.get(session)?.applied.ranges.append(first, last);
@@ -164,6 +178,35 @@ export class Sessions {
 
   byUuid(uuid: string): Session | null {
     return this.#byUuid.get(uuid) ?? null;
+  }
+
+  /** Also one that has expired: whose op an id names. */
+  identified(uuid: string): Session | null {
+    return this.byUuid(uuid) ?? this.#expired.get(uuid) ?? null;
+  }
+
+  /** Those that nobody holds and nobody has used since, at most so many. */
+  idle(before: number, limit: number): string[] {
+    const found: string[] = [];
+    for (const session of this.#byUuid.values()) {
+      if (!isIdle(session, before)) continue;
+      found.push(session.uuid);
+      if (found.length === limit) break;
+    }
+    return found;
+  }
+
+  /** Forgets all but the uuid, if it is still idle. */
+  expire(session: Session, before: number, at: number): void {
+    if (!isIdle(session, before)) return;
+    if (session.account !== null) this.logOut(session, at);
+    const { applied, number, uuid } = session;
+    for (const result of applied.numbers) if (result !== undefined) this.#deleteResult.run(result);
+    this.#deleteRanges.run(number);
+    this.#expire.run(number);
+    this.#byUuid.delete(uuid);
+    this.#byNumber.delete(number);
+    this.#expired.set(uuid, { ...session, applied: noOps() });
   }
 
   /** All attachments, in the order of registration. */
@@ -188,7 +231,8 @@ export class Sessions {
       lastAttachment: attachment,
       attached: place.number,
       attachedBefore: 0,
-      applied: { ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] },
+      usedAt: at,
+      applied: noOps(),
     });
   }
 
@@ -209,6 +253,7 @@ export class Sessions {
     session.account = account;
     session.login = place.number;
     account.sessions.add(session);
+    session.usedAt = place.at;
     this.#setAccount.run(account.number, place.number, place.at, session.number);
   }
 
@@ -216,6 +261,7 @@ export class Sessions {
     session.account?.sessions.delete(session);
     session.account = null;
     session.login = 0;
+    session.usedAt = at;
     this.#setAccount.run(null, null, at, session.number);
   }
 
@@ -264,10 +310,13 @@ export class Sessions {
       if (last === null) this.#deleteRange.run(session.number, first);
       else this.#setRange.run(session.number, first, last);
     }
+    session.usedAt = at;
     this.#touch.run(at, session.number);
   }
 
-  #writeAttachment({ number, attachment, lastAttachment: last, attached, attachedBefore }: Session, at: number): void {
+  #writeAttachment(session: Session, at: number): void {
+    const { number, attachment, lastAttachment: last, attached, attachedBefore } = session;
+    session.usedAt = at;
     const held = attachment === null ? 0 : 1;
     this.#setAttachment.run(last.pid, last.incarnation, last.number, held, attached, attachedBefore, at, number);
   }
@@ -277,3 +326,7 @@ export class Sessions {
     this.#byNumber.set(session.number, session);
   }
 }
+
+const noOps = (): AppliedOps => ({ ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] });
+
+const isIdle = ({ attachment, usedAt }: Session, before: number): boolean => attachment === null && usedAt < before;

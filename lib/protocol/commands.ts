@@ -3,7 +3,7 @@
  * Every command names accounts and messages by id, resolved before it is proposed, and carries everything random.
  */
 import { limits } from "../base/limits.ts";
-import { opId } from "./fields.ts";
+import { opId, view } from "./fields.ts";
 import { bool, bytes, define, list, text, uint, uuid, type ValueOf } from "./schema.ts";
 
 /** Which connection of which process holds a session. A later attachment replaces an earlier one. */
@@ -23,6 +23,17 @@ export const commands = {
     /** What was delivered to the session above this index has reached nobody. */
     seen: uint(),
   }),
+  expire: define(
+    12,
+    "log",
+    "Forgets sessions that nobody holds and nobody has used since; of no effect in a later view.",
+    {
+      /** In which no replica of the config was missing and nothing of a fork was left to be merged. */
+      view,
+      before: uint(),
+      sessions: list(uuid, limits.pageMax),
+    },
+  ),
   // Ops of a client's session.
   registerSession: define(1, "log", "Makes the op's session known; its seq is 0.", {
     /** SHA-256 of the session's token. */

@@ -88,4 +88,6 @@ export interface StateMachine {
   missed(session: SessionRecord, afterIndex: number, limit: number): readonly Push[];
   /** All attachments, for the primary to find those that no live replica holds. */
   attachments(): readonly Attachment[];
+  /** Sessions that nobody holds and nobody has used since `before` (milliseconds since the epoch), at most so many. */
+  idleSessions(before: number, limit: number): readonly string[];
 }

@@ -104,6 +104,8 @@ export interface Fetch {
   nonce: number;
   after: Position;
   readonly target: Position | null;
+  /** Where the other's log ended when it last answered. */
+  end: number;
   /** The promised view for which it is done; void when another is promised. 0 while learning. */
   readonly view: number;
   sentMs: number;

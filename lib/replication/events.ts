@@ -12,7 +12,7 @@ import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/mes
 export interface Retention {
   /** `quorum`: entries kept below what every member has, for those who are behind. */
   readonly laggardEntries: number;
-  /** A learner whose state is further behind takes a peer's snapshot. */
+  /** A learner whose state is further behind, and by a good part of all there is, takes a peer's snapshot. */
   readonly snapshotBehindEntries: number;
   /** At which a snapshot is fetched, so that the replica that sends it can go on with its work. */
   readonly snapshotBytesPerSecond: number;
@@ -22,7 +22,7 @@ export interface Retention {
 
 export const retentionDefault: Retention = {
   laggardEntries: 200_000,
-  snapshotBehindEntries: 100_000,
+  snapshotBehindEntries: 50_000,
   snapshotBytesPerSecond: 32 * 1024 * 1024,
   compactMs: 1_000,
 };
@@ -118,6 +118,8 @@ export interface Standing {
   readonly waitingFor: string;
   readonly commit: number;
   readonly lastIndex: number;
+  /** It leads a view in which no replica of the config is missing and nothing of a fork is left to be merged. */
+  readonly settled: boolean;
 }
 
 export type Effect =

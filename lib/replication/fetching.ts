@@ -20,7 +20,7 @@ export function fetchForEver(core: Core, from: number, progress: () => void): vo
 }
 
 function start(core: Core, what: Pick<Fetch, "from" | "target" | "view" | "done">): void {
-  core.fetch = { ...what, nonce: 0, after: core.log.last, sentMs: 0, waiting: false };
+  core.fetch = { ...what, nonce: 0, after: core.log.last, end: 0, sentMs: 0, waiting: false };
   ask(core);
 }
 
@@ -134,6 +134,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   const { fetch } = core;
   if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
   fetch.waiting = false;
+  fetch.end = message.lastIndex;
   if (!core.log.holds(message.previous)) return;
   const all = splitRecords(message.records);
   if (all === null) {

@@ -14,7 +14,7 @@ import { dueChange, onChange, tickMembership } from "./membership.ts";
 import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
 import { isMerged, tickMerging } from "./merging.ts";
 import { onSnapshotFetch, onSnapshotOffer, onSnapshotPart, onStateReport, tickSnapshots } from "./snapshots.ts";
-import { correspondents, isReady, roleOf, stand } from "./standing.ts";
+import { correspondents, isReady, isSettled, roleOf, stand } from "./standing.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
 import {
   abandon,
@@ -58,8 +58,10 @@ export class Replica {
   get standing(): Standing {
     const { commit, log } = this.#core;
     const { lastIndex } = log;
-    if (this.#standing.commit !== commit || this.#standing.lastIndex !== lastIndex) {
-      this.#standing = { ...this.#standing, commit, lastIndex };
+    const settled = isSettled(this.#core);
+    const { commit: told, lastIndex: end, settled: was } = this.#standing;
+    if (told !== commit || end !== lastIndex || was !== settled) {
+      this.#standing = { ...this.#standing, commit, lastIndex, settled };
     }
     return this.#standing;
   }

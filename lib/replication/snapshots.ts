@@ -65,7 +65,8 @@ export function tickSnapshots(core: Core): void {
   }
   if (transfer.stage === "installing") return;
   if (!core.stateless && !isWorthIt(core)) return giveUp(core, "it is not needed any more");
-  if (transfer.snapshot !== null && isOffLineage(core, transfer.snapshot)) return giveUp(core, "it left the lineage");
+  if (transfer.snapshot !== null && isUseless(core, transfer.snapshot))
+    return giveUp(core, "the log went on without it");
   if (transfer.stage === "whole") return installWhenLogged(core, transfer);
   if (transfer.stage === "checking") return;
   const patience = transfer.snapshot === null ? patienceMs : 2 * core.options.timeoutMs;
@@ -79,15 +80,20 @@ function isNeeded(core: Core): boolean {
   return core.stateless || isWorthIt(core);
 }
 
+/** Fetching the state takes about a sixth of the time that applying all it was built of takes. */
+const applyCost = 6;
+
 /** Applying what is missing would take longer than fetching a copy. Only who is in no view has the time for it. */
 function isWorthIt(core: Core): boolean {
-  const isLearner = core.following !== null;
-  return isLearner && core.commit - core.delivered > core.retention.snapshotBehindEntries;
+  if (core.following === null) return false;
+  const end = Math.max(core.commit, core.fetch?.end ?? 0);
+  const missing = end - core.delivered;
+  return missing > core.retention.snapshotBehindEntries && applyCost * missing > end;
 }
 
-/** The entry at which it was taken is not the one in the log here. */
-function isOffLineage(core: Core, { position }: SnapshotName): boolean {
-  return position.index <= core.log.lastIndex && position.index >= core.log.base.index && !core.log.holds(position);
+/** The entry at which it was taken is not the one in the log here, or the log has begun anew behind it. */
+function isUseless({ log }: Core, { position }: SnapshotName): boolean {
+  return position.index < log.base.index || (position.index <= log.lastIndex && !log.holds(position));
 }
 
 function begin(core: Core): void {
@@ -144,7 +150,7 @@ export function onSnapshotOffer(core: Core, from: Member, { nonce, snapshot }: F
   if (transfer.stage !== "asking" && transfer.stage !== "fetching") return;
   transfer.progressMs = core.nowMs;
   const { index } = snapshot.position;
-  if (isOffLineage(core, snapshot) || index < leastIndex(core)) return;
+  if (isUseless(core, snapshot) || index < leastIndex(core)) return;
   const megabytes = (snapshot.sizeBytes / 1e6).toFixed(1);
   core.say("info", `fetching a snapshot of the state at index ${index} from replica ${from.pid}: ${megabytes} MB`);
   transfer.snapshot = snapshot;

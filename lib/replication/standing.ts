@@ -6,6 +6,7 @@ import { viewPid } from "../protocol/ids.ts";
 import type { Configured } from "../protocol/messages.ts";
 import type { Core } from "./core.ts";
 import type { Standing } from "./events.ts";
+import { isMerged } from "./merging.ts";
 
 export function roleOf({ installed, promised, following }: Core): Standing["role"] {
   if (following !== null) return "learner";
@@ -33,7 +34,16 @@ export function stand(core: Core): Standing {
     waitingFor: isReady(core) ? "" : waitingFor(core),
     commit: core.commit,
     lastIndex: core.log.lastIndex,
+    settled: isSettled(core),
   };
+}
+
+/** Nobody can come back with an op of a session that it has used apart from the others. */
+export function isSettled(core: Core): boolean {
+  const { installed } = core;
+  if (!core.isServingPrimary || installed === null || installed.entry.awaiting.length > 0) return false;
+  const { config, members } = installed.entry;
+  return config.every(({ pid, uuid }) => members.some((member) => member.uuid === uuid) && isMerged(core, pid));
 }
 
 /** A member of a formed view, or between two views for no longer than a timeout. */

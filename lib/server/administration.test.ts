@@ -29,7 +29,16 @@ function asked(remote: string, request: AdminRequest): { answers: Frame[]; chang
     {
       standing: () => ({
         ...{ role: "primary", ready: true, view: 257, primary: 1, provisional: false, copies: 1, members: [] },
-        ...{ config: [], peers: [], configured: true, awaiting: [], waitingFor: "", commit: 9, lastIndex: 9 },
+        ...{
+          config: [],
+          peers: [],
+          configured: true,
+          awaiting: [],
+          waitingFor: "",
+          commit: 9,
+          settled: true,
+          lastIndex: 9,
+        },
       }),
       placement: () => ({
         ...{ type: "placement", ...place, copies: 1 },

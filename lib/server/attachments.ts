@@ -16,6 +16,9 @@ const absenceSweeps = 10;
 const searchSweeps = 3;
 const searchOpsMax = 1000;
 
+/** How often the primary looks for sessions that have expired, in sweeps. */
+const expirySweeps = 60;
+
 const noDigest = new Uint8Array(8);
 const keyOf = ({ pid, incarnation, number }: Attachment): string => `${pid}/${incarnation}/${number}`;
 
@@ -118,7 +121,18 @@ export class Attachments {
     }
   }
 
-  #op(command: Extract<Command, { type: "attach" | "detach" }>): number {
+  /**
+   * Now and then, on the primary of a view in which no replica is missing and nothing of a fork is left: sessions that
+   * have not been used for long expire. The log's clock counts, not that of a machine.
+   */
+  expire(state: StateMachine, view: number): void {
+    if (this.#sweeps % expirySweeps !== 0) return;
+    const before = state.clock - limits.sessionDays * 86_400_000;
+    const sessions = before <= 0 ? [] : [...state.idleSessions(before, limits.pageMax)];
+    if (sessions.length > 0) this.#op({ type: "expire", view, before, sessions });
+  }
+
+  #op(command: Extract<Command, { type: "attach" | "detach" | "expire" }>): number {
     const seq = ++this.#seq;
     this.#propose({
       session: this.#systemSession,

@@ -142,8 +142,10 @@ export class Clients implements Hub {
   sweep(): void {
     this.guesses.sweep();
     for (const connection of [...this.#connections]) connection.sweep();
-    const { role, ready } = this.#ports.standing();
-    if (!this.#stopping) this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.processes);
+    const { role, ready, settled, view } = this.#ports.standing();
+    if (this.#stopping) return;
+    this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.processes);
+    if (settled) this.#attachments.expire(this.state, view);
   }
 
   /** Takes no more clients, and begins no more of their requests: they ask again elsewhere. */

@@ -94,6 +94,10 @@ export class WatchedState implements StateMachine {
     return this.#inner.missed(session, afterIndex, limit);
   }
 
+  idleSessions(before: number, limit: number): readonly string[] {
+    return this.#inner.idleSessions(before, limit);
+  }
+
   attachments() {
     return this.#inner.attachments();
   }

@@ -147,6 +147,7 @@ export class ObservedState implements Used {
       waiting: (session) => inner().waiting(session),
       missed: (session, afterIndex, limit) => inner().missed(session, afterIndex, limit),
       attachments: () => inner().attachments(),
+      idleSessions: (before, limit) => inner().idleSessions(before, limit),
     };
   }
 

@@ -109,6 +109,10 @@ export class MemoryStateMachine implements StateMachine {
     return [];
   }
 
+  idleSessions(): readonly string[] {
+    return [];
+  }
+
   attachments(): readonly Attachment[] {
     return [];
   }
