@@ -14,6 +14,8 @@ import { isSame } from "./formation.ts";
 
 /** Entries that may be under way to a member beyond what it has acked; the rest waits for its acks. */
 const underwayEntriesMax = 2_048;
+/** So many ops are a batch, whatever is under way. */
+const batchOpsEnough = 32;
 /** Ops that nobody could take for this long are refused. */
 const unavailableMs = 5_000;
 
@@ -34,13 +36,16 @@ export function accept(core: Core, ops: readonly OpEntry[]): void {
 
 /**
  * Appends (primary) or forwards (everyone else) what has not been sent in this view. What arrives while the own disk is
- * busy goes into the next batch: one append, one frame to each member, one round of acks for all of it.
+ * busy goes into the next batch: one append, one frame to each member, one round of acks for all of it. The primary also
+ * lets a few ops gather while others are under way, for a tick at most, however long the acks of those take.
  */
-export function flush(core: Core): void {
-  if (core.writes.length > 0 || (core.unsent.length === 0 && core.relayed.length === 0)) return;
+export function flush(core: Core, ticked = false): void {
+  const count = core.unsent.length + core.relayed.length;
+  if (core.writes.length > 0 || count === 0) return;
   if (core.isServingPrimary) {
     // What the base holds of the pending ops leaves them when it is delivered.
     if (core.delivered < core.commit) return;
+    if (!ticked && core.commit < core.log.lastIndex && count < batchOpsEnough) return;
     const own = core.unsent.filter((each) => core.pending.has(keyOf(each.op)));
     for (const each of own) each.sent = true;
     const ops = [...core.relayed, ...own.map(({ op }) => op)];
@@ -258,7 +263,7 @@ export function tickWriting(core: Core): void {
   const quietMs = core.pending.size === 0 ? 0 : core.nowMs - core.pendingProgressMs;
   const lost = !core.isServingPrimary && quietMs > core.options.timeoutMs / 2;
   if (lost) resendPending(core);
-  else flush(core);
+  else flush(core, true);
   refuseUnavailable(core);
 }
 
