@@ -56,6 +56,8 @@ export interface Installed {
   readonly progress: Map<number, Progress>;
   /** Primary only: how much of each sender's forwarding stream has been taken. */
   readonly streams: Map<number, { incarnation: number; stream: number; next: number }>;
+  /** By uuid: up to here the log of this view is on its disk, as it has told in this view. */
+  readonly onDisk: Map<string, number>;
 }
 
 /** An own try to start a view. */

@@ -12,8 +12,6 @@ const missingMs = 60_000;
 const remindMs = 3_600_000;
 
 export class Floors {
-  /** By uuid: up to here the lineage of this log is known to be on its disk. */
-  readonly onDisk = new Map<string, number>();
   /** Up to here what was applied is durable. */
   appliedDurably = 0;
   /** A sync of the state is under way, for what was applied up to here. */
@@ -25,19 +23,21 @@ export class Floors {
 
   /** The log has dropped what stood after `keptIndex`. */
   superseded(keptIndex: number): void {
-    for (const [uuid, index] of this.onDisk) this.onDisk.set(uuid, Math.min(index, keptIndex));
     this.appliedDurably = Math.min(this.appliedDurably, keptIndex);
     if (this.syncing !== null) this.syncing = Math.min(this.syncing, keptIndex);
   }
 }
 
-/** Within a view all logs agree as far as they go, and so does that of a learner that has come to its entries. */
+/**
+ * Within a view all logs agree as far as they go, and so does that of a learner that has come to its entries. What was told
+ * in an earlier view counts no more: its teller may have gone over to a fork since, and this one not have heard of it.
+ */
 export function noteOnDisk(core: Core, from: Member, heartbeat: Heartbeat): void {
-  const { installed, floors } = core;
+  const { installed } = core;
   if (!core.serving || installed === null || heartbeat.lastView !== installed.view) return;
   if (heartbeat.installed !== installed.view && heartbeat.role !== "learner") return;
   const index = Math.min(heartbeat.durableIndex, core.log.lastIndex);
-  floors.onDisk.set(from.uuid, Math.max(index, floors.onDisk.get(from.uuid) ?? 0));
+  installed.onDisk.set(from.uuid, Math.max(index, installed.onDisk.get(from.uuid) ?? 0));
 }
 
 export function tickFloors(core: Core): void {
@@ -71,7 +71,7 @@ export function onStateSynced(core: Core): void {
 
 /** The floor as far as the others have a say, and the pid of one who holds it up by being away. */
 function onAllDisks(core: Core): { readonly everywhere: number; readonly missing: number | null } {
-  const { installed, floors, options } = core;
+  const { installed, options } = core;
   if (installed === null) return { everywhere: 0, missing: null };
   const uuids: (string | null)[] =
     options.policy === "quorum" || globalThis.mistaken?.("compaction past a missing replica")
@@ -81,7 +81,7 @@ function onAllDisks(core: Core): { readonly everywhere: number; readonly missing
   for (const { matchIndex } of installed.progress.values()) everywhere = Math.min(everywhere, matchIndex);
   for (const uuid of uuids) {
     if (uuid === core.self.uuid) continue;
-    everywhere = Math.min(everywhere, uuid === null ? 0 : (floors.onDisk.get(uuid) ?? 0));
+    everywhere = Math.min(everywhere, uuid === null ? 0 : (installed.onDisk.get(uuid) ?? 0));
   }
   const isMember = (uuid: string | null): boolean => installed.entry.members.some((member) => member.uuid === uuid);
   const away = installed.entry.config.find(({ pid, uuid }) => !isMember(uuid) && core.detector.suspects(pid));

@@ -406,6 +406,7 @@ function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: ()
     progressMs: core.nowMs,
     progress,
     streams: new Map(),
+    onDisk: new Map(),
   };
 }
 
