@@ -336,7 +336,9 @@ export class SimulatedNode implements Host, Operated, ClientPort {
       this.world.simulator.after(this.random.between(0.1, 1), () => connection.lost());
       return;
     }
-    this.world.simulator.after(0.2, () => {
+    const { nowMs } = this.world.simulator;
+    connection.arrivesMs = Math.max(nowMs + 0.2, connection.arrivesMs + 0.001);
+    this.world.simulator.after(connection.arrivesMs - nowMs, () => {
       if (this.running !== member) {
         if (this.powered) connection.lost();
         return;
@@ -427,6 +429,10 @@ export class SimulatedNode implements Host, Operated, ClientPort {
       process.stopped.push(action);
       return;
     }
+    this.run(action);
+  }
+
+  private run(action: () => void): void {
     try {
       this.inside = true;
       action();
@@ -439,16 +445,17 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     }
   }
 
+  /** What one thing sets off, a client's next op for one, comes after all that has waited. */
   private resume(process: Process): void {
-    const happened = process.stopped ?? [];
-    process.stopped = null;
+    const waiting = process.stopped ?? [];
     this.trace("goes on");
     const tick = (): void => process.driver.tick();
-    const actions = this.random.chance(0.5) ? [tick, ...happened] : [...happened, tick];
-    for (const action of actions) {
-      if (this.process !== process) return;
-      this.enter(process.member, action);
+    if (this.random.chance(0.5)) waiting.unshift(tick);
+    else waiting.push(tick);
+    for (let next = waiting.shift(); next !== undefined && this.process === process; next = waiting.shift()) {
+      this.run(next);
     }
+    process.stopped = null;
   }
 
   private tickLater(member: Member, delayMs: number): void {

@@ -213,6 +213,7 @@ export class Stage {
       client: 0,
       server: null,
       open: true,
+      arrivesMs: 0,
       ended: (session, seq, end, copies) => {
         const [name, sent] = [...this.ops].find(([, { op }]) => op.session === session && op.seq === seq) ?? [];
         if (sent === undefined) return;

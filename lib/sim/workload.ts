@@ -27,6 +27,8 @@ export interface ClientConnection {
   server: Member | null;
   /** False once the client has gone elsewhere: nothing it is told counts. */
   open: boolean;
+  /** When what was sent last arrives: what is sent after it comes after it. */
+  arrivesMs: number;
   /** `copies`: the disks that an acknowledgement stands for; 0 when it is none. */
   ended(session: string, seq: number, end: OpEnd, copies: number): void;
   lost(): void;
@@ -191,6 +193,7 @@ export class SimulatedClient implements FickleClient {
       client: this.number,
       server: null,
       open: true,
+      arrivesMs: 0,
       ended: (_session, seq, end) => {
         if (connection.open) this.ended(seq, end);
       },
