@@ -180,6 +180,8 @@ export function prepareDatabase(database: Database, checkpointPages: number): vo
     "cache_size = -65536",
     "foreign_keys = ON",
     "secure_delete = ON",
+    // What is sorted when messages settle needs no file.
+    "temp_store = MEMORY",
     `wal_autocheckpoint = ${checkpointPages}`,
     // What a burst made longer is given back.
     "journal_size_limit = 67108864",
