@@ -18,6 +18,7 @@ import {
   replaceFile,
   segmentName,
   syncReserveBytes,
+  writeWhole,
   type LogIdentity,
 } from "./segment.ts";
 import { readHeader, readSegment, segmentsOn, survey, type SegmentFound, type Survey } from "./survey.ts";
@@ -85,6 +86,7 @@ export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number,
   if (established) refuseLost(disk, found);
   const { assembly, segments } = found;
   const torn = saveTorn(disk, found);
+  deleteBefore(disk, numbers, segments[0]?.number ?? 1);
   const tail = makeTail(disk, identity, found, segmentBytes);
   const report: OpenReport = {
     segments: Math.max(1, segments.length),
@@ -103,6 +105,13 @@ function syncBeforeTrusting(disk: Disk, name: string): void {
   const file = disk.open(name, "write");
   file.syncBlocking();
   file.close();
+}
+
+/** The log begins without them: those that a compaction was to delete when it was cut short. */
+function deleteBefore(disk: Disk, numbers: readonly number[], first: number): void {
+  const left = numbers.filter((number) => number < first);
+  for (const number of left) disk.remove(segmentName(number));
+  if (left.length > 0) disk.syncDirectory();
 }
 
 function refuseForeign(disk: Disk, identity: LogIdentity, numbers: readonly number[]): void {
@@ -175,13 +184,24 @@ function makeTail(disk: Disk, identity: LogIdentity, found: Survey, segmentBytes
   const { number, name } = last;
   const { sizeBytes } = last.range;
   if (tail.clean) {
-    return { number, file: disk.open(name, "write"), sizeBytes, position: last.end, isSaid: true };
+    const file = disk.open(name, "write");
+    sayAgain(file, readSegment(disk, name).subarray(tail.syncAt, last.end), tail.syncAt);
+    return { number, file, sizeBytes, position: last.end, isSaid: true };
   }
   const { content, isSaid, wholeBytes } = rewritten(disk, identity, found, last);
   // Where there is no room for a SYNC a shortened file stays short, and so visibly damaged; the writer rolls over.
   const file = replaceFile(disk, name, content, isSaid ? wholeBytes : content.length);
   last.end = content.length;
   return { number, file, sizeBytes: wholeBytes, position: content.length, isSaid };
+}
+
+/**
+ * The last SYNC is written once more, and synced. If its first sync has failed, the cache shows what no later sync would
+ * write: it would be missing after a loss of power, with sound records behind it.
+ */
+function sayAgain(file: DiskFile, sync: Uint8Array, offset: number): void {
+  writeWhole(file, sync, offset);
+  file.syncBlocking();
 }
 
 /** The sound part of the last segment, with a SYNC at its end if there is room for it. */

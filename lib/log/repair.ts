@@ -13,6 +13,7 @@ import {
   logFormatVersion,
   replaceFile,
   segmentHeaderBytes,
+  segmentName,
   type LogIdentity,
 } from "./segment.ts";
 import { readHeader, readSegment, type SegmentFound } from "./survey.ts";
@@ -30,7 +31,7 @@ export function repairSegments(
     assert(found !== undefined, "damage lies in a segment that was looked at");
     const before = segments.find((segment) => segment.number === number - 1);
     const ofIt = damage.filter(({ segment }) => segment === number);
-    repairSegment(disk, identity, found, before?.end ?? 0, ofIt);
+    repairSegment(disk, identity, found, before?.end ?? (number > 1 ? segmentHeaderBytes : 0), ofIt);
   }
   return numbers;
 }
@@ -46,7 +47,8 @@ function repairSegment(
   const isAbsent = damage.some(({ fault }) => fault === "absent");
   const old = isAbsent ? new Uint8Array(0) : readSegment(disk, name);
   // What was written to it since it was looked at ends where its successor says.
-  const end = Math.max(found.end, readHeader(disk, number + 1)?.previousEnd ?? 0);
+  const next = disk.list().includes(segmentName(number + 1)) ? readHeader(disk, number + 1) : null;
+  const end = Math.max(segmentHeaderBytes, found.end, next?.previousEnd ?? 0);
   const content = new Uint8Array(end);
   content.set(old.subarray(0, end));
   if (!isAbsent) keepAside(disk, name, old);

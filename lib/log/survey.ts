@@ -45,6 +45,8 @@ export interface TailFound {
   readonly torn: { readonly from: number; readonly to: number; readonly fault: BadFault | "header" } | null;
   /** It ends with a SYNC that says that everything before is durable. */
   readonly clean: boolean;
+  /** Where its last SYNC stands; 0 if there is none. That one need not be durable itself. */
+  readonly syncAt: number;
   /** The file is shorter than it was made. */
   readonly short: boolean;
 }
@@ -99,9 +101,12 @@ export function* surveySteps(disk: Disk, options: SurveyOptions = {}): Generator
   const first = options.only === undefined ? firstOf(present, headers) : (present[0] ?? 1);
   const found = yield* surveyFrom(disk, headers, options, first, last);
   const { trimmedTo } = found.assembly;
-  if (options.only !== undefined || first <= trimmedTo) return found;
-  // Nobody deleted those before it: they are lost.
-  return yield* surveyFrom(disk, headers, options, trimmedTo, last);
+  if (options.only !== undefined || first === trimmedTo) return found;
+  // Those before it were deleted by nobody, so they are lost.
+  const areLost = first > trimmedTo;
+  // Those before it are what is left of a compaction that was cut short. The oldest of them need not be a beginning.
+  const areLeft = !areLost && found.segments.some(({ number, canBegin }) => number === trimmedTo && canBegin);
+  return areLost || areLeft ? yield* surveyFrom(disk, headers, options, trimmedTo, last) : found;
 }
 
 function* surveyFrom(
@@ -116,16 +121,20 @@ function* surveyFrom(
   for (let number = first; number <= last; number++) {
     const bytes = surveyor.look(number, number === last && !headers.has(last + 1));
     const found = segments.at(-1);
+    if (number === last && options.only === undefined) surveyor.end();
     if (found !== undefined) yield { found, bytes, assembly, tail: surveyor.tail };
   }
   return { segments, assembly, tail: surveyor.tail, unknown };
 }
 
-/** Compaction deletes from the front, and only before a segment that says what stood before it. */
+/**
+ * Compaction deletes from the front, and only before a segment that says what stood before it; which it says no more
+ * when it was damaged and repaired: then all of the log was fetched again and stands behind it.
+ */
 function firstOf(present: readonly number[], headers: ReadonlyMap<number, SegmentHeader | null>): number {
   const first = present[0] ?? 1;
   const header = headers.get(first);
-  return header == null || header.hasBegin ? first : 1;
+  return header == null || header.hasBegin || header.afterGap ? first : 1;
 }
 
 /** The numbers of the segments in a directory, ascending. */
@@ -213,6 +222,12 @@ class Surveyor {
     return bytes;
   }
 
+  /** Nothing has followed on the gap with which the log begins: what it says of itself is not enough to go on with. */
+  end(): void {
+    const { assembly, first } = this;
+    if (assembly.hasGap && assembly.damage.length === 0) assembly.hurt(first, 0, segmentHeaderBytes, "header");
+  }
+
   /** Into the same memory each time: nothing of a segment is kept. */
   #read(name: string): Uint8Array {
     const bytes = readSegment(this.disk, name, this.#buffer);
@@ -227,7 +242,8 @@ class Surveyor {
     const record = header.hasBegin ? decodeRecord(bytes, segmentHeaderBytes) : "end";
     const begin = typeof record === "string" ? null : readBegin(record);
     found.canBegin = begin !== null && !header.afterGap;
-    const mustBegin = header.isAnew || (number === this.first && number > 1);
+    const isAfterGap = header.afterGap && !header.hasBegin;
+    const mustBegin = header.isAnew || (number === this.first && number > 1 && !isAfterGap);
     if (mustBegin && options.only === undefined) {
       if (begin === null) assembly.hurt(number, 0, segmentHeaderBytes, "header");
       else assembly.beginAt(header, begin);
@@ -248,6 +264,7 @@ class Surveyor {
     let records = 0;
     // What a segment says of what stands before it was durable before the segment had its name.
     let durableTo = header?.hasBegin === true ? segmentHeaderBytes + 1 : 0;
+    let syncAt = 0;
     let lastSyncEnd = 0;
     const takeAtOnce = header !== null;
     if (takeAtOnce) this.#begin(found, bytes);
@@ -256,6 +273,7 @@ class Surveyor {
         records++;
         if (readSync(record, number, offset) !== null) {
           durableTo = offset;
+          syncAt = offset;
           lastSyncEnd = offset + record.bytes.length;
         }
         if (takeAtOnce && bad.length === 0) this.#take(found, record, offset);
@@ -264,7 +282,8 @@ class Surveyor {
     });
     const short = bytes.length < range.sizeBytes;
     if (header === null && records === 0) {
-      this.tail = { torn: { from: 0, to: Math.max(end, segmentHeaderBytes), fault: "header" }, clean: false, short };
+      const torn = { from: 0, to: Math.max(end, segmentHeaderBytes), fault: "header" } as const;
+      this.tail = { torn, clean: false, syncAt, short };
       return;
     }
     const missing = bad.some(({ fault }) => fault === "missing");
@@ -286,7 +305,7 @@ class Surveyor {
       });
     }
     const clean = torn === undefined && !short && lastSyncEnd === found.end;
-    this.tail = { torn: torn === undefined ? null : { ...torn, to: end }, clean, short };
+    this.tail = { torn: torn === undefined ? null : { ...torn, to: end }, clean, syncAt, short };
   }
 
   #take(found: SegmentFound, record: LogRecord, offset: number): void {

@@ -1,6 +1,7 @@
 /** A log that does not begin with entry 1: segments deleted from the front, and logs that begin anew. */
 import { describe, expect, test } from "bun:test";
 import type { LogBeginning } from "../protocol/log-port.ts";
+import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { MachineStopped, SimulatedDisk } from "../sim/disk.ts";
 import { makeEntry, makeMerged, makePromise, PlainLog, type Entry } from "./log.fixture.ts";
 import { segmentHeaderBytes } from "./segment.ts";
@@ -94,6 +95,109 @@ describe("compaction", () => {
     expect(damaged).toBe(true);
     expect(beginning).toBeNull();
     expect(chains).toHaveLength(0);
+  });
+});
+
+/** A compacted log whose first segment, with all that it says of the time before it, has rotted; and all its entries. */
+function withoutBeginning(): { readonly log: PlainLog; readonly entries: readonly Entry[]; readonly first: number } {
+  const whole = filled();
+  compact(whole, 40);
+  const entries = [...whole.entries];
+  const disk = whole.close();
+  const [first = ""] = disk.list();
+  disk.flip(first, 20, 1);
+  const log = new PlainLog(segmentBytes, disk);
+  expect(log.wal.recovered.damaged).toBe(true);
+  return { log, entries, first: Number(first.slice(0, 8)) };
+}
+
+function repairFromAnother(log: PlainLog, entries: readonly Entry[]): void {
+  for (const { bytes } of entries.slice(log.wal.lastIndex)) log.append([bytes]);
+  log.settle();
+  let done = false;
+  log.wal.repaired(() => (done = true));
+  log.settle();
+  expect(done).toBe(true);
+}
+
+const isSound = (log: PlainLog, entries: readonly Entry[]): void => {
+  expect(log.wal.report.damage).toEqual([]);
+  expect(log.wal.read(1, 1_000_000)).toEqual(entries.map(({ bytes }) => bytes));
+};
+
+describe("a log that had been shortened, was damaged at its beginning, and was fetched again from entry 1", () => {
+  test("opens clean behind the repaired segment, that says nothing of the time before any more", () => {
+    const { log, entries, first } = withoutBeginning();
+    expect(first).toBeGreaterThan(1);
+    repairFromAnother(log, entries);
+    const again = new PlainLog(segmentBytes, log.close());
+    isSound(again, entries);
+    again.entries.push(...entries);
+    again.put("one more", 9_000);
+    again.settle();
+    isSound(new PlainLog(segmentBytes, again.close()), again.entries);
+  });
+
+  test("is damaged, not empty, when nothing follows on the repaired segment", () => {
+    const { log, entries, first } = withoutBeginning();
+    repairFromAnother(log, entries);
+    const disk = log.close();
+    for (const name of disk.list()) if (name.endsWith(".wal") && Number(name.slice(0, 8)) > first) disk.remove(name);
+    expect(new PlainLog(segmentBytes, disk).wal.recovered.damaged).toBe(true);
+  });
+
+  test("is repaired also where the TRIM has rotted, so that several segments in a row count as lost", () => {
+    const { log, entries, first } = withoutBeginning();
+    repairFromAnother(log, entries);
+    const disk = log.close();
+    for (const name of disk.list().filter((each) => each.endsWith(".wal"))) {
+      const bytes = disk.contentOf(name);
+      for (let at = segmentHeaderBytes; ;) {
+        const record = decodeRecord(bytes, at);
+        if (typeof record === "string") break;
+        if (record.kind === recordKind.trim) disk.flip(name, at + 41, 3);
+        at += record.bytes.length;
+      }
+    }
+    const hurt = new PlainLog(segmentBytes, disk);
+    const absent = hurt.wal.report.damage.filter(({ fault }) => fault === "absent");
+    expect(absent).toHaveLength(first - 1);
+    repairFromAnother(hurt, entries);
+    isSound(new PlainLog(segmentBytes, hurt.close()), entries);
+  });
+
+  test("opens clean whatever operation of a later compaction the machine stops at", () => {
+    const { log, entries } = withoutBeginning();
+    repairFromAnother(log, entries);
+    log.entries.push(...entries);
+    for (let count = 0; count < 60; count++) log.put(`later ${count}`, 9_000);
+    log.append([makeMerged()]);
+    log.settle();
+    const disk = log.close();
+    let between = 0;
+    for (let stopAt = 1; ; stopAt++) {
+      const copy = disk.clone();
+      copy.stopAt = stopAt;
+      let survivor = copy;
+      try {
+        const stopping = new PlainLog(segmentBytes, copy);
+        expect(compact(stopping, 110)).toBeGreaterThan(60);
+        survivor = stopping.close();
+        stopAt = Infinity;
+      } catch (error) {
+        if (!(error instanceof MachineStopped)) throw error;
+        survivor = copy.crash();
+      }
+      const left = survivor.list().filter((name) => name.endsWith(".wal")).length;
+      const again = new PlainLog(segmentBytes, survivor);
+      expect(again.wal.report.damage).toEqual([]);
+      expect(again.wal.lastIndex).toBe(120);
+      expect(again.wal.read(115, 1)).toEqual([log.entries[114]?.bytes ?? new Uint8Array(0)]);
+      if (again.disk.list().filter((name) => name.endsWith(".wal")).length < left) between++;
+      if (stopAt === Infinity) break;
+    }
+    // Some of them were finished when the log was opened.
+    expect(between).toBeGreaterThan(0);
   });
 });
 

@@ -1,6 +1,7 @@
 /** The log as the core uses it: group commit, reading, superseding, rolling over, and what it does when the disk fails. */
 import { describe, expect, test } from "bun:test";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
+import { DiskError } from "./disk.ts";
 import { LogRefusedError } from "./errors.ts";
 import { clusterTag, identity, LogUnderLoad, makeEntry, makePromise, PlainLog, type Entry } from "./log.fixture.ts";
 import { encodeSync } from "./recover.ts";
@@ -230,6 +231,28 @@ describe("a disk that fails", () => {
     expect(texts(last.wal.read(1, 1000))).toEqual(["one", "two"]);
   });
 
+  test("of its last SYNC alone damages nothing: it is written again before the log goes on", () => {
+    const log = new PlainLog(4096);
+    log.put("one");
+    log.settle();
+    // The process ends in good order, or is just started: what is synced then is a SYNC and nothing else.
+    log.disk.faults.failSync = true;
+    log.wal.close(() => {});
+    log.settle();
+    expect(log.failures).toHaveLength(1);
+    const again = new PlainLog(4096, log.disk.restart());
+    expect(again.wal.report.torn).toBeNull();
+    again.entries.push(...log.entries);
+    // It goes on into other segments, and far enough for no sector of that SYNC to be written by what follows it.
+    for (let count = 0; count < 60; count++) {
+      again.put("more".repeat(40));
+      again.settle();
+    }
+    const last = new PlainLog(4096, again.disk.crash());
+    expect(last.wal.report.damage).toEqual([]);
+    expect(last.wal.lastIndex).toBe(61);
+  });
+
   test("fails opening too", () => {
     const log = new PlainLog();
     log.put("one");
@@ -237,6 +260,30 @@ describe("a disk that fails", () => {
     const disk = log.close();
     disk.faults.failRead = true;
     expect(() => openLog(disk, identity, quiet)).toThrow("input/output error");
+  });
+
+  test("under load, again and again, also at the start, damages nothing", () => {
+    for (let seed = 0; seed < 150; seed++) {
+      const log = new LogUnderLoad(seed, 2048 << (seed % 3));
+      for (let life = 0; life < 8; life++) {
+        const atStart = log.random.chance(0.5);
+        try {
+          log.disk.faults.failSync = atStart;
+          log.open();
+          const at = log.random.below(12);
+          for (let step = 0; step < 20 && log.failure === null; step++) {
+            if (step === at) log.disk.faults.failSync = true;
+            if (log.random.chance(0.7)) log.appendSomething();
+            log.settle(1 + log.random.below(3));
+          }
+        } catch (error) {
+          if (!(error instanceof DiskError)) throw error;
+        }
+        log.disk.faults.failSync = false;
+        log.end(log.random.chance(0.7) ? "restart" : "crash");
+      }
+      log.open();
+    }
   });
 
   test("under load never acknowledges what a reopened log does not have", () => {
