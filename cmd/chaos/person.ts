@@ -14,6 +14,16 @@ const openMax = 24;
 const paceMs = 35;
 /** Ids of messages that it may mark or delete. */
 const knownMax = 200;
+/** What a client says when it ends because no replica in reach knows its session. */
+const leftBehind = "does not accept this session";
+/** How long it may take from the last answers of such a client to its end. */
+const endsWithinMs = 5_000;
+
+interface Answer {
+  readonly ok: boolean;
+  readonly error?: string;
+  readonly message?: string;
+}
 
 export interface Society {
   readonly ledger: Ledger;
@@ -140,10 +150,10 @@ export class Person {
     for (;;) {
       const login = await client.do({ do: "login", user, password }).catch(() => null);
       if (login === null || login.ok) return;
-      if (login.error !== "unavailable") {
-        timeline.fault(`${user} cannot log in: ${login.error}: ${login.message}`);
-        await Bun.sleep(1000);
-      }
+      if (login.error === "unavailable") continue;
+      if (await this.#isLeftBehind(client, login.error)) return;
+      timeline.fault(`${user} cannot log in: ${login.error}: ${login.message}`);
+      await Bun.sleep(1000);
     }
   }
 
@@ -153,10 +163,20 @@ export class Person {
     this.#client = null;
     const { timeline } = this.society;
     // A session of one side that the other side has not heard of yet.
-    if (!this.society.oneOrder && client.stderr.includes("does not accept this session")) {
+    if (!this.society.oneOrder && client.stderr.includes(leftBehind)) {
       return timeline.count("sessions left behind by a partition");
     }
     timeline.fault(`the client of ${this.name} ended with exit ${code}: ${client.stderr.slice(-500)}`);
+  }
+
+  /**
+   * The client ends because its session is one of the other side: what it had asked meanwhile is answered as what nobody
+   * knows of, or never heard of, a moment before.
+   */
+  async #isLeftBehind(client: JsonClient, error: string): Promise<boolean> {
+    if (this.society.oneOrder || (error !== "unknown" && error !== "unavailable")) return false;
+    await Promise.race([client.ended, Bun.sleep(endsWithinMs)]);
+    return client.stderr.includes(leftBehind);
   }
 
   async #end(client: JsonClient): Promise<void> {
@@ -190,13 +210,13 @@ export class Person {
     const to = this.#random.pick(users.filter((user) => user !== this.name));
     const size = this.#random.chance(0.05) ? 1 + this.#random.below(3500) : 0;
     const reply = await ledger.attempt(client, this.name, to, "x".repeat(size));
-    this.#answered("send", reply);
+    await this.#answered(client, "send", reply);
     if (reply.ok) this.#learn(reply.id);
   }
 
   async #openInbox(client: JsonClient): Promise<void> {
     const reply = await client.do({ do: "open", count: 1 + this.#random.below(20) });
-    this.#answered("open", reply);
+    await this.#answered(client, "open", reply);
     if (!reply.ok) return;
     for (const message of reply.messages) {
       this.#learn(message.id);
@@ -208,7 +228,7 @@ export class Person {
     const ids = this.#some();
     if (ids.length === 0) return;
     const reply = await client.do({ do: "mark", ids, read: true });
-    this.#answered("mark", reply);
+    await this.#answered(client, "mark", reply);
     if (reply.ok) this.society.ledger.marked(this.name, ids);
   }
 
@@ -220,7 +240,7 @@ export class Person {
     // Until the answer is there, and for ever if it never comes.
     ledger.deleted(this.name, ids, "unknown");
     const reply = await client.do({ do: "delete", ids });
-    this.#answered("delete", reply);
+    await this.#answered(client, "delete", reply);
     if (reply.ok) ledger.deleted(this.name, ids, "done");
   }
 
@@ -229,21 +249,22 @@ export class Person {
     const { ledger, users, timeline, oneOrder } = this.society;
     const to = this.#random.pick(users.filter((user) => user !== this.name));
     const sent = await ledger.attempt(client, this.name, to, "to be read back");
-    this.#answered("send", sent);
+    await this.#answered(client, "send", sent);
     if (!sent.ok) return;
     const found = await client.do({ do: "messages", with: to, limit: 200 });
-    if (!found.ok) return this.#answered("messages", found);
+    if (!found.ok) return this.#answered(client, "messages", found);
     if (found.messages.some(({ id }) => id === sent.id) || !oneOrder) return;
     timeline.fault(`${this.name} does not find ${sent.id} just after its acknowledgement`);
   }
 
   /** Refusals that a command may get. */
-  #answered(what: string, reply: { readonly ok: boolean; readonly error?: string; readonly message?: string }): void {
+  async #answered(client: JsonClient, what: string, reply: Answer): Promise<void> {
     const { oneOrder, timeline } = this.society;
     if (reply.ok) return timeline.count(`acknowledged: ${what}`);
     const error = reply.error ?? "";
     timeline.count(`refused: ${what}: ${error}`);
     if (error === "unavailable" && oneOrder) return;
+    if (await this.#isLeftBehind(client, error)) return;
     // The other side may not have what this one was shown; a deletion may be done on the other side.
     if ((error === "no-such-message" || error === "not-logged-in") && !oneOrder) return;
     timeline.fault(`${this.name}: ${what} was refused: ${error}: ${reply.message ?? ""}`);
