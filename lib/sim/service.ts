@@ -30,12 +30,14 @@ const answerMs = 0.2;
 export class Service {
   /** Who waits for which op. */
   private readonly waiting = new Map<string, ClientConnection>();
+  /** Connections on which no session stands, as it was refused: nothing more is taken from them. */
+  private readonly unopened = new WeakSet<ClientConnection>();
 
   constructor(private readonly served: Served) {}
 
   accept(op: OpEntry, connection: ClientConnection): void {
     const { served } = this;
-    if (!connection.open) return;
+    if (!connection.open || this.unopened.has(connection)) return;
     const known = served.state.result(op.session, op.seq);
     if (known !== null && served.standing().copies > 0) {
       this.reply(connection, op.session, op.seq, known, served.standing());
@@ -61,9 +63,11 @@ export class Service {
       const key = `${session}/${seq}`;
       const connection = this.waiting.get(key);
       this.waiting.delete(key);
-      if (connection !== undefined) {
-        this.served.simulator.after(answerMs, () => connection.ended(session, seq, "unavailable", 0));
-      }
+      if (connection === undefined) continue;
+      // Seq 0 opens the session: a client goes elsewhere when it is not opened.
+      if (seq === 0) this.unopened.add(connection);
+      const tell = seq === 0 ? () => connection.lost() : () => connection.ended(session, seq, "unavailable", 0);
+      this.served.simulator.after(answerMs, tell);
     }
   }
 
