@@ -60,6 +60,8 @@ export interface Circumstances {
   readonly inherited: Attempt;
   /** S. */
   readonly promises: readonly PromiseGiven[];
+  /** Who promised and cannot vote, as the log is damaged, but holds what is needed to be a member. */
+  readonly mending: readonly PromiseGiven[];
   /** Whether the base is near enough for this replica to be a member at once. */
   readonly isNear: (promise: PromiseGiven) => boolean;
 }
@@ -67,7 +69,7 @@ export interface Circumstances {
 /** Why the view that is being formed goes without the change; null when it brings it. */
 export function lapses(wanted: WantedChange, circumstances: Circumstances): string | null {
   const { change, fromView } = wanted;
-  const { policy, last, inherited, promises, isNear } = circumstances;
+  const { policy, last, inherited, promises, mending, isNear } = circumstances;
   if (inherited.epoch > last.epoch) return "an earlier change is carried on first";
   if (change.kind === "remove" && change.acceptLoss) return policy === "available" ? null : "the policy is quorum";
   if (last.view !== fromView) return "another view has formed since it was asked for";
@@ -77,7 +79,9 @@ export function lapses(wanted: WantedChange, circumstances: Circumstances): stri
     last.config.some(({ pid, uuid }) => pid === from.pid && uuid !== from.uuid),
   );
   if (replaced !== undefined) return `the disk of replica ${replaced.from.pid} was replaced: that comes first`;
-  const subject = promises.find(({ from }) => from.pid === change.pid);
+  // A newcomer has no vote anyway; and its log is mended by the view that it becomes a member of.
+  const subjects = change.kind === "add" ? [...promises, ...mending] : promises;
+  const subject = subjects.find(({ from }) => from.pid === change.pid);
   if (subject === undefined) return `replica ${change.pid} has not promised the view`;
   if (change.kind === "add" && !isNear(subject)) return `replica ${change.pid} has fallen behind`;
   return null;

@@ -106,6 +106,7 @@ export function onCompacted(core: Core, from: Member, message: FrameOf<"compacte
   } else {
     core.say("info", `replica ${from.pid} has its log from index ${position.index + 1} on: going on from there`);
     core.beginAnew({ position, policy, views, attempts }, common);
+    core.saw(position.view);
     fetch.after = log.last;
   }
   ask(core);
@@ -146,6 +147,8 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   const before = core.log.lastIndex;
   const { added, keptIndex } = core.log.extend(message.previous, records, "allowed");
   const lastIndex = records.at(-1)?.index ?? message.previous.index;
+  // A fetch may be quicker than the heartbeat that tells of the view.
+  core.saw(core.log.lastView);
   if (keptIndex < before) core.superseded(keptIndex);
   if (added.length > 0) core.persist(added);
   fetch.after = core.log.position(lastIndex);

@@ -111,12 +111,12 @@ function judgeNext(
   const carried = isCarriedOn ? inherited : last;
   const { wanted } = input;
   const isNear = (promise: PromiseGiven): boolean => isNearBase(input, promise, basis);
-  const lapsed =
-    wanted === null ? null : lapses(wanted, { policy: input.policy, last, inherited, promises: sound, isNear });
+  const mending = input.promises.filter((each) => !sound.includes(each) && isNear(each));
+  const circumstances = { policy: input.policy, last, inherited, promises: sound, mending, isNear };
+  const lapsed = wanted === null ? null : lapses(wanted, circumstances);
   const makes = wanted !== null && lapsed === null;
   const chosen = makes ? changed(carried.config, wanted.change) : carried.config;
   const inConfig = sound.filter(({ from }) => chosen.some(({ pid }) => pid === from.pid));
-  const mending = input.promises.filter((each) => !sound.includes(each) && isNear(each));
   const members = chooseMembers(input, inConfig, basis, last, chosen);
   for (const { from } of mending) if (chosen.some(({ pid }) => pid === from.pid)) members.push(from);
   members.sort((one, other) => one.pid - other.pid);

@@ -63,6 +63,12 @@ export class Oracle implements ShadowObserver, ClientJudge {
   /** The config of the greatest view that formed; null before the founding. */
   latestConfig: readonly Configured[] | null = null;
   private greatestFormed = 0;
+  /** A change of the config has been attempted in no view that formed, and may be carried on. */
+  get isChanging(): boolean {
+    return this.greatestAttempted > this.greatestFormed;
+  }
+  /** Of the views with another config than the view before them. */
+  private greatestAttempted = 0;
   private readonly entries = new Map<bigint, EntryInfo>();
   private readonly byPlace = new Map<string, bigint>();
   private readonly order: bigint[] = [];
@@ -103,6 +109,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
       this.fail("log", `${name(log)} appends ${place(record)} after an entry that it does not follow`);
     }
     info.appenders |= 1 << log.disk;
+    if (info.viewEntry !== null && this.latestConfig !== null) this.attempts(info.viewEntry, this.latestConfig);
     if (record.view < previousView)
       this.fail("log", `${name(log)} appends ${place(record)} after view ${previousView}`);
     if ((this.commitSeen.get(log) ?? 0) >= record.index) this.commitSeen.set(log, record.index - 1);
@@ -383,6 +390,11 @@ export class Oracle implements ShadowObserver, ClientJudge {
         );
       }
     }
+  }
+
+  private attempts(entry: ViewEntry, formed: readonly Configured[]): void {
+    const isSameConfig = entry.config.map(({ pid }) => pid).join() === formed.map(({ pid }) => pid).join();
+    if (!isSameConfig) this.greatestAttempted = Math.max(this.greatestAttempted, rankOf(entry));
   }
 
   private form(act: EntryInfo, log: ShadowLog): void {

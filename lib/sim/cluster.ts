@@ -308,7 +308,9 @@ export class Cluster {
   private mayBeWiped(node: SimulatedNode): boolean {
     const { nodes } = this;
     const config = this.oracle.latestConfig;
-    if (config === null || config.length === 1 || this.oracle.disks > 25 || this.operator?.busy === true) return false;
+    if (config === null || config.length === 1 || this.oracle.disks > 25) return false;
+    // The config that is attempted may be the one that has to do without this disk.
+    if (this.operator?.busy === true || this.oracle.isChanging) return false;
     const isConfigured = (each: SimulatedNode): boolean => config.some(({ pid }) => pid === each.pid);
     if (!isConfigured(node)) return false;
     const isSound = ({ log, uuid }: SimulatedNode): boolean =>
