@@ -127,6 +127,66 @@ describe("a follower", () => {
   });
 });
 
+describe("a follower of a damaged log", () => {
+  const damaged = (flip: (name: string, at: number) => boolean): SimulatedDisk => {
+    const log = new PlainLog(segmentBytes);
+    for (let index = 1; index <= 90; index++) log.put(`entry ${index}`);
+    log.settle();
+    const disk = log.close();
+    disk.list().forEach((name, at) => {
+      if (flip(name, at)) disk.flip(name, 20, 1);
+    });
+    return disk;
+  };
+
+  test("knows from another segment whose records they are when the first one has no header", () => {
+    const seen = look(new LogFollower(damaged((_, at) => at === 0)));
+    expect(seen[0]).toBe("bad 0+128 header");
+    expect(seen.slice(1)).toEqual(Array.from({ length: 90 }, (_, at) => `${at + 1} entry ${at + 1}`));
+  });
+
+  test("says so and comes to an end when no segment has a header, and goes on with one that has", () => {
+    const disk = damaged(() => true);
+    const whole = disk.list();
+    const follower = new LogFollower(disk);
+    expect(look(follower)).toEqual(whole.slice(1).map(() => "bad 0+128 header"));
+    expect(look(follower)).toEqual([]);
+    disk.flip(whole.at(-1) ?? "", 20, 1);
+    const seen = look(follower);
+    expect(seen.filter((each) => each.startsWith("bad"))).toHaveLength(1);
+    expect(seen.at(-1)).toBe("90 entry 90");
+  });
+
+  test("does not take a segment that cannot be read for one that was deleted", () => {
+    const disk = damaged(() => false);
+    disk.faults.failRead = true;
+    expect(() => look(new LogFollower(disk))).toThrow("input/output error");
+    expect(look(new LogFollower(disk))).toHaveLength(90);
+  });
+
+  test("passes segments that are deleted between two of its items", () => {
+    const log = new PlainLog(segmentBytes);
+    for (let index = 1; index <= 90; index++) {
+      log.put(`entry ${index}`);
+      log.settle();
+    }
+    const items = new LogFollower(log.disk).look();
+    const first = items.next().value;
+    expect(first !== undefined && "record" in first && first.record.index).toBe(1);
+    const before = log.wal.compactable(80, false) ?? 0;
+    expect(before).toBeGreaterThan(40);
+    log.wal.compact(before);
+    log.settle();
+    const rest = [...items];
+    const gone = rest.flatMap((item) => ("change" in item ? [item] : []));
+    expect(gone).toEqual([{ change: "gone", from: expect.any(Number), to: before }]);
+    const read = rest.flatMap((item) => ("record" in item && item.record.index > 0 ? [item.record.index] : []));
+    const kept = read.filter((index) => index > before);
+    expect(kept).toEqual(Array.from({ length: 90 - before }, (_, at) => before + 1 + at));
+    expect(read.length - kept.length).toBe((gone[0]?.from ?? 0) - 2);
+  });
+});
+
 describe("a log that begins anew", () => {
   const begun = (): PlainLog => {
     const log = new PlainLog(segmentBytes);

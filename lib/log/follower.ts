@@ -28,10 +28,14 @@ export interface FollowedChange {
 export type FollowedItem = InspectedItem | FollowedChange;
 
 interface At {
-  readonly header: SegmentHeader;
   readonly number: number;
+  /** Its own, or, where its header is not sound, of another segment. */
+  readonly form: Pick<SegmentHeader, "cluster" | "sizeBytes">;
   offset: number;
 }
+
+/** Of a log without any sound header: whose records these are nobody can say. */
+const unknownForm: At["form"] = { cluster: new Uint8Array(16), sizeBytes: segmentBytesMax };
 
 export class LogFollower {
   /** The segment that is read, and how far it was; null before the first. */
@@ -73,7 +77,7 @@ export class LogFollower {
     const { previousIndex } = header;
     const isFirst = this.#at === null;
     if (header.isAnew && !isFirst) yield* this.#beginAnew(number);
-    this.#at = { header, number, offset: segmentHeaderBytes };
+    this.#at = { number, form: header, offset: segmentHeaderBytes };
     if (!isFirst && previousIndex > this.#lastIndex) {
       yield { change: "gone", from: this.#lastIndex + 1, to: previousIndex };
     }
@@ -82,11 +86,11 @@ export class LogFollower {
 
   /** Its records are read all the same, if it is known to which cluster they belong. */
   *#skip(number: number): Generator<FollowedItem, void, undefined> {
-    const header = this.#at?.header ?? this.#anyHeader();
-    if (header === null || !segmentsOn(this.disk).includes(number)) return;
+    if (!segmentsOn(this.disk).includes(number)) return;
+    const form = this.#at?.form ?? this.#anyHeader() ?? unknownForm;
     const content = new Uint8Array(0);
     yield { file: segmentName(number), offset: 0, content, bytes: segmentHeaderBytes, fault: "header", torn: false };
-    this.#at = { header, number, offset: segmentHeaderBytes };
+    this.#at = { number, form, offset: segmentHeaderBytes };
   }
 
   #anyHeader(): SegmentHeader | null {
@@ -127,14 +131,14 @@ export class LogFollower {
   *#read(knownEnd: number | null): Generator<FollowedItem, void, undefined> {
     const at = this.#at;
     if (at === null || (knownEnd === null && !this.#hasMore(at))) return;
-    const { number, offset: start, header } = at;
+    const { number, offset: start, form } = at;
     const bytes = this.#rest(number, start);
     if (bytes === null) return;
     const range = {
       from: 0,
       knownEnd: knownEnd === null ? null : knownEnd - start,
-      sizeBytes: header.sizeBytes - start,
-      clusterTag: clusterTagOf(header.cluster),
+      sizeBytes: form.sizeBytes - start,
+      clusterTag: clusterTagOf(form.cluster),
     };
     const end = knownEnd ?? start + durableBytes(bytes, range, number, start);
     const walk = new RecordWalk(bytes, range);

@@ -4,12 +4,13 @@
  * says it of all that stands before it, so that the segments before can go. Does no I/O.
  */
 import { limits } from "../base/limits.ts";
-import { decodeEntry, encodeEntry, ProtocolError } from "../protocol/codec.ts";
+import { encodeEntry } from "../protocol/codec.ts";
 import type { BeginEntry } from "../protocol/entries.ts";
 import type { Attempt, Policy, Position, ViewStart } from "../protocol/fields.ts";
 import { viewPid } from "../protocol/ids.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
 import { encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import { decodedEntry } from "./scan.ts";
 
 interface KnownView extends ViewStart {
   /** Its VIEW entry; null if that was not seen. Whether it formed is told by what follows. */
@@ -34,9 +35,9 @@ export class Lineage {
     const isFirst = this.#views.length === 0;
     if (this.#views.at(-1)?.view !== view) this.#views.push({ view, firstIndex: index, attempt: null });
     if (kind !== recordKind.view) return;
-    const entry = decodeView(kind, payload);
+    const entry = decodedEntry({ kind, payload });
     const known = this.#views.at(-1);
-    if (entry === null || known?.firstIndex !== index) return;
+    if (entry?.type !== "view" || known?.firstIndex !== index) return;
     const { epoch, members, config, awaiting, policy } = entry;
     known.attempt = { view, index, epoch, members, config, awaiting, formed: false };
     this.#policy = policy;
@@ -90,22 +91,6 @@ export class Lineage {
 
 /** Null if the record is no BEGIN that this build can read. */
 export function readBegin(record: LogRecord): BeginEntry | null {
-  if (record.kind !== recordKind.begin) return null;
-  try {
-    const entry = decodeEntry(record.kind, record.payload);
-    return entry.type === "begin" ? entry : null;
-  } catch (error) {
-    if (error instanceof ProtocolError) return null;
-    throw error;
-  }
-}
-
-function decodeView(kind: number, payload: Uint8Array) {
-  try {
-    const entry = decodeEntry(kind, payload);
-    return entry.type === "view" ? entry : null;
-  } catch (error) {
-    if (error instanceof ProtocolError) return null;
-    throw error;
-  }
+  const entry = record.kind === recordKind.begin ? decodedEntry(record) : null;
+  return entry?.type === "begin" ? entry : null;
 }

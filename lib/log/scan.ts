@@ -3,6 +3,7 @@
  * that is `assembly.ts`. Pure.
  */
 import { decodeEntry } from "../protocol/codec.ts";
+import type { EntryPayload } from "../protocol/entries.ts";
 import { ProtocolError } from "../protocol/protocol-error.ts";
 import {
   decodeRecord,
@@ -133,22 +134,22 @@ export interface Sync {
  */
 export function readSync(record: LogRecord, segment: number, offset: number): Sync | null {
   if (record.kind !== recordKind.sync) return null;
-  try {
-    const entry = decodeEntry(record.kind, record.payload);
-    return entry.type === "sync" && entry.segment === segment && entry.offset === offset ? entry : null;
-  } catch (error) {
-    if (error instanceof ProtocolError) return null;
-    throw error;
-  }
+  const entry = decodedEntry(record);
+  return entry?.type === "sync" && entry.segment === segment && entry.offset === offset ? entry : null;
 }
 
 /** The first segment that a TRIM record keeps; 1 if it cannot be read. */
 export function readTrim(record: LogRecord): number {
+  const entry = decodedEntry(record);
+  return entry?.type === "trim" ? entry.first : 1;
+}
+
+/** What a sound record says; null if it does not hold what its kind promises (another build may have written it). */
+export function decodedEntry({ kind, payload }: Pick<LogRecord, "kind" | "payload">): EntryPayload | null {
   try {
-    const entry = decodeEntry(record.kind, record.payload);
-    return entry.type === "trim" ? entry.first : 1;
-  } catch (error) {
-    if (error instanceof ProtocolError) return 1;
-    throw error;
+    return decodeEntry(kind, payload);
+  } catch (thrown) {
+    if (!(thrown instanceof ProtocolError)) throw thrown;
+    return null;
   }
 }

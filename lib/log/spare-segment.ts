@@ -2,7 +2,7 @@
  * The next segment, made ahead of need so that rolling over does not stall writes: a zero-filled, durable file under a
  * temporary name. It gets its header and its name when it is taken into use.
  */
-import { DiskError, type Disk, type DiskFile } from "./disk.ts";
+import type { Disk, DiskFile } from "./disk.ts";
 import { segmentName, writeWhole, writeZeros } from "./segment.ts";
 
 const temporaryName = "next.tmp";
@@ -17,11 +17,11 @@ export class SpareSegment {
   #taken = false;
   #dropped = false;
 
-  /** Begins to fill it in the background. Throws `DiskError`; later failures go to `failed`. */
+  /** Begins to fill it in the background. Throws `DiskError`; what is thrown later goes to `failed`. */
   constructor(
     readonly disk: Disk,
     readonly sizeBytes: number,
-    readonly failed: (error: DiskError) => void,
+    readonly failed: (thrown: unknown) => void,
   ) {
     if (disk.list().includes(temporaryName)) disk.remove(temporaryName);
     this.#file = disk.open(temporaryName, "create");
@@ -66,9 +66,7 @@ export class SpareSegment {
       try {
         this.#step();
       } catch (thrown) {
-        this.failed(
-          thrown instanceof DiskError ? thrown : new DiskError("cannot prepare a segment", { cause: thrown }),
-        );
+        this.failed(thrown);
       }
     });
   }

@@ -85,6 +85,34 @@ describe("the last segment", () => {
     }
   });
 
+  test("that is cut short again and again goes on in the next one when there is no room left to say so", () => {
+    const log = new PlainLog(segmentBytes);
+    log.put("the first one, a bit longer");
+    while (log.entries.length < 20) log.put(`entry ${log.entries.length + 1}`);
+    log.settle();
+    const name = segments[0] ?? "";
+    let disk = log.close();
+    expect(disk.list()).toEqual([name]);
+    let room = segmentBytes;
+    while (disk.contentOf(name).length === segmentBytes) {
+      const bytes = disk.contentOf(name);
+      room = segmentBytes - lastNonZero(bytes, 0);
+      // Only zeros are lost, and each time a SYNC is added that says so.
+      expect(room).toBeGreaterThanOrEqual(8);
+      disk.put(name, bytes.slice(0, -8));
+      disk = reopen(disk).disk.restart();
+    }
+    expect(room).toBeLessThan(48);
+    const again = reopen(disk);
+    expect([...again.wal.recovered.chains]).toEqual(log.entries.map(({ chain }) => chain));
+    again.entries.push(...log.entries);
+    again.put("one more");
+    again.settle();
+    expect(again.disk.list()).toContain(segments[1] ?? "");
+    const last = reopen(again.close());
+    expect([...last.wal.recovered.chains]).toEqual(again.entries.map(({ chain }) => chain));
+  });
+
   test("that a crash tore keeps what is behind the last good record in a file of its own", () => {
     const log = new PlainLog(8192);
     log.put("one");

@@ -217,6 +217,51 @@ describe("a disk that fails", () => {
     expect(new PlainLog(4096, disk).wal.recovered.chains.length).toBeGreaterThanOrEqual(acknowledged);
   });
 
+  test("that fails while the log is closed is told to whoever closes it", () => {
+    const log = new PlainLog();
+    log.put("one");
+    log.settle();
+    log.disk.faults.failSync = true;
+    let told: unknown = null;
+    log.wal.close((error) => (told = error));
+    log.settle();
+    expect(String(told)).toContain("cannot sync 00000001.wal");
+    expect(log.failures).toHaveLength(1);
+    expect(texts(new PlainLog(8192, log.disk.crash()).wal.read(1, 1000))).toEqual(["one"]);
+  });
+
+  /** Large segments are made ahead step by step. */
+  const largeBytes = 3 * 1024 * 1024;
+  const aQuarter = "x".repeat(60_000);
+  const filledQuarter = (): PlainLog => {
+    const log = new PlainLog(largeBytes);
+    for (let count = 0; count < 14; count++) log.put(aQuarter);
+    return log;
+  };
+
+  test("that is full when a later part of the next segment is prepared stops the log", () => {
+    const log = filledQuarter();
+    log.disk.faults.capacityBytes = largeBytes + 1.5 * 1024 * 1024;
+    log.settle();
+    expect(log.failures.map(({ message }) => message)).toEqual([
+      "disk: cannot write next.tmp: no space left on device",
+    ]);
+    const acknowledged = log.persisted.at(-1) ?? 0;
+    expect(new PlainLog(largeBytes, log.disk.crash()).wal.lastIndex).toBeGreaterThanOrEqual(acknowledged);
+  });
+
+  test("still preparing the next segment keeps no log from being closed", () => {
+    const log = filledQuarter();
+    let closed: unknown = "not yet";
+    log.wal.close((error) => (closed = error));
+    while (closed === "not yet") log.settle(1);
+    expect(closed).toBeNull();
+    expect(log.disk.list()).toEqual(["00000001.wal"]);
+    log.settle();
+    expect(log.failures).toEqual([]);
+    expect(new PlainLog(largeBytes, log.disk.restart()).wal.lastIndex).toBe(14);
+  });
+
   test("does not make a log trust what a failed sync left in the cache", () => {
     const log = new PlainLog();
     log.put("one");

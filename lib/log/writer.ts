@@ -282,7 +282,7 @@ export class LogWriter {
   }
 
   #newSpare(): SpareSegment {
-    return new SpareSegment(this.disk, this.segmentBytes, (error) => this.#fail(error));
+    return new SpareSegment(this.disk, this.segmentBytes, (thrown) => this.#fail(thrown));
   }
 
   #fail(thrown: unknown): void {
