@@ -108,8 +108,6 @@ export interface Fetch {
   readonly target: Position | null;
   /** Where the other's log ended when it last answered. */
   end: number;
-  /** The promised view for which it is done; void when another is promised. 0 while learning. */
-  readonly view: number;
   sentMs: number;
   /** A reply is awaited. */
   waiting: boolean;
@@ -392,6 +390,7 @@ export class Core {
   /** Promises a view: in memory at once, `action` when the PROMISE is on disk. */
   promise(view: number, action: () => void): void {
     assert(view > this.promised, "promises only grow");
+    assert(this.fetch?.target == null, "the base of one view is not fetched any more when another is promised");
     this.promised = view;
     this.promisedMs = this.nowMs;
     this.saw(view);

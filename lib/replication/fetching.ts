@@ -11,22 +11,17 @@ import type { Core, Fetch } from "./core.ts";
 
 /** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
 export function fetchBase(core: Core, from: number, target: Position, done: () => void): void {
-  start(core, { from, target, view: core.promised, done });
+  start(core, { from, target, done });
 }
 
 /** Follows the end of another's log for ever; `progress` runs when more of it is known to be committed. */
 export function fetchForEver(core: Core, from: number, progress: () => void): void {
-  start(core, { from, target: null, view: 0, done: progress });
+  start(core, { from, target: null, done: progress });
 }
 
-function start(core: Core, what: Pick<Fetch, "from" | "target" | "view" | "done">): void {
+function start(core: Core, what: Pick<Fetch, "from" | "target" | "done">): void {
   core.fetch = { ...what, nonce: 0, after: core.log.last, end: 0, sentMs: 0, waiting: false };
   ask(core);
-}
-
-/** Whether what is being fetched still serves a purpose. */
-function isVoid(core: Core, fetch: Fetch): boolean {
-  return fetch.view !== 0 && fetch.view !== core.promised;
 }
 
 function ask(core: Core): void {
@@ -42,10 +37,6 @@ function ask(core: Core): void {
 export function tickFetching(core: Core): void {
   const { fetch } = core;
   if (fetch === null) return;
-  if (isVoid(core, fetch)) {
-    core.fetch = null;
-    return;
-  }
   const patienceMs = fetch.waiting ? core.options.timeoutMs / 2 : core.options.heartbeatMs / 4;
   if (core.nowMs - fetch.sentMs >= patienceMs) ask(core);
 }
@@ -79,7 +70,7 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
 
 export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged">): void {
   const { fetch } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
+  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
   const below = fetch.after.index - 1;
   const common = core.log.commonIndex(message.views, message.lastIndex, below);
   if (common < core.log.base.index) {
@@ -94,7 +85,7 @@ export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged"
 /** The log goes on where the other's begins: what stands between was deleted there, and is not needed here. */
 export function onCompacted(core: Core, from: Member, message: FrameOf<"compacted">): void {
   const { fetch, log } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
+  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
   fetch.waiting = false;
   const { position, policy, views, attempts } = message;
   const same = log.commonIndex(views, position.index, Math.min(position.index, log.lastIndex));
@@ -133,7 +124,7 @@ function refuseToFollow(core: Core, from: Member): void {
 
 export function onEntries(core: Core, from: Member, message: FrameOf<"entries">): void {
   const { fetch } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce || isVoid(core, fetch)) return;
+  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
   fetch.waiting = false;
   fetch.end = message.lastIndex;
   if (!core.log.holds(message.previous)) return;

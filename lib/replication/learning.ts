@@ -98,7 +98,7 @@ export function tickLearning(core: Core): void {
   }
   const reachable = heard.filter(({ pid }) => !core.detector.suspects(pid));
   const from = reachable.length > 0 ? reachable : heard;
-  const learning = fetch !== null && (fetch.view === 0 ? from.some(({ pid }) => pid === fetch.from) : true);
+  const learning = fetch !== null && (fetch.target !== null || from.some(({ pid }) => pid === fetch.from));
   if (!learning) learnFrom(core, from[0]?.pid ?? 0);
 }
 

@@ -351,8 +351,7 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   if (entry.type !== "view" || entry.view !== view || !entry.members.some((member) => isSame(member, core.self)))
     return;
   const finish = (): void => {
-    if (core.promised !== view || (core.installed?.view === view && !globalThis.mistaken?.("newview applied again")))
-      return;
+    assert(core.promised === view, "a base is brought for the view that is promised");
     // It may be in the log already: what is committed with it is not dropped for a moment.
     const isHeld = core.log.lastIndex > base.index && core.log.chainAt(record.index) === record.chain;
     core.supersedeAfter(isHeld ? record.index : base.index);

@@ -6,7 +6,7 @@ import type { Policy } from "../protocol/messages.ts";
 import { formatView } from "../protocol/ids.ts";
 import { formatScript, parseScript, type Command } from "./scenario-script.ts";
 import { Stage, timing, type Detail } from "./scenario-stage.ts";
-import { pidsOf, standingText, together } from "./scenario-text.ts";
+import { namesIn, pidsOf, standingText, together } from "./scenario-text.ts";
 
 interface CommandKind {
   readonly usage: string;
@@ -91,10 +91,13 @@ export const commands: Readonly<Record<string, CommandKind>> = {
       stage.node(pidOf(pid)).rot(Number(index));
     },
   ),
-  propose: act("propose 1 a b", "a client at 1 sends ops; a name sent before is the same op again", (stage, words) => {
-    const [pid = "", ...names] = words;
-    stage.propose(pidOf(pid), names);
-  }),
+  propose: act(
+    "propose 1 a b c0..c9",
+    "a client at 1 sends ops; a name sent before is the same op again; `c0..c9` are ten",
+    (stage, [pid = "", ...names]) => {
+      stage.propose(pidOf(pid), names.flatMap(namesIn));
+    },
+  ),
   hold: now(
     "hold 1>2 append",
     "keeps messages on their way (of any type but heartbeats, if none is named)",
@@ -102,7 +105,7 @@ export const commands: Readonly<Record<string, CommandKind>> = {
   ),
   lose: now("lose 1>2 append", "loses them", rule("lose")),
   double: now("double 1>2 append", "delivers them, and keeps a copy to deliver later", rule("double")),
-  spoil: now("spoil 1>2 append", "changes a bit of the records in them", rule("spoil")),
+  spoil: now("spoil 1>2 append", "changes a bit of the records, or of the state, in them", rule("spoil")),
   newcomer: act("newcomer", "one more replica starts, with a free pid, an empty log and two addresses", (stage) => {
     stage.cluster.addNewcomer();
   }),

@@ -12,7 +12,7 @@ import { SimulationFailure } from "./failure.ts";
 import type { SimulatedNode } from "./node.ts";
 import { drawProfile, type Profile } from "./profile.ts";
 import { Steady } from "./scenario-steady.ts";
-import { messageText, nameOf, recordsText, recordText, standingText } from "./scenario-text.ts";
+import { messageText, nameOf, namesText, recordsText, recordText, standingText } from "./scenario-text.ts";
 import { Trace } from "./trace.ts";
 import type { ClientConnection } from "./workload.ts";
 
@@ -137,7 +137,7 @@ export class Stage {
   /** Names of the ops applied, in order, each once. */
   appliedText(pid: number): string {
     const names = this.node(pid).applied.entries.flatMap(({ op }) => (op === null ? [] : [nameOf(op.command)]));
-    return [...new Set(names)].join(" ") || "nothing";
+    return namesText([...new Set(names)]) || "nothing";
   }
 
   // ---- the config
@@ -325,10 +325,15 @@ class Transcript extends Trace {
   }
 }
 
-/** With one bit of its records changed on the way. */
+/** With one bit of its records, or of the state, changed on the way. */
 function spoilt(message: ReplicaMessage): ReplicaMessage {
-  if (message.type !== "append" && message.type !== "entries") throw new RangeError("only records can be spoilt");
-  const records = message.records.slice();
-  records[records.length - 1] = (records.at(-1) ?? 0) ^ 1;
-  return { ...message, records };
+  if (message.type === "snapshotPart") return { ...message, bytes: withLastBitChanged(message.bytes) };
+  if (message.type !== "append" && message.type !== "entries") throw new RangeError("neither records nor a state");
+  return { ...message, records: withLastBitChanged(message.records) };
+}
+
+function withLastBitChanged(bytes: Uint8Array): Uint8Array {
+  const changed = bytes.slice();
+  changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;
+  return changed;
 }

@@ -9,6 +9,39 @@ import { describeMessage } from "./describe.ts";
 /** The command of a scripted op is its name. */
 export const nameOf = (command: Uint8Array): string => new TextDecoder().decode(command);
 
+/** The names that `a0..a9` stands for; any other word stands for itself. */
+export function namesIn(word: string): string[] {
+  const [, stem = "", first = "", last = ""] = /^([a-z]+)([0-9]+)\.\.\1([0-9]+)$/.exec(word) ?? [];
+  if (stem === "") return [word];
+  return Array.from({ length: Number(last) - Number(first) + 1 }, (_, at) => `${stem}${Number(first) + at}`);
+}
+
+/** The other way round: three or more names that go on like that are told as `a0..a9`. */
+export function namesText(names: readonly string[]): string {
+  const runs: { readonly stem: string; readonly first: number; last: number }[] = [];
+  for (const name of names) {
+    const [, stem = name, number = "NaN"] = /^([a-z]+)(0|[1-9][0-9]*)$/.exec(name) ?? [];
+    const run = runs.at(-1);
+    if (run !== undefined && run.stem === stem && run.last + 1 === Number(number)) run.last++;
+    else runs.push({ stem, first: Number(number), last: Number(number) });
+  }
+  return runs.map(runText).join(" ");
+}
+
+function runText({
+  stem,
+  first,
+  last,
+}: {
+  readonly stem: string;
+  readonly first: number;
+  readonly last: number;
+}): string {
+  if (Number.isNaN(first)) return stem;
+  if (last - first >= 2) return `${stem}${first}..${stem}${last}`;
+  return first === last ? `${stem}${first}` : `${stem}${first} ${stem}${last}`;
+}
+
 export const pidsOf = (members: readonly { readonly pid: number }[]): string =>
   `{${members.map(({ pid }) => pid).join(" ")}}`;
 
