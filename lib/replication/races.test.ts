@@ -1,0 +1,281 @@
+/**
+ * What happens only when messages cross within a step, which no story and hardly a seed brings about: one replica, told
+ * by hand what its peers and its disk say. Its log and every message are real; nobody else runs.
+ */
+import { describe, expect, test } from "bun:test";
+import { encodeEntry } from "../protocol/codec.ts";
+import type { EntryPayload, ViewEntry } from "../protocol/entries.ts";
+import { makeView } from "../protocol/ids.ts";
+import type { LogBeginning } from "../protocol/log-port.ts";
+import type { Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
+import { encodeRecord, joinRecords, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { Effect, Event } from "./events.ts";
+import { Replica } from "./replica.ts";
+
+const memberOf = (pid: number): Member => ({ pid, uuid: `${pid}0000000-0000-4000-8000-000000000000`, incarnation: 1 });
+const [one, two, self] = [memberOf(1), memberOf(2), memberOf(3)];
+const config: Configured[] = [one, two, self].map(({ pid, uuid }) => ({ pid, address: `replica-${pid}:1538`, uuid }));
+const clusterTag = 7;
+
+/** A log of records, each made after the one before. It may begin behind another one, which was deleted. */
+class Records {
+  readonly all: LogRecord[] = [];
+  readonly base: Position;
+
+  constructor(private readonly deleted: Records | null = null) {
+    this.base = deleted?.last ?? { index: 0, view: 0, chain: 0n };
+  }
+
+  get last(): Position {
+    const { index, view, chain } = this.all.at(-1) ?? this.base;
+    return { index, view, chain };
+  }
+
+  at(index: number): Position {
+    const { view, chain } = this.all[index - this.base.index - 1] ?? this.base;
+    return { index, view, chain };
+  }
+
+  /** Another log that is the same up to this entry. */
+  forkedAfter(index: number): Records {
+    const fork = new Records(this.deleted);
+    fork.all.push(...this.all.slice(0, index - this.base.index));
+    return fork;
+  }
+
+  add(view: number, entry: EntryPayload): this {
+    const { index, chain } = this.last;
+    const fields = { kind: recordKind[entry.type], clusterTag, index: index + 1, view, payload: encodeEntry(entry) };
+    this.all.push(encodeRecord(fields, chain));
+    return this;
+  }
+
+  /** A view that forms, and some ops in it. */
+  view(view: number, members: readonly Member[], ops: number): this {
+    this.add(view, { type: "view", ...this.entryOf(view, members) }).add(view, { type: "act", view });
+    for (let seq = 1; seq <= ops; seq++) {
+      const command = new Uint8Array([view & 255, seq]);
+      const session = "00000000-0000-4000-8000-000000000001";
+      const [at, digest] = [this.last.index, new Uint8Array(8)];
+      this.add(view, { type: "op", session, seq: at, oldest: 1, at, origAt: at, digest, command });
+    }
+    return this;
+  }
+
+  entryOf(view: number, members: readonly Member[]): ViewEntry {
+    const parent = this.last.view;
+    return { view, parent, epoch: 1, policy: "available", members: [...members], config, awaiting: [] };
+  }
+
+  /** Where its views begin, those included that were deleted. */
+  get starts(): { view: number; firstIndex: number }[] {
+    const isFirst = ({ view }: LogRecord, at: number): boolean => this.all[at - 1]?.view !== view;
+    const own = this.all.filter(isFirst).map(({ view, index }) => ({ view, firstIndex: index }));
+    return [...(this.deleted?.starts ?? []), ...own];
+  }
+
+  /** What is kept of what was deleted: a view of all, which had formed. */
+  get beginning(): LogBeginning {
+    const members = [one, two, self];
+    const formed = { view: founding, index: 1, epoch: 1, members, config, awaiting: [], formed: true };
+    return { position: this.base, policy: "available", views: this.deleted?.starts ?? [], attempts: [formed] };
+  }
+
+  between(after: number, to: number): Uint8Array {
+    return joinRecords(this.all.slice(after - this.base.index, to - this.base.index).map(({ bytes }) => bytes));
+  }
+}
+
+/** Replica 3, with everything that it has asked for. */
+class Told {
+  readonly effects: Effect[] = [];
+  readonly #replica: Replica;
+  #nowMs = 1_000;
+
+  /** All of its log is applied, and its last view promised. */
+  constructor(log: Records) {
+    const beginning = log.base.index === 0 ? null : log.beginning;
+    this.#replica = new Replica(
+      {
+        ...{ self, policy: "available", peers: config, founds: true, clusterTag, seed: 1 },
+        ...{ heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 },
+        retention: { laggardEntries: 0, snapshotBehindEntries: 5, snapshotBytesPerSecond: 1e9, compactMs: Infinity },
+      },
+      {
+        ...{ promised: log.last.view, beginning, isKnown: true, commit: log.last.index, damaged: false },
+        views: Float64Array.from(log.all, ({ view }) => view),
+        chains: BigUint64Array.from(log.all, ({ chain }) => chain),
+      },
+      { index: log.last.index, clock: 0 },
+      {
+        read: (from) => log.all.slice(from - log.base.index - 1).map(({ bytes }) => bytes),
+        ...{ orphans: () => [], hasForks: false, compactable: () => null },
+      },
+    );
+    this.tick(0);
+  }
+
+  step(event: Event): void {
+    const effects = this.#replica.step(event);
+    this.effects.push(...effects);
+    // Its disk is quick, and there is nothing else to do.
+    for (const effect of effects) {
+      if (effect.type === "append" || effect.type === "beginAnew") this.step({ ...effect, type: "persisted" });
+      if (effect.type === "continue") this.step({ type: "continue" });
+    }
+  }
+
+  tick(afterMs: number): void {
+    this.#nowMs += afterMs;
+    this.step({ type: "tick", nowMs: this.#nowMs, wallMs: this.#nowMs });
+  }
+
+  hear(from: Member, message: ReplicaMessage): void {
+    this.step({ type: "received", from, message });
+  }
+
+  /** The primary of a view that has formed without this replica, at this end of its log. */
+  hearOfView(from: Member, view: number, { last }: Records): void {
+    this.hear(from, {
+      ...{ type: "heartbeat", role: "primary", installed: view, formed: true, promised: view, starting: 0, epoch: 1 },
+      ...{ lastActView: view, lastIndex: last.index, lastView: view, commit: last.index, durableIndex: last.index },
+      ...{ hears: [self.pid], stuck: false, hot: true, left: false, merged: true, stateless: false },
+      ...{ members: [from], connections: 0 },
+    });
+  }
+
+  /** The last message of this type that it has sent. */
+  sent<T extends ReplicaMessage["type"]>(type: T, to: Member): FrameOf<T> {
+    const found = this.effects.findLast(
+      (effect) => effect.type === "send" && effect.to === to.pid && effect.message.type === type,
+    );
+    if (found?.type !== "send") throw new Error(`it has sent no ${type} to replica ${to.pid}`);
+    return found.message as FrameOf<T>;
+  }
+
+  /** The effects of these kinds since the last time, `state` orders by their own names. */
+  taken(...types: string[]): string[] {
+    return this.effects
+      .splice(0)
+      .map((effect) => (effect.type === "state" ? effect.order.type : effect.type))
+      .filter((type) => types.includes(type));
+  }
+
+  /** Answers its fetch by where the views of this log begin. */
+  diverge(from: Member, { last, starts }: Records): void {
+    const { nonce } = this.sent("fetch", from);
+    this.hear(from, { type: "diverged", nonce, lastIndex: last.index, views: starts });
+  }
+
+  /** Answers its fetch with the entries of this log up to `to`. */
+  feed(from: Member, log: Records, to = log.last.index): void {
+    const { nonce, after } = this.sent("fetch", from);
+    const records = log.between(after.index, to);
+    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex: log.last.index, records });
+  }
+}
+
+const founding = makeView(1, 1);
+const mine = makeView(2, 1);
+const greater = makeView(3, 2);
+
+describe("a fetch", () => {
+  test("that went back further than it had to goes on from where the other's log begins", () => {
+    const log = new Records().view(founding, [one, two, self], 10);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(log.last.index).view(mine, [one], 10);
+    replica.hearOfView(one, mine, theirs);
+    // At that time the other one was not as far itself.
+    replica.diverge(one, log.forkedAfter(4));
+    expect(replica.sent("fetch", one).after).toEqual(log.at(4));
+    // Meanwhile it has come further and shortened its log, up to an entry that both have.
+    const { nonce } = replica.sent("fetch", one);
+    const views = log.starts;
+    replica.taken();
+    replica.hear(one, { type: "compacted", nonce, position: log.at(8), policy: "available", views, attempts: [] });
+    expect(replica.sent("fetch", one).after).toEqual(log.at(8));
+    replica.feed(one, theirs);
+    expect(replica.taken("beginAnew", "append", "abandon", "rewind")).toEqual(["append"]);
+    replica.tick(100);
+    expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex: theirs.last.index, lastView: mine });
+  });
+
+  test("of a base that its holder has left for a lineage from before this log is given up, and begun again when asked", () => {
+    const deleted = new Records().view(founding, [one, two, self], 6);
+    const log = new Records(deleted);
+    const replica = new Told(log);
+    replica.hear(one, { type: "join", view: mine, epoch: 1, lastActView: founding, removes: null });
+    expect(replica.sent("promised", one)).toMatchObject({ floor: deleted.last.index, last: deleted.last });
+    const base = log.forkedAfter(log.base.index).view(makeView(1, 2), [one, two], 3);
+    const entry = base.entryOf(mine, [one, self]);
+    const [record] = base
+      .forkedAfter(base.last.index)
+      .add(mine, { type: "view", ...entry })
+      .all.slice(-1);
+    const newView = {
+      type: "newView",
+      view: mine,
+      base: base.last,
+      record: record?.bytes ?? new Uint8Array(0),
+    } as const;
+    replica.hear(one, newView);
+    const other = new Records().view(founding, [one, two, self], 1).view(makeView(1, 3), [one], 20);
+    replica.diverge(one, other);
+    replica.effects.splice(0);
+    replica.tick(100);
+    // No view is refused for it: the candidate will find that its base is not where it was.
+    expect(replica.taken("append", "beginAnew", "abandon")).toEqual([]);
+    replica.hear(one, newView);
+    replica.feed(one, base);
+    expect(replica.sent("viewOk", one)).toEqual({ type: "viewOk", view: mine });
+  });
+});
+
+describe("a snapshot that is being put in place when its entry leaves the log", () => {
+  /** Installs the state of `one` at an entry of `theirs`, and hears of the greater view of `two` before that is done. */
+  function overtaken(replica: Told, theirs: Records, others: Records, at: Position): void {
+    const snapshot = { position: at, sizeBytes: 3, sha256: new Uint8Array(32) };
+    replica.hear(one, { type: "snapshotOffer", nonce: replica.sent("snapshotFetch", one).nonce, snapshot });
+    const part = { type: "snapshotPart", offset: 0, bytes: new Uint8Array(3) } as const;
+    replica.hear(one, { ...part, nonce: replica.sent("snapshotFetch", one).nonce });
+    replica.step({ type: "state", report: { type: "finished", isWhole: true } });
+    replica.feed(one, theirs);
+    replica.tick(10);
+    expect(replica.taken("receive", "write", "finish", "install")).toEqual(["receive", "write", "finish", "install"]);
+    replica.hearOfView(two, greater, others);
+    replica.diverge(two, others);
+    replica.feed(two, others);
+    replica.effects.splice(0);
+    replica.step({ type: "state", report: { type: "installed", position: at, clock: 5 } });
+  }
+
+  test("is thrown away, and the state built again from the log", () => {
+    const log = new Records().view(founding, [one, two, self], 2);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(3).view(mine, [one], 40);
+    const others = log.forkedAfter(3).view(greater, [two], 3);
+    replica.hearOfView(one, mine, theirs);
+    replica.diverge(one, theirs);
+    replica.feed(one, theirs, 6);
+    replica.tick(10);
+    overtaken(replica, theirs, others, theirs.at(30));
+    expect(replica.effects.map(({ type }) => type)).toEqual(["rewind", "committed"]);
+    const [, committed] = replica.effects;
+    const entries = committed?.type === "committed" ? committed.entries : [];
+    expect(entries.map(({ chain }) => chain)).toEqual(others.all.map(({ chain }) => chain));
+  });
+
+  test("is given up for another where the log does not reach back to build it", () => {
+    const log = new Records(new Records().view(founding, [one, two, self], 6));
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(log.base.index).view(mine, [one], 80);
+    const others = log.forkedAfter(log.base.index).view(greater, [two], 3);
+    replica.hearOfView(one, mine, theirs);
+    replica.feed(one, theirs, log.base.index + 2);
+    replica.tick(10);
+    overtaken(replica, theirs, others, theirs.at(60));
+    expect(replica.taken("abandon", "rewind", "committed")).toEqual(["abandon"]);
+    replica.tick(10);
+    expect(replica.sent("snapshotFetch", two)).toMatchObject({ snapshot: null, offset: 0 });
+  });
+});
