@@ -52,7 +52,7 @@ function tell(policy: "available" | "quorum", allStop: boolean, change: Change):
   }
   untilServing(1, 2, 3);
   untilAcknowledged();
-  stage.until("2 holds everything", () => stage.appliedText(2) === sent.join(" "));
+  stage.until("2 holds everything", () => stage.applied(2).join() === sent.join());
   stage.end();
   return "repaired";
 }

@@ -135,9 +135,14 @@ export class Stage {
   }
 
   /** Names of the ops applied, in order, each once. */
-  appliedText(pid: number): string {
+  applied(pid: number): string[] {
     const names = this.node(pid).applied.entries.flatMap(({ op }) => (op === null ? [] : [nameOf(op.command)]));
-    return namesText([...new Set(names)]) || "nothing";
+    return [...new Set(names)];
+  }
+
+  /** The same, in words. */
+  appliedText(pid: number): string {
+    return namesText(this.applied(pid)) || "nothing";
   }
 
   // ---- the config
