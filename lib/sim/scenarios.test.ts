@@ -2,10 +2,13 @@
  * Plays the scenarios of `fixtures/scenarios` and compares what happens with what they say. When behaviour changes on
  * purpose: `UPDATE_GOLDEN=1 bun test lib/sim/scenarios.test.ts` writes them anew; read the difference.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mistakes, makeMistake, type Mistake } from "../base/mistakes.ts";
 import { clusterUsage, commands, play, readStory } from "./scenario-commands.ts";
+
+// Some stories last minutes of their own time, and often others run beside them.
+setDefaultTimeout(60_000);
 
 const folder = new URL("../../fixtures/scenarios/", import.meta.url);
 const rewrite = process.env["UPDATE_GOLDEN"] === "1";
