@@ -1,5 +1,5 @@
 /** What a replica takes for true when it starts. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
 import { makeView } from "../protocol/ids.ts";
@@ -7,6 +7,8 @@ import { encodeRecord, joinRecords, recordKind, type LogRecord } from "../protoc
 import { Core } from "./core.ts";
 import type { ReplicaOptions } from "./events.ts";
 import { fetchForEver, onEntries } from "./fetching.ts";
+import { onSnapshotFetch, onStateReport } from "./snapshots.ts";
+import { onJoin } from "./view-change.ts";
 
 const self = { pid: 1, uuid: "10000000-0000-4000-8000-000000000000", incarnation: 1 };
 const config = [{ pid: 1, address: "replica-1:1538", uuid: self.uuid }];
@@ -51,23 +53,60 @@ function started(damaged: boolean, appliedIndex: number): Core {
   );
 }
 
-test("a view that only fetched entries tell of is seen: whoever starts the next one starts a greater one", () => {
+const other = { pid: 2, uuid: "20000000-0000-4000-8000-000000000000", incarnation: 1 };
+
+/** One that has learnt of view 7.2 by fetching its VIEW entry, and by nothing else. */
+function learnt(view: number): Core {
   const core = started(false, 0);
-  const [, last] = formedLog();
-  const [view, parent] = [makeView(7, 2), makeView(1, 1)];
+  const chain = formedLog().at(-1)?.chain ?? 0n;
+  const parent = makeView(1, 1);
   const entry: ViewEntry = { view, parent, epoch: 1, policy: "available", members: [self], config, awaiting: [] };
   const payload = encodeEntry({ type: "view", ...entry });
-  const { bytes } = encodeRecord({ clusterTag: 1, kind: recordKind.view, index: 3, view, payload }, last?.chain ?? 0n);
-  fetchForEver(core, 2, () => {});
-  const previous = { index: 2, view: makeView(1, 1), chain: last?.chain ?? 0n };
+  const { bytes } = encodeRecord({ clusterTag: 1, kind: recordKind.view, index: 3, view, payload }, chain);
+  fetchForEver(core, other.pid, () => {});
   const nonce = core.fetch?.nonce ?? 0;
-  onEntries(
-    core,
-    { pid: 2, uuid: self.uuid, incarnation: 1 },
-    { type: "entries", nonce, previous, commit: 2, lastIndex: 3, records: joinRecords([bytes]) },
-  );
+  const previous = { index: 2, view: parent, chain };
+  const records = joinRecords([bytes]);
+  onEntries(core, other, { type: "entries", nonce, previous, commit: 2, lastIndex: 3, records });
   expect(core.log.lastView).toBe(view);
-  expect(core.nextView(false)).toBeGreaterThan(view);
+  return core;
+}
+
+const sentTo = (core: Core): string[] =>
+  core.effects.flatMap((effect) => (effect.type === "send" ? [effect.message.type] : []));
+
+describe("a view that only fetched entries tell of", () => {
+  const view = makeView(7, 2);
+
+  test("is seen: whoever starts the next one starts a greater one", () => {
+    expect(learnt(view).nextView(false)).toBeGreaterThan(view);
+  });
+
+  test("is as good as promised: no lesser one is promised any more, for it could not stand behind its entry", () => {
+    const core = learnt(view);
+    const join = { type: "join", epoch: 1, lastActView: 0, removes: null } as const;
+    onJoin(core, { ...other, pid: 3 }, { ...join, view: makeView(6, 3) }, false);
+    expect(sentTo(core).at(-1)).toBe("joinRefused");
+    expect(core.promised).toBeLessThan(view);
+    onJoin(core, { ...other, pid: 3 }, { ...join, view: makeView(7, 3) }, false);
+    expect(core.promised).toBe(makeView(7, 3));
+  });
+});
+
+test("a snapshot is offered however much was applied while it was made: the next one would be no newer", () => {
+  const core = started(false, 2);
+  const fetch = { type: "snapshotFetch", nonce: 1, snapshot: null, offset: 0, least: 1 } as const;
+  onSnapshotFetch(core, other, fetch);
+  expect(core.effects.at(-1)).toEqual({ type: "state", order: { type: "capture" } });
+  const snapshot = { position: core.log.position(2), sizeBytes: 10, sha256: new Uint8Array(32) };
+  onStateReport(core, { type: "captured", snapshot });
+  core.delivered += 2 * core.retention.snapshotBehindEntries;
+  onSnapshotFetch(core, other, fetch);
+  expect(sentTo(core).at(-1)).toBe("snapshotOffer");
+  // Who asks later gets a new one.
+  core.nowMs += 10_000;
+  onSnapshotFetch(core, { ...other, pid: 3 }, fetch);
+  expect(core.effects.at(-1)).toEqual({ type: "state", order: { type: "capture" } });
 });
 
 test("a replica goes on from the commit that its log tells", () => {

@@ -18,6 +18,8 @@ const patienceMs = 20_000;
 interface Made {
   readonly snapshot: SnapshotName;
   askedMs: number;
+  /** Whom it was made for has heard of it. */
+  isOffered: boolean;
 }
 
 /** A snapshot that this replica fetches. */
@@ -222,12 +224,14 @@ export function onSnapshotFetch(core: Core, from: Member, message: FrameOf<"snap
     core.order({ type: "read", to: from.pid, nonce: message.nonce, offset: message.offset });
     return;
   }
+  // However long it took to make: the next one would be no newer when it is done.
   const isNew =
     isSound &&
     made.snapshot.position.index >= message.least &&
-    core.delivered - made.snapshot.position.index <= core.retention.snapshotBehindEntries / 2;
+    (!made.isOffered || core.delivered - made.snapshot.position.index <= core.retention.snapshotBehindEntries / 2);
   if (isNew) {
     made.askedMs = nowMs;
+    made.isOffered = true;
     core.send(from.pid, { type: "snapshotOffer", nonce: message.nonce, snapshot: made.snapshot });
     return;
   }
@@ -245,7 +249,9 @@ export function onStateReport(core: Core, report: Exclude<StateReport, { type: "
   switch (report.type) {
     case "captured":
       snapshots.isMaking = false;
-      if (report.snapshot !== null) snapshots.made = { snapshot: report.snapshot, askedMs: core.nowMs };
+      if (report.snapshot !== null) {
+        snapshots.made = { snapshot: report.snapshot, askedMs: core.nowMs, isOffered: false };
+      }
       return;
     case "read": {
       const { to, nonce, offset, bytes } = report;

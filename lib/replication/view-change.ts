@@ -295,9 +295,11 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
   const { view } = message;
   if (core.stopping) return;
   core.saw(view);
-  if (laterConfig || view < core.promised || viewPid(view) !== from.pid) {
+  // A learner may hold entries of a greater view than it has promised: none is formed below them.
+  const least = Math.max(core.promised, core.log.lastView);
+  if (laterConfig || view < least || viewPid(view) !== from.pid) {
     const reason = laterConfig ? "later-config" : "promised";
-    core.send(from.pid, { type: "joinRefused", view, promised: core.promised, reason });
+    core.send(from.pid, { type: "joinRefused", view, promised: least, reason });
     return;
   }
   if (view === core.promised) {

@@ -261,7 +261,9 @@ export function tickWriting(core: Core): void {
     }
   }
   const quietMs = core.pending.size === 0 ? 0 : core.nowMs - core.pendingProgressMs;
-  const lost = !core.isServingPrimary && quietMs > core.options.timeoutMs / 2;
+  // Nothing comes out of the log here before there is a state: that says nothing of what was sent.
+  const awaitsState = core.stateless || core.snapshots.holdsUpApplying;
+  const lost = !core.isServingPrimary && !awaitsState && quietMs > core.options.timeoutMs / 2;
   if (lost) resendPending(core);
   else flush(core, true);
   refuseUnavailable(core);
