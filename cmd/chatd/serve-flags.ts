@@ -1,10 +1,10 @@
 /**
  * The flags of `chatd serve`, checked: what is wrong is one clear line before anything is touched. Opens nothing.
  */
-import { homedir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { formatAddress, isLoopback, parseAddress, type Address } from "../../lib/base/address.ts";
 import { limits } from "../../lib/base/limits.ts";
+import { stateHome } from "../../lib/io/private-files.ts";
 import type { Configured, Policy } from "../../lib/protocol/messages.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 
@@ -60,7 +60,7 @@ export function checkFlags(
     );
   }
   if (flags.data === "") throw usage("--data is empty; it names a directory");
-  const data = flags.data === undefined ? defaultData(pid, environment) : resolve(flags.data);
+  const data = flags.data === undefined ? join(stateHome(environment), "chatd", String(pid)) : resolve(flags.data);
   return { ...flags, pid, peers, listen, data, warnsOfPlain: flags.insecure !== true && !isLoopback(listen.host) };
 }
 
@@ -95,13 +95,6 @@ function hint(entry: string): string {
   if (!/:\d+$/.test(address)) return " (the port is missing)";
   const port = Number(/:(\d+)$/.exec(address)?.[1]);
   return port < 1 || port > 65535 ? " (a port is from 1 to 65535)" : "";
-}
-
-/** The XDG base directory specification: a relative $XDG_STATE_HOME is to be ignored. */
-function defaultData(pid: number, environment: Readonly<Record<string, string | undefined>>): string {
-  const stated = environment["XDG_STATE_HOME"] ?? "";
-  const home = isAbsolute(stated) ? stated : join(homedir(), ".local", "state");
-  return join(home, "chatd", String(pid));
 }
 
 const quoted = (text: string): string => JSON.stringify(text);

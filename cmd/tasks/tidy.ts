@@ -58,7 +58,7 @@ const allowedOfBun: Readonly<Record<string, readonly string[]>> = {
   replication: ["Bun.hash"],
   log: ["Bun.hash"],
   chat: ["Bun.hash", "Bun.password", "Bun.CryptoHasher"],
-  client: [],
+  client: ["Bun.hash"],
   server: [],
   sim: ["Bun.hash"],
 };

@@ -4,7 +4,7 @@ import { limits } from "../base/limits.ts";
 import type { Frame } from "../protocol/messages.ts";
 import { errorFrame } from "../protocol/protocol-error.ts";
 import type { Peer } from "../sim/scripted-cluster.ts";
-import { ClientClosedError } from "./client.ts";
+import { ClientClosedError } from "./closed.ts";
 import {
   begin,
   cluster,

@@ -4,14 +4,16 @@
  * sockets, time or randomness but through its ports, and never shows a protocol frame other than an answer.
  */
 import type { ClientOp, ClientQuery, Frame, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
-import { formatView } from "../protocol/ids.ts";
 import { AddressBook } from "./addresses.ts";
 import { answerOf, isQuery } from "./answers.ts";
 import { refusalOf } from "./check.ts";
+import { ClientClosedError } from "./closed.ts";
 import { Connector, type ConnectorOwner } from "./connector.ts";
 import { hyperidIds } from "./ids.ts";
 import type { Link } from "./link.ts";
+import { OpSender } from "./op-sender.ts";
 import { Session, type PendingOp } from "./session.ts";
+import { standingOn } from "./standing.ts";
 import type {
   Answers,
   ChatClient,
@@ -19,29 +21,18 @@ import type {
   ClientOptions,
   ClientPorts,
   ConnectionState,
+  OpOptions,
   OpRequest,
   QueryRequest,
   Refused,
+  ResumedSession,
+  SessionKey,
 } from "./types.ts";
-
-/** A request was open when the client was closed. */
-export class ClientClosedError extends Error {
-  override readonly name = "ClientClosedError";
-  constructor(
-    message: string,
-    /** False when it has certainly changed nothing: a question, or an op that no replica was ever sent. */
-    readonly mayBeDone: boolean,
-  ) {
-    super(message);
-  }
-}
 
 const connectTimeoutMsDefault = 1000;
 const silenceMsDefault = 3000;
 /** A replica may wait for a view before it opens a session; it says `unavailable` after 5 s. */
 const openTimeoutMs = 6000;
-/** When an op that may have been proposed is to be asked about again after `unavailable`. */
-const askAgainMs = 250;
 /** For how long a replica that did not get to open the session may still bring it about, and replace a later one. */
 const openLateMs = 30_000;
 const goodbyeMs = 500;
@@ -61,12 +52,24 @@ export function createClient(options: ClientOptions, ports: ClientPorts): ChatCl
 }
 
 /**
+ * A client that goes on with the session of a process that has ended. It asks for nothing by itself: what was open there
+ * is asked for with its seq. Closes, as `unauthorized`, when the cluster does not know the session any more.
+ */
+export function resumeClient(resumed: ResumedSession, options: ClientOptions, ports: ClientPorts): ChatClient {
+  const { cluster, lastIndex, lastView, ...saved } = resumed;
+  const nothingElse = { registered: true, user: null, recentMessages: [], ops: [] };
+  const session = Session.restore({ ...saved, ...nothingElse, lastIndex, lastView, lastMessageIndex: lastIndex });
+  return new Client(session, options, ports, cluster);
+}
+
+/**
  * Requests are numbered 2 · seq for ops, so that an op keeps its number wherever it is resent, and odd for the others.
  */
 class Client implements ChatClient, ConnectorOwner {
   connection: ConnectionState = { state: "connecting", tried: [] };
 
   readonly #session: Session;
+  readonly #sender: OpSender;
   readonly #connector: Connector;
   readonly #ports: ClientPorts;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
@@ -78,26 +81,23 @@ class Client implements ChatClient, ConnectorOwner {
   #link: Link | null = null;
   #open = false;
   #openRequest = 0;
-  /** The next seq to send on this connection. */
-  #nextToSend = 1;
-  /** Ops to be sent once more on this connection. */
-  readonly #again = new Set<number>();
   /** When the session stood last; null before the first time. */
   #lostAtMs: number | null = null;
   /** When a connection was given up last on which the session was asked for and not opened. */
   #unopenedMs = -Infinity;
   #cancelOpen: () => void = () => {};
-  #cancelAgain: () => void = () => {};
 
-  constructor(session: Session, options: ClientOptions, ports: ClientPorts) {
+  constructor(session: Session, options: ClientOptions, ports: ClientPorts, cluster: Uint8Array | null = null) {
     this.#session = session;
+    this.#sender = new OpSender(session, ports.clock, (pending) => this.#transmit(pending));
     this.#ports = ports;
     const settings = {
       connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
       silenceMs: options.silenceMs ?? silenceMsDefault,
       software: options.software ?? "chatd client",
     };
-    this.#connector = new Connector(this, new AddressBook(options.servers, options.startAt), settings, ports);
+    const book = new AddressBook(options.servers, options.startAt);
+    this.#connector = new Connector(this, book, settings, ports, cluster);
     this.#connector.start();
   }
 
@@ -109,12 +109,25 @@ class Client implements ChatClient, ConnectorOwner {
     return this.#session.outstanding;
   }
 
+  get key(): SessionKey | null {
+    const { cluster } = this.#connector;
+    const { session, token } = this.#session;
+    return cluster === null ? null : { cluster, session, token };
+  }
+
+  get position(): { readonly index: number; readonly view: number } {
+    return { index: this.#session.lastIndex, view: this.#session.lastView };
+  }
+
   on(listener: (event: ClientEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  request<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | Refused> {
+  request<T extends keyof Answers>(
+    request: (OpRequest | QueryRequest) & { type: T },
+    { keep, seq }: OpOptions = {},
+  ): Promise<Answers[T] | Refused> {
     if (this.connection.state === "closed") return Promise.reject(this.#closedError(request.type, false));
     const refusal = refusalOf(request);
     if (refusal !== null) return Promise.resolve(refusal);
@@ -125,9 +138,11 @@ class Client implements ChatClient, ConnectorOwner {
         this.#queries.set(number, { query: request, resolve, reject });
         if (this.#open) this.#ask(number, request);
       } else {
-        const { seq } = this.#session.add(request);
-        this.#ops.set(seq, { resolve, reject });
-        this.#pump();
+        const isKept = keep !== undefined;
+        const pending = seq === undefined ? this.#session.add(request, isKept) : this.#session.repeat(seq, request);
+        this.#ops.set(pending.seq, { resolve, reject });
+        this.#sender.added(pending);
+        if (isKept) this.#keep(pending, keep);
       }
     }) as Promise<Answers[T] | Refused>;
   }
@@ -160,8 +175,7 @@ class Client implements ChatClient, ConnectorOwner {
   lost(_reason: string, replaced: boolean): void {
     const nowMs = this.#ports.clock.monotonicMs();
     this.#cancelOpen();
-    this.#cancelAgain();
-    this.#again.clear();
+    this.#sender.closed();
     this.#link = null;
     if (!this.#open) {
       this.#unopenedMs = nowMs;
@@ -180,7 +194,7 @@ class Client implements ChatClient, ConnectorOwner {
   placed(link: Link): void {
     const { connection } = this;
     if (!this.#open || (connection.state !== "connected" && connection.state !== "reconnected")) return;
-    const now = describe("connected", link, 0);
+    const now = standingOn(link, "connected", 0);
     const { primary, view, copies, provisional } = connection;
     if (now.primary === primary && now.view === view && now.copies === copies && now.provisional === provisional)
       return;
@@ -239,12 +253,11 @@ class Client implements ChatClient, ConnectorOwner {
     const { user } = this.#session;
     this.#session.user = frame.user;
     // Before anybody is told: a listener that asks for more must not get ahead of what waits.
-    this.#nextToSend = this.#session.oldest;
-    this.#pump();
+    this.#sender.opened();
     for (const [request, { query }] of this.#queries) this.#ask(request, query);
     const state = this.#lostAtMs === null ? "connected" : "reconnected";
     const afterMs = this.#lostAtMs === null ? 0 : this.#ports.clock.monotonicMs() - this.#lostAtMs;
-    this.#show(describe(state, link, Math.round(afterMs)));
+    this.#show(standingOn(link, state, Math.round(afterMs)));
     if (user !== null && frame.user === null && !this.#leavesAccount()) {
       this.#emit({ type: "logged-out", reason: "the account was logged out while the connection was away" });
     }
@@ -266,19 +279,25 @@ class Client implements ChatClient, ConnectorOwner {
       this.#session.registered = false;
       return this.#openSession(this.#link);
     }
-    void this.#shut(`the server does not accept this session: ${refusal.message}`);
+    void this.#shut(`the server does not accept this session: ${refusal.message}`, true);
   }
 
   // Requests and answers.
 
-  #pump(): void {
-    if (!this.#open || this.#again.size > 0) return;
-    for (; this.#nextToSend < this.#session.sendable; this.#nextToSend++) {
-      const pending = this.#session.get(this.#nextToSend);
-      if (pending === undefined) continue;
-      pending.connections++;
-      this.#transmit(pending);
-    }
+  #keep(pending: PendingOp, keep: (seq: number) => Promise<void>): void {
+    keep(pending.seq).then(
+      () => {
+        pending.held = false;
+        this.#sender.pump();
+      },
+      (error: unknown) => {
+        const waiter = this.#ops.get(pending.seq);
+        this.#session.acknowledge(pending.seq);
+        this.#ops.delete(pending.seq);
+        waiter?.reject(error instanceof Error ? error : new Error(String(error)));
+        this.#sender.pump();
+      },
+    );
   }
 
   #transmit({ seq, op }: PendingOp): void {
@@ -323,26 +342,9 @@ class Client implements ChatClient, ConnectorOwner {
     }
     const pending = this.#session.get(frame.request / 2);
     if (pending === undefined) return;
-    if (frame.code === "unavailable" && pending.connections > 1) return this.#askAgain(pending);
+    if (frame.code === "unavailable" && (pending.kept || pending.connections > 1))
+      return this.#sender.askAgain(pending);
     this.#settle(pending.seq, refusal);
-  }
-
-  /**
-   * This replica has certainly not proposed the op, but an earlier one may have: its outcome is unknown, so that it is
-   * sent again until it is known. What comes after it waits meanwhile.
-   */
-  #askAgain({ seq }: PendingOp): void {
-    this.#again.add(seq);
-    if (this.#again.size > 1) return;
-    this.#cancelAgain = this.#ports.clock.setTimer(askAgainMs, () => {
-      const seqs = [...this.#again].toSorted((a, b) => a - b);
-      this.#again.clear();
-      for (const each of seqs) {
-        const pending = this.#session.get(each);
-        if (pending !== undefined) this.#transmit(pending);
-      }
-      this.#pump();
-    });
   }
 
   #settle(seq: number, answer: OpReply | Refused): void {
@@ -350,20 +352,19 @@ class Client implements ChatClient, ConnectorOwner {
     const waiter = this.#ops.get(seq);
     this.#ops.delete(seq);
     waiter?.resolve(answer);
-    this.#pump();
+    this.#sender.pump();
   }
 
   // The end, and events.
 
-  async #shut(reason: string): Promise<void> {
+  async #shut(reason: string, unauthorized = false): Promise<void> {
     if (this.connection.state === "closed") return;
     this.#open = false;
     this.#link = null;
     this.#cancelOpen();
-    this.#cancelAgain();
-    this.#again.clear();
+    this.#sender.closed();
     const gone = this.#connector.stop("the client quits", goodbyeMs);
-    this.#show({ state: "closed", reason });
+    this.#show({ state: "closed", reason, ...(unauthorized ? { unauthorized } : {}) });
     for (const [seq, waiter] of this.#ops) {
       const pending = this.#session.get(seq);
       if (pending !== undefined) waiter.reject(this.#closedError(pending.op.type, pending.connections > 0));
@@ -389,11 +390,3 @@ class Client implements ChatClient, ConnectorOwner {
     for (const listener of this.#listeners) listener(event);
   }
 }
-
-function describe(state: "connected" | "reconnected", link: Link, afterMs: number) {
-  const { address, place } = link;
-  const { replica, primary, view, copies, provisional } = place ?? nowhere;
-  return { state, address, replica, primary, view: formatView(view), copies, provisional, afterMs };
-}
-
-const nowhere = { replica: 0, primary: 0, view: 0, copies: 0, provisional: false };

@@ -40,7 +40,7 @@ export class Connector implements LinkOwner {
   readonly #book: AddressBook;
   #link: Link | null = null;
   /** Of the first replica that answered: others may be met under an address that was learnt or reused. */
-  #cluster: Uint8Array | null = null;
+  #cluster: Uint8Array | null;
   #failedRounds = 0;
   #steadySinceMs: number | null = null;
   #cancelSearch: () => void = () => {};
@@ -50,11 +50,24 @@ export class Connector implements LinkOwner {
   #looking = false;
   #stopped = false;
 
-  constructor(owner: ConnectorOwner, book: AddressBook, settings: LinkSettings, ports: ClientPorts) {
+  /** `cluster`: the one to be used, if it is known; else that of the first replica that answers. */
+  constructor(
+    owner: ConnectorOwner,
+    book: AddressBook,
+    settings: LinkSettings,
+    ports: ClientPorts,
+    cluster: Uint8Array | null,
+  ) {
+    this.#cluster = cluster;
     this.#owner = owner;
     this.#book = book;
     this.#settings = settings;
     this.#ports = ports;
+  }
+
+  /** Of the replicas that are used; null before the first one was met. */
+  get cluster(): Uint8Array | null {
+    return this.#cluster;
   }
 
   /** Begins the first round; the owner is not called within this call. */

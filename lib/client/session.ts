@@ -17,6 +17,10 @@ export interface PendingOp {
    * an earlier one may have proposed it.
    */
   connections: number;
+  /** It is not sent yet, nor is what comes after it. */
+  held: boolean;
+  /** Kept outside this process until its answer is known: it is asked for until there is one. */
+  readonly kept: boolean;
 }
 
 /**
@@ -100,7 +104,7 @@ export class Session {
       lastIndex: this.lastIndex,
       lastMessageIndex: this.lastMessageIndex,
       recentMessages: [...this.#recentMessages],
-      ops: [...this.#ops.values()].map((pending) => ({ ...pending })),
+      ops: [...this.#ops.values()].toSorted((a, b) => a.seq - b.seq).map((pending) => ({ ...pending })),
     };
   }
 
@@ -132,12 +136,21 @@ export class Session {
   }
 
   /** Gives an op its id and keeps it until {@link acknowledge}. */
-  add(op: OpRequest): PendingOp {
+  add(op: OpRequest, kept = false): PendingOp {
     const seq = this.#ids.next();
     assert(seq === this.#next, "seqs have no gaps");
-    const pending: PendingOp = { seq, op, connections: 0 };
+    const pending: PendingOp = { seq, op, connections: 0, held: kept, kept };
     this.#ops.set(seq, pending);
     this.#next = seq + 1;
+    return pending;
+  }
+
+  /** Takes up an op to which an earlier process gave its id: that one may have sent it. */
+  repeat(seq: number, op: OpRequest): PendingOp {
+    assert(seq > 0 && seq < this.#next && !this.#ops.has(seq), "an op that is repeated has an id, and is not open");
+    const pending: PendingOp = { seq, op, connections: 1, held: false, kept: true };
+    this.#ops.set(seq, pending);
+    this.#oldest = Math.min(this.#oldest, seq);
     return pending;
   }
 

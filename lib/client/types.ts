@@ -61,7 +61,8 @@ export type ConnectionState =
     }
   /** `lost`: ops waiting for an answer, which stay kept and are resent: nothing of it is lost for good. */
   | { readonly state: "offline"; readonly reason: string; readonly lost: number }
-  | { readonly state: "closed"; readonly reason: string };
+  /** `unauthorized`: the cluster does not know the session (any more). */
+  | { readonly state: "closed"; readonly reason: string; readonly unauthorized?: true };
 
 export type ClientEvent =
   | { readonly type: "connection"; readonly connection: ConnectionState }
@@ -95,20 +96,56 @@ export interface Answers {
   status: FrameOf<"statusReport">;
 }
 
+/** What it takes to go on with a session in another process. The token proves it: nobody else may see it. */
+export interface SessionKey {
+  /** Of the cluster, 16 bytes. */
+  readonly cluster: Uint8Array;
+  readonly session: string;
+  readonly token: Uint8Array;
+}
+
+/** A session to go on with, as {@link SessionKey} names it, and from where. */
+export interface ResumedSession extends SessionKey {
+  /** No op of it has this seq or a greater one. */
+  readonly next: number;
+  /** What need not be told any more: an index of the log, and the view of its entry. */
+  readonly lastIndex: number;
+  readonly lastView: number;
+}
+
+/** How an op is asked for that is kept outside this process until its answer is known. One of the two. */
+export interface OpOptions {
+  /**
+   * Called at once, with the op's seq: the op is sent when this resolves, and what was asked for after it waits as well.
+   * When it rejects the op is never sent, and the request rejects likewise.
+   */
+  readonly keep?: (seq: number) => Promise<void>;
+  /** The seq that an earlier process of this session gave to the op. It may be done already. */
+  readonly seq?: number;
+}
+
 export interface ChatClient {
   readonly connection: ConnectionState;
   /** The account this session is logged in to, as the server spells it. */
   readonly user: string | null;
   /** Ops not yet acknowledged. */
   readonly outstanding: number;
+  /** Null before the first replica was met. */
+  readonly key: SessionKey | null;
+  /** The last place in the log that is known here. */
+  readonly position: { readonly index: number; readonly view: number };
   on(listener: (event: ClientEvent) => void): () => void;
   /**
    * Sends a request. Ops are kept until acknowledged and resent in order under the same id, for ever; queries are asked
    * again on the next connection. More than the window wait their turn. Resolves with the answer or a refusal; rejects
    * only when the client is closed first, with a `ClientClosedError`: the outcome of an op is then unknown, never
-   * "failed", unless the error says that it was never sent.
+   * "failed", unless the error says that it was never sent. `unavailable` refuses no op that is kept: it is asked for
+   * again.
    */
-  request<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | Refused>;
+  request<T extends keyof Answers>(
+    request: (OpRequest | QueryRequest) & { type: T },
+    options?: OpOptions,
+  ): Promise<Answers[T] | Refused>;
   /** Says goodbye (the session is detached at once) and closes. Waits for nothing. */
   close(): Promise<void>;
 }

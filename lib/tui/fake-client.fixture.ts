@@ -43,6 +43,8 @@ export class FakeClient implements ChatClient {
   readonly asked: Request[] = [];
   connection: ConnectionState = { state: "connecting", tried: [] };
   user: string | null = null;
+  readonly key = null;
+  readonly position = { index: 0, view: 0 };
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   #waiting: { readonly request: Request; readonly resolve: (reply: Reply) => void; reject(error: Error): void }[] = [];
   #index = 100;

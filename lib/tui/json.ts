@@ -5,7 +5,7 @@
  */
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/transport.ts";
-import { ClientClosedError } from "../client/client.ts";
+import { ClientClosedError } from "../client/closed.ts";
 import type { ChatClient, ClientEvent, ConnectionState } from "../client/types.ts";
 import { formatOpId } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/messages.ts";

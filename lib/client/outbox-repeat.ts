@@ -1,0 +1,150 @@
+/**
+ * Asks once more, under the same ids, for what a process that has ended had asked for: goes on with its session, sees to
+ * it that the right account is logged in, repeats its sends in order, and logs out. Owns none of the records.
+ */
+import { limits } from "../base/limits.ts";
+import type { Clock } from "../base/transport.ts";
+import type { Binding, KeptMessage } from "./outbox-records.ts";
+import type { Answers, ChatClient, Refused, ResumedSession } from "./types.ts";
+
+export type SendAnswer = Answers["send"] | Refused;
+
+export type BoundMessage = KeptMessage & { readonly binding: Binding };
+
+export interface Repetition {
+  /** Of one session, in the order of their seqs. */
+  readonly messages: readonly BoundMessage[];
+  readonly resume: (session: ResumedSession) => ChatClient;
+  /** Opens the session from which the messages are asked for now; tells where in the log to go on. */
+  readonly current: ChatClient;
+  /** The first seq that no process has used. */
+  readonly next: number;
+  /** Null when it is not known any more. */
+  readonly password: string | null;
+  readonly clock: Clock;
+  /** Told of the client in use, so that it can be closed. */
+  readonly using: (client: ChatClient) => void;
+  readonly answered: (message: BoundMessage, answer: SendAnswer) => void;
+}
+
+/** All are answered; or the cluster does not know the session any more; or it cannot be gone on with, and why. */
+export type RepetitionEnd = "answered" | "expired" | { readonly blocked: string };
+
+/** Ops that another process may have asked for after the last one that is known: seqs are plentiful. */
+const seqsLeftOut = 65_536;
+const logoutMs = 1000;
+/** The most that are asked for here besides what is repeated: logout, login, logout. */
+const ownOps = 3;
+/** The clocks of two machines may differ by this much when a message is looked for by its time. */
+const clocksDifferMs = 24 * 3_600_000;
+
+/**
+ * From which seq on to count. A replica keeps results by seq modulo the window: those of what is repeated must not make
+ * room for those of a logout or a login, if that can be.
+ */
+export function nextSeq(messages: readonly BoundMessage[], earlier: number): number {
+  const { sessionWindow } = limits;
+  const taken = new Set(messages.map(({ binding }) => binding.seq % sessionWindow));
+  const first = Math.max(earlier, ...messages.map(({ binding }) => binding.seq)) + seqsLeftOut;
+  for (let next = first; next < first + sessionWindow; next++) {
+    const own = Array.from({ length: ownOps }, (_, at) => (next + at) % sessionWindow);
+    if (!own.some((slot) => taken.has(slot))) return next;
+  }
+  return first;
+}
+
+/** Rejects with `ClientClosedError` when it is closed meanwhile. */
+export async function repeatSends(repetition: Repetition): Promise<RepetitionEnd> {
+  const [first] = repetition.messages;
+  if (first === undefined) return "answered";
+  const { binding } = first;
+  const { index: lastIndex, view: lastView } = repetition.current.position;
+  const client = repetition.resume({
+    cluster: Uint8Array.fromHex(binding.cluster),
+    session: binding.session,
+    token: Uint8Array.fromHex(binding.token),
+    next: repetition.next,
+    lastIndex,
+    lastView,
+  });
+  repetition.using(client);
+  try {
+    const closed = await standing(client);
+    if (closed !== null) return closed.unauthorized === true ? "expired" : { blocked: closed.reason };
+    const refusal = await logInAs(client, binding.user, repetition.password);
+    if (refusal !== null) return { blocked: refusal };
+    await Promise.all(repetition.messages.map((message) => repeat(client, message, repetition)));
+    await loggedOut(client, repetition.clock);
+    return "answered";
+  } finally {
+    await client.close();
+  }
+}
+
+/** Nothing depends on it: it is not waited for longer than a replica that is well takes. */
+async function loggedOut(client: ChatClient, clock: Clock): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const cancel = clock.setTimer(logoutMs, late.resolve);
+  const done = client.request({ type: "logout" }).catch(() => {});
+  await Promise.race([done, late.promise]);
+  cancel();
+}
+
+async function repeat(client: ChatClient, message: BoundMessage, { current, answered }: Repetition): Promise<void> {
+  const { to, text, binding } = message;
+  const answer = await client.request({ type: "send", to, text }, { seq: binding.seq });
+  // It was done so long ago that its result is forgotten; the message itself is not.
+  const isForgotten = answer.type === "refused" && answer.code === "unknown";
+  answered(message, isForgotten ? ((await findSent(current, message)) ?? answer) : answer);
+}
+
+/** Null when the session is the account's; else why it is not. What was repeated for another one would be that one's. */
+async function logInAs(client: ChatClient, user: string, password: string | null): Promise<string | null> {
+  if (client.user === user) return null;
+  if (password === null) return `the session is not logged in as ${user} any more`;
+  if (client.user !== null) await client.request({ type: "logout" });
+  const answer = await client.request({ type: "login", user, password });
+  return answer.type === "refused" ? answer.message : null;
+}
+
+/** Resolves when the session stands (null), or with the state in which it never will. */
+function standing(client: ChatClient): Promise<Extract<ChatClient["connection"], { state: "closed" }> | null> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const { connection } = client;
+      const isOpen = connection.state === "connected" || connection.state === "reconnected";
+      if (!isOpen && connection.state !== "closed") return;
+      stop();
+      resolve(connection.state === "closed" ? connection : null);
+    };
+    const stop = client.on(({ type }) => {
+      if (type === "connection") look();
+    });
+    look();
+  });
+}
+
+/** The message among those that were sent, by its id; null when it is not there. Rejects when the client is closed. */
+export async function findSent(client: ChatClient, message: BoundMessage): Promise<Answers["send"] | null> {
+  const { session, seq } = message.binding;
+  for (let before: number | null = null; ;) {
+    const page: Answers["messages"] | Refused = await client.request({
+      type: "messages",
+      with: message.to,
+      before,
+      limit: limits.pageMax,
+      unread: false,
+    });
+    if (page.type === "refused") return null;
+    const found = page.messages.find(({ id }) => id.session === session && id.seq === seq);
+    if (found !== undefined) {
+      const { id, index, at } = found;
+      const { connection, position } = client;
+      const copies = "copies" in connection ? connection.copies : 1;
+      return { type: "sent", request: 0, index, view: position.view, copies, duplicate: true, id, at };
+    }
+    const last = page.messages.at(-1);
+    if (!page.more || last === undefined || last.at < message.at - clocksDifferMs) return null;
+    before = last.index;
+  }
+}
