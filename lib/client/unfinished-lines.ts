@@ -1,0 +1,157 @@
+/**
+ * What somebody had begun to type in each conversation, kept on disk while it is typed: it outlives Escape, Ctrl-C, a lost
+ * connection and a crash. One small file beside the outbox, replaced as a whole. Sends nothing, knows no terminal; drafts
+ * are something else and live on the servers.
+ */
+import * as v from "valibot";
+import type { PrivateFile, PrivateFiles } from "../base/private-files.ts";
+import type { Clock } from "../base/transport.ts";
+import { encodeLine, readLines } from "./checked-lines.ts";
+
+export interface UnfinishedLine {
+  readonly text: string;
+  /** UTF-16 units before the cursor. */
+  readonly cursor: number;
+}
+
+export interface UnfinishedLines {
+  /** Null when there is none. `conversation`: whoever the line goes to, "" while that is nobody. */
+  get(conversation: string): UnfinishedLine | null;
+  /** To be called at every change; null, or an empty text, when the line was sent or given up. On disk within 250 ms. */
+  set(conversation: string, line: UnfinishedLine | null): void;
+  /** Resolves when what was set is on disk, or could not be written. */
+  flush(): Promise<void>;
+  /** The same, and gives the file up. */
+  close(): Promise<void>;
+}
+
+export interface UnfinishedLinesPorts {
+  /** Of this account alone. */
+  readonly files: PrivateFiles;
+  readonly clock: Clock;
+  /** Told once when lines cannot be read or kept: one line. They live in memory then. */
+  readonly trouble: (text: string) => void;
+}
+
+/** How long a change waits for others. */
+const delayMs = 250;
+/** Conversations with an unfinished line; the one that was changed longest ago goes first. */
+const linesMax = 200;
+/** Processes of one account at once that have a file each; one more keeps its lines in memory. */
+const filesMax = 16;
+
+const lineSchema = v.object({
+  to: v.string(),
+  text: v.string(),
+  cursor: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+});
+
+/**
+ * The lines that the last process of this account in this cluster left. Two at once have a file each, so that none takes
+ * away what is typed in the other.
+ */
+export function openUnfinishedLines(cluster: Uint8Array, ports: UnfinishedLinesPorts): UnfinishedLines {
+  const lines = new KeptLines(ports);
+  lines.open(cluster.toHex());
+  return lines;
+}
+
+class KeptLines implements UnfinishedLines {
+  readonly #ports: UnfinishedLinesPorts;
+  /** The one that was changed last comes last. */
+  readonly #lines = new Map<string, UnfinishedLine>();
+  #file: PrivateFile | null = null;
+  #isChanged = false;
+  #cancelTimer: (() => void) | null = null;
+  #writing: Promise<void> | null = null;
+  #isTroubled = false;
+
+  constructor(ports: UnfinishedLinesPorts) {
+    this.#ports = ports;
+  }
+
+  open(cluster: string): void {
+    try {
+      for (let number = 1; number <= filesMax && this.#file === null; number++) {
+        this.#file = this.#ports.files.claim(`${cluster}-${number}.lines`);
+      }
+      const bytes = this.#file?.read() ?? null;
+      if (bytes !== null) this.#read(bytes);
+    } catch (error) {
+      this.#trouble(error);
+    }
+  }
+
+  get(conversation: string): UnfinishedLine | null {
+    return this.#lines.get(conversation) ?? null;
+  }
+
+  set(conversation: string, line: UnfinishedLine | null): void {
+    const before = this.#lines.get(conversation);
+    if (line === null || line.text === "") {
+      if (!this.#lines.delete(conversation)) return;
+    } else {
+      if (before?.text === line.text && before.cursor === line.cursor) return;
+      this.#lines.delete(conversation);
+      this.#lines.set(conversation, { text: line.text, cursor: line.cursor });
+      const [oldest] = this.#lines.keys();
+      if (this.#lines.size > linesMax && oldest !== undefined) this.#lines.delete(oldest);
+    }
+    this.#isChanged = true;
+    this.#cancelTimer ??= this.#ports.clock.setTimer(delayMs, () => {
+      this.#cancelTimer = null;
+      this.#writing ??= this.#write();
+    });
+  }
+
+  async flush(): Promise<void> {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    this.#writing ??= this.#write();
+    await this.#writing;
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    const file = this.#file;
+    this.#file = null;
+    try {
+      if (this.#lines.size === 0) file?.remove();
+      else file?.release();
+    } catch (error) {
+      this.#trouble(error);
+    }
+  }
+
+  async #write(): Promise<void> {
+    await Promise.resolve();
+    while (this.#isChanged && this.#file !== null) {
+      this.#isChanged = false;
+      const records = [...this.#lines].map(([to, { text, cursor }]) => encodeLine({ to, text, cursor }));
+      try {
+        await this.#file.replace(Buffer.concat(records));
+      } catch (error) {
+        this.#trouble(error);
+      }
+    }
+    this.#writing = null;
+  }
+
+  /** A line that cannot be read costs only itself. */
+  #read(bytes: Uint8Array): void {
+    const { records, damaged } = readLines(bytes);
+    for (const record of records) {
+      const parsed = v.safeParse(lineSchema, record);
+      if (!parsed.success) continue;
+      const { to, text, cursor } = parsed.output;
+      this.#lines.set(to, { text, cursor: Math.min(cursor, text.length) });
+    }
+    if (damaged > 0) this.#trouble(new Error(`${damaged} of the unfinished lines cannot be read`));
+  }
+
+  #trouble(error: unknown): void {
+    if (this.#isTroubled) return;
+    this.#isTroubled = true;
+    this.#ports.trouble(error instanceof Error ? error.message : String(error));
+  }
+}
