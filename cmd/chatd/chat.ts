@@ -4,47 +4,46 @@
  */
 import { Command, Option } from "commander";
 import { createClient } from "../../lib/client/client.ts";
-import type { ChatClient } from "../../lib/client/types.ts";
+import type { ChatClient, ClientPorts } from "../../lib/client/types.ts";
+import { clientPorts } from "../../lib/io/client-ports.ts";
 import { systemClock } from "../../lib/io/clock.ts";
-import { tcpTransport } from "../../lib/io/tcp.ts";
 import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts";
 import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
 import { runJson } from "../../lib/tui/json.ts";
-import { complain, exitStatus } from "./failure.ts";
+import { isReaderGone, messageOf, signalGraceMs, signals } from "./chat-ends.ts";
+import { CommandFailure, complain, exitStatus } from "./failure.ts";
+import { runTask, taskOf, type OneShotFlags } from "./one-shot.ts";
+import { passwordOptions } from "./password.ts";
 import { serverOption } from "./servers.ts";
+import { storageOpener } from "./storage.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
 
 const giveUpMsDefault = 30_000;
-/** How long a signal leaves for the goodbye and for output that nobody reads. */
-const signalGraceMs = 1000;
 const milliseconds = wholeNumber(0, 2 ** 31 - 1);
 /** As many as a timer of milliseconds can hold. */
 const seconds = wholeNumber(0, 2_000_000);
-const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-interface ChatFlags {
-  readonly server: readonly string[];
-  readonly user?: string;
+interface ChatFlags extends OneShotFlags {
   readonly plain?: true;
-  readonly json?: true;
-  readonly giveUpMs: number;
-  readonly idleLogout: number;
 }
 
 export function chatCommand(): Command {
-  return new Command("chat")
+  const command = new Command("chat")
     .description("Chat in this terminal, or let a script do it.")
+    .argument("[TEXT...]", "with --send: what to send, or - for what stands on stdin")
     .addOption(serverOption())
     .option("--user <NAME>", "who signs in (asked for otherwise)")
     .option("--plain", "one line after the other, nothing redrawn: for screen readers and logs")
     .addOption(
       new Option("--json", "one JSON command a line in, one JSON event a line out: for scripts").conflicts([
-        "user",
         "plain",
         "idleLogout",
       ]),
     )
+    .option("--send <NAME>", "send one message and end: 0 once it is acknowledged, 69 when it is kept for the next run")
+    .option("--read", "show what is new, mark it read, and end")
+    .option("--follow", "show what arrives until stopped; after what is new with --read")
     .option(
       "--give-up-ms <MS>",
       "without a terminal: how long to wait for answers after the input's end, and for a server",
@@ -53,18 +52,21 @@ export function chatCommand(): Command {
     )
     .option("--idle-logout <SECONDS>", "log out after so long without a key; 0 = never", seconds, 0)
     .addHelpText("after", examples)
-    .action(async (flags: ChatFlags) => {
-      const client = createClient(
-        { servers: flags.server, software },
-        {
-          transport: tcpTransport(),
-          clock: systemClock,
-          randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-        },
-      );
+    .action(async (words: readonly string[], flags: ChatFlags) => {
+      const ports = clientPorts();
+      const task = taskOf(flags, words);
+      if (task !== null) return runTask(task, flags, words, ports);
+      if (flags.json === true && flags.user !== undefined) {
+        const message =
+          "option '--json' cannot be used with option '--user <NAME>', but for --send, --read and --follow";
+        throw new CommandFailure(`${message}; see chatd chat --help`, exitStatus.usage);
+      }
+      const client = createClient({ servers: flags.server, software }, ports);
       if (flags.json === true) await chatInJson(client, flags.giveUpMs);
-      else process.exitCode = await chatWithPerson(client, flags);
+      else process.exitCode = await chatWithPerson(client, flags, ports);
     });
+  for (const option of passwordOptions()) command.addOption(option);
+  return command;
 }
 
 const examples = `
@@ -74,6 +76,12 @@ Examples:
   chatd chat --plain | tee chat.log                  lines only
   printf '%s\\n' alice 'correct horse' '/msg bob lunch?' | chatd chat
                                                      a pipe holds what a person would type: name, password, lines
+  export CHATD_PASSWORD='correct horse'
+  chatd chat --user alice --send bob "lunch?"        one message; exit 69: no server, it goes out with the next run
+  uptime | chatd chat --user alice --send bob -      the text from stdin
+  chatd chat --user alice --read                     what is new
+  chatd chat --user bot --password-file ~/.bot --read --follow --json | ./bot
+                                                     what is new, then what arrives, one JSON event a line
   echo '{"do":"accounts","pattern":"a*"}' | chatd chat --json
   printf '%s\\n' '{"do":"login","user":"alice","password":"correct horse"}' \\
     '{"do":"send","to":"bob","text":"hi","tag":"1"}' | chatd chat --json
@@ -81,8 +89,12 @@ Examples:
 Commands of --json: create login logout delete-account accounts send inbox open messages mark delete status.
 Lines of the chat: /help lists them.
 
-Exit status: 0 done, 1 something of a script's input was refused or stayed unknown, 64 usage, 69 no server could be
-reached, 74 the output cannot be written.
+Messages of a chat and of --send are on this machine's disk ($XDG_STATE_HOME/chatd/outbox) before they are sent, until
+they are acknowledged; --json keeps none.
+
+Exit status: 0 done, 1 refused, or something of a script's input was refused or stayed unknown, 64 usage, 69 no server
+could be reached (with --send: the message is kept, and goes out, once, with the next run), 73 nothing can be kept there,
+74 the disk is full or the output cannot be written, 77 wrong password.
 `;
 
 /** Ends the process itself: what is left of stdin may never come. */
@@ -110,11 +122,7 @@ async function chatInJson(client: ChatClient, giveUpMs: number): Promise<void> {
   process.exit(status ?? result);
 }
 
-const isReaderGone = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EPIPE";
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
+function chatWithPerson(client: ChatClient, flags: ChatFlags, ports: ClientPorts): Promise<number> {
   const { stdin: input, stdout: output } = process;
   const capabilities = detectCapabilities(process.env, input, output);
   return runInteractive(client, {
@@ -125,6 +133,7 @@ function chatWithPerson(client: ChatClient, flags: ChatFlags): Promise<number> {
     idleLogoutSeconds: flags.idleLogout,
     giveUpMs: flags.giveUpMs,
     complain,
+    openStorage: storageOpener(flags.server, ports),
     ...(flags.user === undefined ? {} : { user: flags.user }),
   });
 }

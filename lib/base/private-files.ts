@@ -3,10 +3,12 @@
  * Types only, and the error. Implemented by `lib/io/private-files.ts`; what is in the files is their owner's business.
  */
 
-/** One directory. Nothing is made before something is written. */
+/** One directory. Nothing is made by looking at it. */
 export interface PrivateFiles {
   /** For messages, e.g. the directory's path. */
   readonly name: string;
+  /** Makes the directory. Throws {@link PrivateFilesError} when it cannot be used or is not private. */
+  prepare(): void;
   /** Names of the files, sorted; none when there is no directory. Throws {@link PrivateFilesError}. */
   list(): string[];
   /**

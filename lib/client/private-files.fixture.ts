@@ -94,6 +94,10 @@ class MemoryFiles implements PrivateFiles {
     readonly life: Life,
   ) {}
 
+  prepare(): void {
+    this.list();
+  }
+
   list(): string[] {
     if (this.disk.isUnusable) throw new PrivateFilesError("cannot read memory: EACCES", "place");
     return [...this.disk.files.keys()].filter((name) => !name.endsWith(".damaged")).toSorted();

@@ -56,6 +56,10 @@ class Directory implements PrivateFiles {
     this.name = join(home, ...names);
   }
 
+  prepare(): void {
+    attempt(`use ${this.name}`, () => this.#secure());
+  }
+
   list(): string[] {
     return attempt(`read ${this.name}`, () => {
       if (!existsSync(this.name)) return [];

@@ -4,11 +4,13 @@
  */
 import { limits } from "../base/limits.ts";
 import { unreachable } from "../base/assert.ts";
+import type { OutgoingMessage } from "../client/outbox.ts";
 import type { ChatClient, ClientEvent } from "../client/types.ts";
 import { completions, helpText, parseLine, type CommandName } from "./commands.ts";
 import type { ConnectionLines } from "./connection-lines.ts";
 import { draftOf, emptyDraft, type Draft } from "./editor.ts";
 import { IdleTimer } from "./idle.ts";
+import { Outlet, type OpenStorage } from "./outlet.ts";
 import { ReadMarks } from "./read-marks.ts";
 import { historyArguments, inboxText, messageCount, Questions } from "./questions.ts";
 import { answered, InFlight } from "./requests.ts";
@@ -21,6 +23,8 @@ export interface ConversationOptions {
   readonly user?: string;
   /** Log out after this many seconds without a key; 0 for never. */
   readonly idleLogoutSeconds: number;
+  /** Nothing is kept on this machine unless given. */
+  readonly openStorage?: OpenStorage;
 }
 
 export class Conversation {
@@ -36,6 +40,7 @@ export class Conversation {
   /** Null when nobody reads. */
   readonly #marks: ReadMarks | null;
   readonly #idle: IdleTimer;
+  readonly #outlet: Outlet;
   /** Messages whose fate is not known yet. */
   readonly #unsettled = new Set<(fate: Fate) => void>();
   #user: string | null = null;
@@ -52,6 +57,10 @@ export class Conversation {
     this.#options = options;
     this.#marks = surface.unattended === null ? new ReadMarks(client) : null;
     this.#questions = new Questions(surface, client, this.requests, this.#marks);
+    this.#outlet = new Outlet(client, options.openStorage, {
+      earlier: (message) => void this.messages.track(this.#follow(message)),
+      trouble: (text) => this.#say("warning", text),
+    });
     this.#idle = new IdleTimer(options.idleLogoutSeconds, {
       warn: (seconds) =>
         this.#say("warning", `Nothing typed for a while: logging out in ${seconds} s. Any key stops it.`),
@@ -80,12 +89,19 @@ export class Conversation {
     this.#idle.stop();
     const fate: Fate = {
       tone: "warning",
-      text: "not acknowledged: it may arrive or not",
+      text: this.#outlet.keeps
+        ? "not acknowledged yet: it is kept, and goes out with the next run"
+        : "not acknowledged: it may arrive or not",
       when: clockTime(Date.now(), Date.now()),
       failed: true,
     };
     for (const settle of this.#unsettled) settle(fate);
     this.#unsettled.clear();
+  }
+
+  /** Gives up what is kept on this machine; what is open of it waits for the next run. */
+  close(): Promise<void> {
+    return this.#outlet.signedOut();
   }
 
   async #converse(signedIn: SignedIn): Promise<void> {
@@ -94,6 +110,7 @@ export class Conversation {
     this.#lastUser = signedIn.user;
     this.#user = signedIn.user;
     this.#greet(signedIn);
+    await this.#outlet.signedIn(signedIn.user, signedIn.password);
     void this.#questions.learnNames();
     this.#idle.touch();
     for (;;) {
@@ -249,16 +266,24 @@ export class Conversation {
   async #send(to: string, text: string): Promise<void> {
     // A pipe can be faster than the network: only so much is taken in before it is on its way.
     if (this.#surface.linear) await this.messages.fewerThan(limits.sessionWindow);
-    const when = clockTime(Date.now(), Date.now());
+    void this.messages.track(this.#follow(this.#outlet.send(to, text)));
+  }
+
+  /** Shows a message from the moment it is kept until it is known what became of it. */
+  async #follow({ to, text, at, kept, answer }: OutgoingMessage): Promise<void> {
+    const failure = await kept.then(
+      () => null,
+      (error: Error) => error.message,
+    );
+    if (failure !== null) return this.#fail(`Not sent to ${to}: ${text}\n${failure}`, "bad");
+    const when = clockTime(at, Date.now());
     const settle = this.#surface.outgoing({ from: this.#user ?? "", to, own: true, text, when });
     this.#unsettled.add(settle);
-    const sending = this.messages.track(answered(this.#client, { type: "send", to, text }));
-    void sending.then((answer) => {
-      if (!this.#unsettled.delete(settle)) return;
-      if (answer.type === "refused") return settle({ ...refusedFate(answer), when });
-      const fate = onDisks(answer.copies, this.#connection.replicas);
-      settle({ ...fate, when: clockTime(answer.at, Date.now()) });
-    });
+    const became = await answer;
+    if (!this.#unsettled.delete(settle)) return;
+    if (became.type === "refused") return settle({ ...refusedFate(became), when });
+    const fate = onDisks(became.copies, this.#connection.replicas);
+    settle({ ...fate, when: clockTime(became.at, Date.now()) });
   }
 
   async #logOut(text: string): Promise<void> {
@@ -286,6 +311,7 @@ export class Conversation {
   #loggedOut(tone: Tone, text: string): void {
     if (this.#user === null) return;
     this.#idle.stop();
+    void this.#outlet.signedOut();
     this.#user = null;
     this.#partner = null;
     this.#say(tone, text);

@@ -7,9 +7,9 @@ import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/transport.ts";
 import { ClientClosedError } from "../client/closed.ts";
 import type { ChatClient, ClientEvent, ConnectionState } from "../client/types.ts";
-import { formatOpId } from "../protocol/ids.ts";
 import type { ErrorCode } from "../protocol/messages.ts";
-import { parseCommand, showAnswer, showMessage, type Command } from "./json-commands.ts";
+import { parseCommand, showAnswer, type Command } from "./json-commands.ts";
+import { showEvent, ShownConnection } from "./json-events.ts";
 import { LineSplitter, type InputLine } from "./json-lines.ts";
 
 /** Where the lines go. */
@@ -73,7 +73,7 @@ class JsonMode {
   #ops = 0;
   #steps = 0;
   #queries = 0;
-  #shown: Readonly<Record<string, unknown>> = {};
+  readonly #shown = new ShownConnection();
   #reached = false;
   #failed = false;
   /** There is no more to come from the client. */
@@ -94,7 +94,7 @@ class JsonMode {
     const unsubscribe = this.#client.on((event) => this.#told(event));
     this.#connection(this.#client.connection);
     // The first line says where we are, before any reply.
-    await this.#until(() => "event" in this.#shown);
+    await this.#until(() => this.#shown.isKnown);
     await this.#read(input);
     await this.#until(() => this.#answered(), this.#options.giveUpMs);
     unsubscribe();
@@ -245,52 +245,18 @@ class JsonMode {
   // Lines out.
 
   #told(event: ClientEvent): void {
-    switch (event.type) {
-      case "connection":
-        return this.#connection(event.connection);
-      case "message":
-        return this.#write({ event: "message", ...showMessage(event.message) });
-      case "changed":
-        return this.#write({ event: "changed", what: event.what, ids: event.ids.map(formatOpId) });
-      case "notice":
-        return this.#write({ event: "notice", text: event.text });
-      case "logged-out":
-        return this.#write({ event: "logged-out", reason: event.reason });
-    }
+    if (event.type === "connection") this.#connection(event.connection);
+    else this.#write(showEvent(event));
   }
 
   #connection(connection: ConnectionState): void {
-    switch (connection.state) {
-      case "connecting":
-        // The first line waits until it is known whether there is a server.
-        if ("event" in this.#shown) this.#showState("reconnecting");
-        return;
-      case "connected":
-      case "reconnected": {
-        this.#reached = true;
-        const { replica, primary, view } = connection;
-        return this.#show({ event: "connection", state: "connected", replica, primary, view });
-      }
-      case "offline":
-        return this.#showState("offline", connection.reason);
-      case "closed":
-        this.#closedBecause = connection.reason;
-        this.#options.complain(connection.reason);
-        return this.#showState("offline", connection.reason);
+    if (connection.state === "connected" || connection.state === "reconnected") this.#reached = true;
+    if (connection.state === "closed") {
+      this.#closedBecause = connection.reason;
+      this.#options.complain(connection.reason);
     }
-  }
-
-  /** Only news: the reason why it is offline may change many times. */
-  #showState(state: "reconnecting" | "offline", reason?: string): void {
-    if (this.#shown["state"] === state) return this.#changed();
-    const nowhere = { replica: null, primary: null, view: null };
-    this.#show({ event: "connection", state, ...nowhere, ...(reason === undefined ? {} : { reason }) });
-  }
-
-  #show(line: Readonly<Record<string, unknown>>): void {
-    const known = Object.entries(line).every(([field, value]) => this.#shown[field] === value);
-    this.#shown = line;
-    if (!known) this.#write(line);
+    const line = this.#shown.show(connection);
+    if (line !== null) this.#write(line);
     this.#changed();
   }
 

@@ -37,6 +37,7 @@ export async function runChat(client: ChatClient, surface: Surface, options: Run
     connection.stop();
     surface.close();
     await client.close();
+    await conversation.close();
   }
 }
 

@@ -14,6 +14,7 @@ export interface SignedIn {
   /** The account was made just now. */
   readonly isNew: boolean;
   readonly inbox: number;
+  readonly password: string;
 }
 
 export interface SignInOptions {
@@ -157,7 +158,7 @@ async function logIn(
   isNew: boolean,
 ): Promise<SignedIn | "try again" | "no such account"> {
   const answer = await surface.busy("Signing in", answered(client, { type: "login", user, password }));
-  if (answer.type !== "refused") return { user: answer.user, isNew, inbox: answer.inbox };
+  if (answer.type !== "refused") return { user: answer.user, isNew, inbox: answer.inbox, password };
   const again = surface.linear ? "Try again." : "Try again, or press Escape for another name.";
   const text = answer.code === "wrong-password" ? `That password is wrong. ${again}` : answer.message;
   surface.say({ tone: "bad", text });
