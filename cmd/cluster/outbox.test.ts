@@ -210,3 +210,32 @@ test("what is new is shown once, what arrives while it follows at once; signals 
     expect([await last.end(), last.lines]).toEqual([0, []]);
   });
 });
+
+test("a session that was logged out meanwhile is logged in again for what it had kept", async () => {
+  await withScene(async (scene) => {
+    const { cluster } = scene;
+    await cluster.start();
+    const alice = await scene.signedIn(1, "alice");
+    const options = optionsIn(scene);
+    const run = new ChatCommand(["--plain"], options);
+    run.type(`alice\n${passwordOf("alice")}\n/to bob\n/inbox\n`);
+    await run.see(/^Your inbox is empty/);
+    await cluster.losePower();
+    // An op is made of it, which no replica sees.
+    run.type("text 1\n");
+    await run.see(/^sending 1 to bob/);
+    run.signal("SIGKILL");
+    await run.ended();
+    await cluster.start();
+    // Its account goes, and with it every login.
+    await alice.must({ do: "delete-account", password: passwordOf("alice") });
+    await alice.must({ do: "create", user: "alice", password: passwordOf("alice") });
+    const bob = await scene.signedIn(3, "bob");
+    const next = new ChatCommand(["--user", "alice", "--send", "bob", "text 2"], options);
+    expect([await next.end(), next.stderr]).toEqual([0, ""]);
+    await bob.until("both have arrived", () => bob.received.length >= 2);
+    expect(bob.received.map(({ text }) => text)).toEqual(texts(2));
+    const [session] = (bob.received[0]?.id ?? "").split("/");
+    expect(bob.received[1]?.id).not.toStartWith(session ?? "");
+  });
+});

@@ -17,6 +17,8 @@ export class MemoryDisk {
   steps = 0;
   /** At this step its process dies. */
   crash: { readonly step: number; readonly remains: Remains } | null = null;
+  /** No write is done before. */
+  held: Promise<void> = Promise.resolve();
   /** Every write fails so. */
   fault: string | null = null;
   /** It cannot even be listed. */
@@ -24,7 +26,7 @@ export class MemoryDisk {
 
   /** Does what `write` does, unless the process dies here. Never resolves then. */
   async write(life: Life, bytes: Uint8Array, write: (bytes: Uint8Array) => void): Promise<void> {
-    await Promise.resolve();
+    await this.held;
     if (this.#dies(life, bytes, write)) return new Promise(() => {});
     if (this.fault !== null) throw new PrivateFilesError(this.fault, "disk");
     write(bytes);
