@@ -208,13 +208,13 @@ async function start(
       refuseUnfit(log, directory, founding, settings);
       return log;
     },
-    openState: () => openState(directory.statePath),
+    openState: () => openState(directory.statePath, journal),
     stateFiles: (hooks) => {
       const path = directory.statePath;
       files = openStateFiles({
         ...hooks,
         path,
-        openState: () => openState(path),
+        openState: () => openState(path, journal),
         openNothing: () => openChat(new Database(":memory:")),
         failed: (error) => end.fail(new StateStorageError(error.message, { cause: error })),
         log: (level, message) => journal.write(level, message),
@@ -247,11 +247,13 @@ async function start(
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256").update(bytes).digest();
 
-function openState(path: string) {
+function openState(path: string, journal: Journal) {
   const database = new Database(path, { create: true, readwrite: true, strict: true });
   // Nobody else writes; but who opens it at the same moment may hold a lock for as long as that takes.
   database.run("PRAGMA busy_timeout = 5000");
-  return openChat(database, { checkpointPages: 0 });
+  const migrating = (from: number, to: number): void =>
+    journal.write("info", `bringing the state from version ${from} to version ${to}: older builds cannot read it then`);
+  return openChat(database, { checkpointPages: 0, migrating });
 }
 
 function printReady(pid: number, { view, role }: Standing, { host, port }: Listener): void {

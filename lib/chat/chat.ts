@@ -3,8 +3,8 @@
  * `lib/protocol/state-machine.ts`.
  *
  * A newcomer's map of the folder: `apply.ts` says what each command does, `prepare.ts` what is checked before it gets
- * there, `queries.ts` what can be asked; `accounts`, `sessions`, `messages`, `notices` and `erasure` own the tables of
- * `schema.ts`; `names`, `pattern`, `results` and `sequence-ranges` are pure. May import `protocol` and `base` only; the
+ * there, `queries.ts` what can be asked; `accounts`, `sessions`, `messages`, `summaries`, `notices` and `erasure` own the tables
+ * of `schema.ts`, which `database.ts` opens and `migrations.ts` brings up to date; `names`, `pattern`, `results` and `sequence-ranges` are pure. May import `protocol` and `base` only; the
  * database handle is handed in. No clock, no randomness but password salts, no file, no socket.
  */
 import type { Database, Statement } from "bun:sqlite";
@@ -20,13 +20,14 @@ import type {
   StateMachine,
 } from "../protocol/state-machine.ts";
 import { Applier, isSystemSession } from "./apply.ts";
+import { emptyDatabase, prepareDatabase } from "./database.ts";
 import { digestOf } from "./digest.ts";
 import { Passwords } from "./passwords.ts";
 import { Preparer } from "./prepare.ts";
 import { answer, type ChatQuery } from "./queries.ts";
 import { replyTo } from "./replies.ts";
 import { forgottenResult, loadFinding, requestDigest, reusedId } from "./results.ts";
-import { emptyDatabase, prepareDatabase, StateStorageError } from "./schema.ts";
+import { StateStorageError } from "./schema.ts";
 import type { Session } from "./sessions.ts";
 import { Statements } from "./statements.ts";
 import { Stores } from "./stores.ts";
@@ -45,16 +46,18 @@ export interface ChatOptions {
    * `apply`; 0: somebody else does, on another thread and connection.
    */
   readonly checkpointPages?: number;
+  /** Told before the state of an older build is brought up to date, which takes its time: seconds for a million messages. */
+  readonly migrating?: (from: number, to: number) => void;
 }
 
 /**
  * Opens the state in a database, new or not; it becomes the owner of the handle and closes it.
- * Throws `StateFormatError` when the database is of a newer chatd or not one of chatd, `StateStorageError` when it
+ * The state of an older chatd is brought up to date. Throws `StateFormatError` when the database is of a newer one or not one of chatd, `StateStorageError` when it
  * cannot be read.
  */
 export function openChat(database: Database, options: ChatOptions = {}): Chat {
   return guarded("open", () => {
-    prepareDatabase(database, options.checkpointPages ?? 4000);
+    prepareDatabase(database, options.checkpointPages ?? 4000, options.migrating);
     return new SqliteChat(database);
   });
 }

@@ -2,7 +2,7 @@
  * Messages as they are written: sending, settling, moving out of the inbox, marking, deleting, erasing. Decides no op.
  *
  * Sending only appends to `messages`. Every `tailMax` messages the tail is *settled*: entered into `message_ids`,
- * `conversation_messages` and `mailbox` in the order of their keys, which touches a few pages per thousand messages
+ * `conversation_messages`, `mailbox` and `summaries` in the order of their keys, which touches a few pages per thousand messages
  * instead of several per message. Whatever changes the state of a message settles first, so that only sending knows of
  * the tail, and reading (`message-queries.ts`) looks at both. When to settle depends on the log alone.
  */
@@ -11,6 +11,7 @@ import type { OpId } from "../protocol/messages.ts";
 import type { Account } from "./accounts.ts";
 import type { Session } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
+import type { Summaries } from "./summaries.ts";
 
 /** Reading may scan the tail: about 0.2 ms for this many. */
 const tailMax = 2048;
@@ -31,6 +32,12 @@ export interface NewMessage {
 
 type Row = [number, number, number, number, number, number, number, number, string];
 
+/** How a message counts in a mailbox. */
+interface Kept {
+  readonly inbox: number;
+  readonly read: number;
+}
+
 export class Messages {
   #settled = 0;
   /** Messages above `settled`. */
@@ -42,21 +49,28 @@ export class Messages {
   readonly #conversation: Statement<{ number: number }, [number, number]>;
   readonly #insertConversation: Statement<unknown, [number, number, number]>;
   readonly #owned: Statement<{ found: number }, [number, number]>;
-  readonly #open: Statement<unknown, [number, number]>;
-  readonly #mark: Statement<unknown, [number, number, number]>;
-  readonly #remove: Statement<unknown, [number, number]>;
+  readonly #conversationOfMessage: Statement<{ conversation: number }, [number]>;
+  readonly #open: Statement<{ read: number }, [number, number]>;
+  readonly #mark: Statement<{ inbox: number }, [number, number, number]>;
+  readonly #remove: Statement<Kept, [number, number]>;
   readonly #unseenInTail: Statement<{ found: number }, [number, number, number]>;
-  readonly #unseen: Statement<{ number: number; session: string; seq: number }, [number, number, number, number]>;
+  readonly #unseen: Statement<
+    { number: number; conversation: number; session: string; seq: number },
+    [number, number, number, number]
+  >;
   readonly #arrivedInInbox: Statement<unknown, [number]>;
   readonly #returnToInbox: Statement<unknown, [number, number]>;
-  readonly #orphaned: Statement<{ session: number; seq: number; conversation: number }, [number]>;
+  readonly #row: Statement<{ session: number; seq: number; conversation: number; kept: number }, [number]>;
   readonly #erasing: readonly [
     Statement<unknown, [number, number]>,
     Statement<unknown, [number, number]>,
     Statement<unknown, [number]>,
   ];
 
-  constructor(statements: Statements) {
+  readonly #summaries: Summaries;
+
+  constructor(statements: Statements, summaries: Summaries) {
+    this.#summaries = summaries;
     this.#insert = statements.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     this.#settling = [
       `INSERT INTO message_ids SELECT session, seq, number FROM messages WHERE number > ? ORDER BY 1, 2`,
@@ -70,26 +84,30 @@ export class Messages {
     this.#conversation = statements.prepare("SELECT number FROM conversations WHERE low = ? AND high = ?");
     this.#insertConversation = statements.prepare("INSERT INTO conversations VALUES (?, ?, ?)");
     this.#owned = statements.prepare("SELECT 1 AS found FROM mailbox WHERE owner = ? AND message = ?");
-    this.#open = statements.prepare("UPDATE mailbox SET inbox = 0 WHERE owner = ? AND message = ? AND inbox = 1");
+    this.#conversationOfMessage = statements.prepare("SELECT conversation FROM messages WHERE number = ?");
+    this.#open = statements.prepare(
+      "UPDATE mailbox SET inbox = 0 WHERE owner = ? AND message = ? AND inbox = 1 RETURNING read",
+    );
     this.#mark = statements.prepare(
       `UPDATE mailbox SET read = ?1 WHERE owner = ?2 AND message = ?3 AND read <> ?1
-       AND EXISTS (SELECT 1 FROM messages WHERE number = ?3 AND recipient = ?2)`,
+       AND EXISTS (SELECT 1 FROM messages WHERE number = ?3 AND recipient = ?2) RETURNING inbox`,
     );
     this.#unseenInTail = statements.prepare(
       "SELECT 1 AS found FROM messages WHERE number > ? AND number < ? AND recipient = ? AND inbox = 0 LIMIT 1",
     );
     this.#unseen = statements.prepare(
-      `SELECT m.number, s.uuid AS session, m.seq FROM mailbox b CROSS JOIN messages m ON m.number = b.message
-       CROSS JOIN sessions s ON s.number = m.session
+      `SELECT m.number, m.conversation, s.uuid AS session, m.seq FROM mailbox b
+       CROSS JOIN messages m ON m.number = b.message CROSS JOIN sessions s ON s.number = m.session
        WHERE b.owner = ?1 AND b.message > ?2 AND b.message < ?3 AND b.inbox = 0 AND b.read = 0
        AND m.recipient = ?1 AND m.inbox = 0 ORDER BY b.message LIMIT ?4`,
     );
     this.#arrivedInInbox = statements.prepare("UPDATE messages SET inbox = 1 WHERE number = ?");
     this.#returnToInbox = statements.prepare("UPDATE mailbox SET inbox = 1 WHERE owner = ? AND message = ?");
-    this.#remove = statements.prepare("DELETE FROM mailbox WHERE owner = ? AND message = ?");
-    this.#orphaned = statements.prepare(
-      `SELECT session, seq, conversation FROM messages WHERE number = ?1
-       AND NOT EXISTS (SELECT 1 FROM mailbox WHERE owner IN (sender, recipient) AND message = ?1)`,
+    this.#remove = statements.prepare("DELETE FROM mailbox WHERE owner = ? AND message = ? RETURNING inbox, read");
+    this.#row = statements.prepare(
+      `SELECT session, seq, conversation,
+         EXISTS (SELECT 1 FROM mailbox WHERE owner IN (sender, recipient) AND message = ?1) AS kept
+       FROM messages WHERE number = ?1`,
     );
     this.#erasing = [
       statements.prepare("DELETE FROM message_ids WHERE session = ? AND seq = ?"),
@@ -131,6 +149,7 @@ export class Messages {
   settle(number: number): void {
     if (this.#tail === 0) return;
     for (const statement of this.#settling) statement.run(this.#settled);
+    this.#summaries.settle(this.#settled);
     this.#settled = number;
     this.#tail = 0;
   }
@@ -148,12 +167,18 @@ export class Messages {
 
   /** Moves a message out of the inbox; false when it was not there. */
   open(owner: Account, message: number): boolean {
-    return this.#open.run(owner.number, message).changes > 0;
+    const opened = this.#open.get(owner.number, message);
+    if (opened === null) return false;
+    this.#adjust(owner, message, opened.read === 0 ? 1 : 0, -1);
+    return true;
   }
 
   /** Marks a message that the owner received; those it sent are always read. False when that changed nothing. */
   mark(owner: Account, message: number, read: boolean): boolean {
-    return this.#mark.run(read ? 1 : 0, owner.number, message).changes > 0;
+    const marked = this.#mark.get(read ? 1 : 0, owner.number, message);
+    if (marked === null) return false;
+    if (marked.inbox === 0) this.#adjust(owner, message, read ? -1 : 1, 0);
+    return true;
   }
 
   /**
@@ -167,6 +192,7 @@ export class Messages {
     for (const message of unseen) {
       this.#arrivedInInbox.run(message.number);
       this.#returnToInbox.run(owner.number, message.number);
+      this.#summaries.adjust(owner.number, message.conversation, -1, 1);
     }
     return unseen.map(({ session, seq }) => ({ session, seq }));
   }
@@ -176,14 +202,22 @@ export class Messages {
    * Returns the conversation of an erased one, else null.
    */
   remove(owner: number, message: number): number | null {
-    this.#remove.run(owner, message);
-    const orphaned = this.#orphaned.get(message);
-    if (orphaned === null) return null;
+    const removed = this.#remove.get(owner, message);
+    const row = this.#row.get(message);
+    if (removed === null || row === null) return null;
+    const { session, seq, conversation } = row;
+    this.#summaries.removed(owner, conversation, message, isUnread(removed) ? 1 : 0, removed.inbox);
+    if (row.kept === 1) return null;
     const [ids, conversations, messages] = this.#erasing;
-    ids.run(orphaned.session, orphaned.seq);
-    conversations.run(orphaned.conversation, message);
+    ids.run(session, seq);
+    conversations.run(conversation, message);
     messages.run(message);
-    return orphaned.conversation;
+    return conversation;
+  }
+
+  #adjust(owner: Account, message: number, unread: number, inbox: number): void {
+    const found = this.#conversationOfMessage.get(message);
+    if (found !== null) this.#summaries.adjust(owner.number, found.conversation, unread, inbox);
   }
 
   #conversationOf(one: Account, other: Account, number: number): number {
@@ -200,3 +234,5 @@ export class Messages {
     return found;
   }
 }
+
+const isUnread = ({ inbox, read }: Kept): boolean => inbox === 0 && read === 0;

@@ -1,16 +1,15 @@
 /**
- * The tables of the state, their version, and how a database is opened and emptied. Knows no op and no rule of the chat.
+ * The tables of the state and their version. How a database is opened, brought up to this version and emptied is
+ * `database.ts`'s and `migrations.ts`'s. Knows no op and no rule of the chat.
  *
  * Numbers of sessions, accounts, conversations and messages are the log index of the op that made them: equal on every
  * replica, never reused, and appended in order.
  */
-import type { Database } from "bun:sqlite";
-
-/** Raised with every change of the tables; a database with a greater one is refused. */
-export const stateVersion = 2;
+/** Raised with every change of the tables, with a step in `migrations.ts`; a database with a greater one is refused. */
+export const stateVersion = 3;
 
 /** "chtd": tells a state of chatd from any other SQLite file. */
-const applicationId = 0x63687464;
+export const applicationId = 0x63687464;
 
 /** The database is not a state that this build can read. */
 export class StateFormatError extends Error {
@@ -26,14 +25,14 @@ export class StateStorageError extends Error {
  * Foreign keys stand where SQLite finds the children by an index. `messages` therefore has none: its session is
  * guarded by `message_ids`, its conversation by `conversation_messages`, its accounts by `conversations`.
  */
-const tables = {
+export const tables = {
   /** One row: the last applied entry, stored with its effects. */
   point: `
     id INTEGER PRIMARY KEY CHECK (id = 1),
     number INTEGER NOT NULL CHECK (number >= 0),
     view INTEGER NOT NULL CHECK (view >= 0),
     chain BLOB NOT NULL CHECK (length(chain) = 8),
-    -- Messages above this one are not in message_ids, conversation_messages and mailbox yet.
+    -- Messages above this one are not in message_ids, conversation_messages, mailbox and summaries yet.
     settled INTEGER NOT NULL CHECK (settled BETWEEN 0 AND number),
     -- The greatest time of an op applied.
     clock INTEGER NOT NULL CHECK (clock >= 0)
@@ -145,6 +144,18 @@ const tables = {
     PRIMARY KEY (owner, message)
   ) STRICT, WITHOUT ROWID`,
 
+  /** What an account has of each of its conversations, counted over its mailbox; no row: nothing. */
+  summaries: `
+    owner INTEGER NOT NULL REFERENCES accounts (number),
+    conversation INTEGER NOT NULL,
+    -- Received, out of the inbox and not read.
+    unread INTEGER NOT NULL CHECK (unread >= 0),
+    inbox INTEGER NOT NULL CHECK (inbox >= 0),
+    -- The newest message, wherever it is.
+    last INTEGER NOT NULL,
+    PRIMARY KEY (owner, conversation)
+  ) STRICT, WITHOUT ROWID`,
+
   /** Things an account should know; waiting until one of its sessions logs in. */
   notices: `
     account INTEGER NOT NULL REFERENCES accounts (number),
@@ -160,7 +171,7 @@ const tables = {
   ) STRICT`,
 } as const;
 
-const indexes = [
+export const indexes = [
   "CREATE INDEX sessions_by_account ON sessions (account) WHERE account IS NOT NULL",
   "CREATE INDEX conversations_by_high ON conversations (high)",
   "CREATE INDEX mailbox_inbox ON mailbox (owner, message) WHERE inbox = 1",
@@ -168,77 +179,3 @@ const indexes = [
 
 /** Parents before their children. */
 export const tableNames = Object.keys(tables) as readonly (keyof typeof tables)[];
-
-/**
- * Sets the connection up and makes the tables in a new database.
- * An older state is emptied. Throws {@link StateFormatError} when the database is of a newer build or not a state of chatd.
- */
-export function prepareDatabase(database: Database, checkpointPages: number): void {
-  const settings = [
-    "journal_mode = WAL",
-    "synchronous = NORMAL",
-    "cache_size = -65536",
-    "foreign_keys = ON",
-    "secure_delete = ON",
-    // What is sorted when messages settle needs no file.
-    "temp_store = MEMORY",
-    `wal_autocheckpoint = ${checkpointPages}`,
-    // What a burst made longer is given back.
-    "journal_size_limit = 67108864",
-  ];
-  for (const setting of settings) database.run(`PRAGMA ${setting}`);
-  const version = readPragma(database, "user_version");
-  const application = readPragma(database, "application_id");
-  if (version === 0 && application === 0 && !hasTables(database)) {
-    database.transaction(() => createTables(database)).immediate();
-    return;
-  }
-  if (application !== applicationId) throw new StateFormatError("the database is not a state of chatd");
-  if (version > stateVersion) {
-    throw new StateFormatError(
-      `the state has version ${version}; this chatd reads versions up to ${stateVersion}: start a newer chatd`,
-    );
-  }
-  if (version < 1) throw new StateFormatError(`the state has version ${version}, which never existed`);
-  // It is built again from the log, which at that version always began at 1.
-  if (version < stateVersion) emptyDatabase(database);
-}
-
-/**
- * Empties the database in one transaction, then gives its pages back. Takes time by the page, not by the row: nothing is
- * overwritten first, as the file is cut.
- */
-export function emptyDatabase(database: Database): void {
-  database.run("PRAGMA foreign_keys = OFF");
-  database.run("PRAGMA secure_delete = OFF");
-  try {
-    database
-      .transaction(() => {
-        for (const table of tableNames.toReversed()) database.run(`DROP TABLE IF EXISTS ${table}`);
-        createTables(database);
-      })
-      .immediate();
-    database.run("VACUUM");
-    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
-  } finally {
-    database.run("PRAGMA secure_delete = ON");
-    database.run("PRAGMA foreign_keys = ON");
-  }
-}
-
-function createTables(database: Database): void {
-  for (const [name, columns] of Object.entries(tables)) database.run(`CREATE TABLE ${name} (${columns}`);
-  for (const index of indexes) database.run(index);
-  database.run("INSERT INTO point VALUES (1, 0, 0, zeroblob(8), 0, 0)");
-  database.run(`PRAGMA application_id = ${applicationId}`);
-  database.run(`PRAGMA user_version = ${stateVersion}`);
-}
-
-function readPragma(database: Database, pragma: string): number {
-  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
-  return row?.[pragma] ?? 0;
-}
-
-function hasTables(database: Database): boolean {
-  return database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== null;
-}

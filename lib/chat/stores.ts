@@ -6,6 +6,7 @@ import { Messages } from "./messages.ts";
 import { Notices } from "./notices.ts";
 import { Sessions } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
+import { Summaries } from "./summaries.ts";
 
 export class Stores {
   readonly accounts: Accounts;
@@ -19,7 +20,7 @@ export class Stores {
   constructor(statements: Statements) {
     this.accounts = new Accounts(statements);
     this.sessions = new Sessions(statements, this.accounts);
-    this.messages = new Messages(statements);
+    this.messages = new Messages(statements, new Summaries(statements));
     this.queries = new MessageQueries(statements, this.accounts, () => this.messages.settled);
     this.notices = new Notices(statements);
     this.erasure = new Erasure(statements, this.messages);

@@ -1,0 +1,88 @@
+/**
+ * How the database of the state is opened, made and emptied. What stands in it is `schema.ts`'s, how an older one becomes
+ * today's `migrations.ts`'s.
+ */
+import type { Database } from "bun:sqlite";
+import { migrate, oldestMigrated } from "./migrations.ts";
+import { applicationId, indexes, StateFormatError, stateVersion, tableNames, tables } from "./schema.ts";
+
+/**
+ * Sets the connection up, makes the tables in a new database and brings those of an older build up to date (`migrating`
+ * is told first). Throws {@link StateFormatError} when the database is of a newer build or not a state of chatd.
+ */
+export function prepareDatabase(
+  database: Database,
+  checkpointPages: number,
+  migrating: (from: number, to: number) => void = () => {},
+): void {
+  const settings = [
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "cache_size = -65536",
+    "foreign_keys = ON",
+    "secure_delete = ON",
+    // What is sorted when messages settle needs no file.
+    "temp_store = MEMORY",
+    `wal_autocheckpoint = ${checkpointPages}`,
+    // What a burst made longer is given back.
+    "journal_size_limit = 67108864",
+  ];
+  for (const setting of settings) database.run(`PRAGMA ${setting}`);
+  const version = readPragma(database, "user_version");
+  const application = readPragma(database, "application_id");
+  if (version === 0 && application === 0 && !hasTables(database)) {
+    database.transaction(() => createTables(database)).immediate();
+    return;
+  }
+  if (application !== applicationId) throw new StateFormatError("the database is not a state of chatd");
+  if (version > stateVersion) {
+    throw new StateFormatError(
+      `the state has version ${version}; this chatd reads versions up to ${stateVersion}: start a newer chatd`,
+    );
+  }
+  if (version < 1) throw new StateFormatError(`the state has version ${version}, which never existed`);
+  // It is built again from the log, which at that version always began at 1.
+  if (version < oldestMigrated) return emptyDatabase(database);
+  if (version === stateVersion) return;
+  migrating(version, stateVersion);
+  migrate(database, version);
+}
+
+/**
+ * Empties the database in one transaction, then gives its pages back. Takes time by the page, not by the row: nothing is
+ * overwritten first, as the file is cut.
+ */
+export function emptyDatabase(database: Database): void {
+  database.run("PRAGMA foreign_keys = OFF");
+  database.run("PRAGMA secure_delete = OFF");
+  try {
+    database
+      .transaction(() => {
+        for (const table of tableNames.toReversed()) database.run(`DROP TABLE IF EXISTS ${table}`);
+        createTables(database);
+      })
+      .immediate();
+    database.run("VACUUM");
+    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+  } finally {
+    database.run("PRAGMA secure_delete = ON");
+    database.run("PRAGMA foreign_keys = ON");
+  }
+}
+
+function createTables(database: Database): void {
+  for (const [name, columns] of Object.entries(tables)) database.run(`CREATE TABLE ${name} (${columns}`);
+  for (const index of indexes) database.run(index);
+  database.run("INSERT INTO point VALUES (1, 0, 0, zeroblob(8), 0, 0)");
+  database.run(`PRAGMA application_id = ${applicationId}`);
+  database.run(`PRAGMA user_version = ${stateVersion}`);
+}
+
+function readPragma(database: Database, pragma: string): number {
+  const row = database.query<Record<string, number>, []>(`PRAGMA ${pragma}`).get();
+  return row?.[pragma] ?? 0;
+}
+
+function hasTables(database: Database): boolean {
+  return database.query("SELECT 1 FROM sqlite_schema LIMIT 1").get() !== null;
+}
