@@ -8,8 +8,6 @@ import { foldName, suffixedName } from "./names.ts";
 import type { Session } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
 
-const chunkSize = 256;
-
 /** A living account. */
 export interface Account {
   /** The log index of its creation. */
@@ -45,7 +43,6 @@ export class Accounts {
   readonly #bury: Statement<unknown, [number]>;
   readonly #nameOfBuried: Statement<{ name: string }, [string, number]>;
   readonly #living: Statement<AccountRow, []>;
-  readonly #after: Statement<{ number: number; fold: string }, [string, string, number]>;
 
   constructor(statements: Statements) {
     this.#insert = statements.prepare("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
@@ -54,9 +51,6 @@ export class Accounts {
     );
     this.#nameOfBuried = statements.prepare("SELECT name FROM accounts WHERE session = ? AND seq = ?");
     this.#living = statements.prepare("SELECT * FROM accounts WHERE fold IS NOT NULL ORDER BY number");
-    this.#after = statements.prepare(
-      "SELECT number, fold FROM accounts WHERE fold > ? AND fold >= ? ORDER BY fold LIMIT ?",
-    );
   }
 
   /** Forgets what is in memory and reads the tables anew. */
@@ -139,20 +133,6 @@ export class Accounts {
     const others = (this.#byFormerFold.get(account.formerFold) ?? []).filter((other) => other !== account);
     if (others.length === 0) this.#byFormerFold.delete(account.formerFold);
     else this.#byFormerFold.set(account.formerFold, others);
-  }
-
-  /** Living accounts by folded name, above `after`, from `from` on. The caller stops when it has enough. */
-  *sorted(after: string, from: string): Generator<Account> {
-    for (let last = after; ;) {
-      // In chunks: an iteration left early would hold the table.
-      const rows = this.#after.all(last, from, chunkSize);
-      for (const { number, fold } of rows) {
-        const account = this.#byNumber.get(number);
-        if (account !== undefined) yield account;
-        last = fold;
-      }
-      if (rows.length < chunkSize) return;
-    }
   }
 
   #remember(account: Account): void {

@@ -210,7 +210,7 @@ export class Applier {
     if (account === null) return this.#noAccount(id);
     sessions.logIn(session, account, { number: entry.index, view: entry.view, at: op.at });
     for (const text of notices.take(account)) this.#deliver([session], { type: "notice", text });
-    return { type: "loggedIn", user: account.name, inbox: queries.inboxCount(account) };
+    return { type: "loggedIn", user: account.name, inbox: queries.inboxCount(account.number) };
   }
 
   #logout({ op, session }: Step): Finding {

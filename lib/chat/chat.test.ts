@@ -1,5 +1,5 @@
 /** The state as a whole: equal on all replicas, whole after a crash, emptied, refused when it is another's. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +10,9 @@ import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { openChat, StateFormatError, StateStorageError } from "./chat.ts";
 import { stateVersion } from "./schema.ts";
 import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
+
+// Real disks and long histories on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 let folder = "";
 beforeEach(() => {

@@ -171,7 +171,7 @@ class SqliteChat implements Chat {
   waiting(session: SessionRecord): { readonly inbox: number; readonly drafts: number } {
     const { accounts, queries } = this.#parts.stores;
     const account = session.account === null ? null : accounts.byId(session.account);
-    return { inbox: account === null ? 0 : queries.inboxCount(account), drafts: 0 };
+    return { inbox: account === null ? 0 : queries.inboxCount(account.number), drafts: 0 };
   }
 
   /**
@@ -183,7 +183,7 @@ class SqliteChat implements Chat {
     const known = sessions.byUuid(session);
     if (known === null || known.account === null) return [];
     const after = Math.max(afterIndex, known.login);
-    const messages = queries.delivered(known.account, after, limit);
+    const messages = queries.delivered(known.account.number, after, limit);
     const last = messages.length < limit ? Number.MAX_SAFE_INTEGER : (messages.at(-1)?.index ?? 0);
     const told = notices.between(known.account, Math.max(after, known.attachedBefore), last);
     return [

@@ -4,7 +4,6 @@
  */
 import type { Statement } from "bun:sqlite";
 import type { ChatMessage, OpId } from "../protocol/messages.ts";
-import type { Account, Accounts } from "./accounts.ts";
 import { foldName } from "./names.ts";
 import type { Statements } from "./statements.ts";
 
@@ -42,7 +41,6 @@ type Rows<P extends number[]> = Statement<MessageRow, P>;
 
 export class MessageQueries {
   readonly #settled: () => number;
-  readonly #accounts: Accounts;
   /** Owner, settled, before, conversation or null, unread only, limit. */
   readonly #tailPage: Statement<MessageRow, [number, number, number, number | null, number, number]>;
   /** Owner, before, limit, and the conversation. */
@@ -56,14 +54,14 @@ export class MessageQueries {
   readonly #missed: Rows<[number, number, number]>;
   readonly #tailMissed: Rows<[number, number, number, number]>;
   readonly #one: Rows<[number, number]>;
+  readonly #tailOne: Rows<[number, number, number]>;
   readonly #owned: Statement<{ found: number }, [number, string, number]>;
   readonly #tailOwned: Statement<OpId, [number, number]>;
   readonly #withBuried: Statement<{ number: number; name: string }, [number]>;
   readonly #conversation: Statement<{ number: number }, [number, number]>;
 
-  constructor(statements: Statements, accounts: Accounts, settledNumber: () => number) {
+  constructor(statements: Statements, settledNumber: () => number) {
     this.#settled = settledNumber;
-    this.#accounts = accounts;
     const newest = "ORDER BY b.message DESC LIMIT ?3";
     const inConversation = `${settledColumns}
       FROM conversation_messages c CROSS JOIN mailbox b ON b.owner = ?1 AND b.message = c.message
@@ -100,6 +98,7 @@ export class MessageQueries {
       `${tail} AND m.number > ?3 AND m.recipient = ?1 AND m.inbox = 0 ORDER BY m.number LIMIT ?4`,
     );
     this.#one = statements.prepare(`${settled} WHERE b.owner = ? AND b.message = ?`);
+    this.#tailOne = statements.prepare(`${tail} AND m.number = ?3 AND (m.sender = ?1 OR m.recipient = ?1)`);
     this.#owned = statements.prepare(
       `SELECT 1 AS found FROM sessions s CROSS JOIN message_ids i ON i.session = s.number AND i.seq = ?3
        CROSS JOIN mailbox b ON b.owner = ?1 AND b.message = i.message WHERE s.uuid = ?2`,
@@ -113,7 +112,7 @@ export class MessageQueries {
   }
 
   /** Newest first, without what is still in the inbox. */
-  page({ number: owner }: Account, { conversation, before, limit, unread }: Page): ChatMessage[] {
+  page(owner: number, { conversation, before, limit, unread }: Page): ChatMessage[] {
     const rows = this.#tailPage.all(owner, this.#settled(), before, conversation, unread ? 1 : 0, limit);
     const rest = limit - rows.length;
     if (rest > 0) {
@@ -127,52 +126,55 @@ export class MessageQueries {
     return rows.map(messageOf);
   }
 
-  /**
-   * The conversation with whoever has this name, or had it last; 0 when there was none yet, null when nobody is known
-   * by that name.
-   */
-  conversationWith(owner: Account, name: string): number | null {
-    const other = this.#accounts.byName(name);
-    if (other !== null) {
-      const low = Math.min(owner.number, other.number);
-      return this.#conversation.get(low, Math.max(owner.number, other.number))?.number ?? 0;
-    }
-    const fold = foldName(name);
-    return this.#withBuried.all(owner.number).find((buried) => foldName(buried.name) === fold)?.number ?? null;
+  /** The conversation of two accounts; 0 when there was none yet. */
+  conversationBetween(one: number, other: number): number {
+    return this.#conversation.get(Math.min(one, other), Math.max(one, other))?.number ?? 0;
   }
 
-  inboxCount(owner: Account): number {
-    return this.#inboxCount.get(owner.number, this.#settled())?.count ?? 0;
+  /** The conversation with the last one who had this name, folded; null when nobody is known to have had it. */
+  conversationWithBuried(owner: number, fold: string): number | null {
+    return this.#withBuried.all(owner).find((buried) => foldName(buried.name) === fold)?.number ?? null;
+  }
+
+  inboxCount(owner: number): number {
+    return this.#inboxCount.get(owner, this.#settled())?.count ?? 0;
   }
 
   /** The ids of the oldest `count` messages in the inbox. */
-  oldestInInbox(owner: Account, count: number): OpId[] {
-    const ids = this.#inbox.all(owner.number, count);
-    if (ids.length < count) ids.push(...this.#tailInbox.all(owner.number, this.#settled(), count - ids.length));
+  oldestInInbox(owner: number, count: number): OpId[] {
+    const ids = this.#inbox.all(owner, count);
+    if (ids.length < count) ids.push(...this.#tailInbox.all(owner, this.#settled(), count - ids.length));
     return ids;
   }
 
   /** The first of these ids that is not in the owner's mailbox; null when all are. */
-  firstUnknown(owner: Account, ids: readonly OpId[]): OpId | null {
-    const unsettled = ids.filter(({ session, seq }) => this.#owned.get(owner.number, session, seq) === null);
+  firstUnknown(owner: number, ids: readonly OpId[]): OpId | null {
+    const unsettled = ids.filter(({ session, seq }) => this.#owned.get(owner, session, seq) === null);
     if (unsettled.length === 0) return null;
-    const inTail = this.#tailOwned.all(owner.number, this.#settled());
+    const inTail = this.#tailOwned.all(owner, this.#settled());
     const known = new Set(inTail.map(({ session, seq }) => `${session}/${seq}`));
     return unsettled.find(({ session, seq }) => !known.has(`${session}/${seq}`)) ?? null;
   }
 
   /** Messages that went to sessions and not to the inbox, above `after`, in log order. */
-  delivered(owner: Account, after: number, limit: number): ChatMessage[] {
-    const rows = this.#missed.all(owner.number, after, limit);
+  delivered(owner: number, after: number, limit: number): ChatMessage[] {
+    const rows = this.#missed.all(owner, after, limit);
     if (rows.length < limit) {
-      rows.push(...this.#tailMissed.all(owner.number, this.#settled(), after, limit - rows.length));
+      rows.push(...this.#tailMissed.all(owner, this.#settled(), after, limit - rows.length));
     }
     return rows.map(messageOf);
   }
 
   /** One settled message as the owner sees it; null when it does not have it (any more). */
-  message(owner: Account, number: number): ChatMessage | null {
-    const row = this.#one.get(owner.number, number);
+  message(owner: number, number: number): ChatMessage | null {
+    const row = this.#one.get(owner, number);
+    return row === null ? null : messageOf(row);
+  }
+
+  /** The same, also of one that is not settled yet. */
+  any(owner: number, number: number): ChatMessage | null {
+    if (number <= this.#settled()) return this.message(owner, number);
+    const row = this.#tailOne.get(owner, this.#settled(), number);
     return row === null ? null : messageOf(row);
   }
 }

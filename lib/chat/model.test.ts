@@ -9,7 +9,8 @@ import fc from "fast-check";
 import type { Command } from "../protocol/commands.ts";
 import type { OpId } from "../protocol/messages.ts";
 import type { OpResult } from "../protocol/state-machine.ts";
-import { openChat } from "./chat.ts";
+import type { SessionRecord } from "../protocol/state-machine.ts";
+import { openChat, type Chat } from "./chat.ts";
 import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
 import { Model, type Expected } from "../sim/chat-model.ts";
 
@@ -149,6 +150,7 @@ class Run {
       const reply = state.query(page, record);
       const texts = reply.type === "messageList" ? reply.messages.map((m) => (m.read ? `${m.text} read` : m.text)) : [];
       expect(texts).toEqual(model.page(account));
+      expect(summariesOf(state, record)).toEqual(model.conversations(account));
     }
     const whole = inMemory();
     whole.apply(lineage.entries);
@@ -172,6 +174,20 @@ class Run {
     const used = this.model.sessions.get(session)?.applied ?? new Map<number, unknown>();
     if (ahead > 0) return Math.max(0, ...used.keys()) + ahead;
     for (let seq = 1; ; seq++) if (!used.has(seq)) return seq;
+  }
+}
+
+/** The overview, page by page. */
+function summariesOf(state: Chat, record: SessionRecord) {
+  const found: { user: string; unread: number; inbox: number; last: number }[] = [];
+  for (let after: { waiting: boolean; index: number } | null = null; ;) {
+    const reply = state.query({ type: "conversations", request: 1, after, limit: 2 }, record);
+    if (reply.type !== "conversationList") throw new Error(`conversations are listed, not ${reply.type}`);
+    for (const { user, unread, inbox, last } of reply.conversations) {
+      found.push({ user, unread, inbox, last: last.index });
+      after = { waiting: unread + inbox > 0, index: last.index };
+    }
+    if (!reply.more) return found;
   }
 }
 

@@ -108,12 +108,12 @@ export class Preparer {
     if (count < 1 || count > limits.openMax) {
       return fault("bad-command", `Between 1 and ${limits.openMax} messages can be opened at once, not ${count}.`);
     }
-    return { type: "open", account: account.id, ids: this.#stores.queries.oldestInInbox(account, count) };
+    return { type: "open", account: account.id, ids: this.#stores.queries.oldestInInbox(account.number, count) };
   }
 
   #idsFault(ids: readonly OpId[], account: Account): Fault | null {
     if (ids.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} messages at once.`);
-    const unknown = this.#stores.queries.firstUnknown(account, ids);
+    const unknown = this.#stores.queries.firstUnknown(account.number, ids);
     if (unknown === null) return null;
     const { session, seq } = unknown;
     return fault(noSuchMessage.code, `You have no message ${session}/${seq}: nothing was changed.`);

@@ -42,5 +42,5 @@ export function replyTo(
 function openedMessages(stores: Stores, owner: number, numbers: readonly number[]): ChatMessage[] {
   const account = stores.accounts.byNumber(owner);
   if (account === null) return [];
-  return numbers.flatMap((number) => stores.queries.message(account, number) ?? []);
+  return numbers.flatMap((number) => stores.queries.message(account.number, number) ?? []);
 }

@@ -4,6 +4,7 @@ import { Erasure } from "./erasure.ts";
 import { MessageQueries } from "./message-queries.ts";
 import { Messages } from "./messages.ts";
 import { Notices } from "./notices.ts";
+import { Reader } from "./reader.ts";
 import { Sessions } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
 import { Summaries } from "./summaries.ts";
@@ -13,6 +14,7 @@ export class Stores {
   readonly sessions: Sessions;
   readonly messages: Messages;
   readonly queries: MessageQueries;
+  readonly reader: Reader;
   readonly notices: Notices;
   readonly erasure: Erasure;
 
@@ -21,7 +23,8 @@ export class Stores {
     this.accounts = new Accounts(statements);
     this.sessions = new Sessions(statements, this.accounts);
     this.messages = new Messages(statements, new Summaries(statements));
-    this.queries = new MessageQueries(statements, this.accounts, () => this.messages.settled);
+    this.queries = new MessageQueries(statements, () => this.messages.settled);
+    this.reader = new Reader(statements);
     this.notices = new Notices(statements);
     this.erasure = new Erasure(statements, this.messages);
   }

@@ -14,11 +14,14 @@ export const answerOf = {
   accounts: "accountList",
   inbox: "inboxCount",
   messages: "messageList",
+  conversations: "conversationList",
   status: "statusReport",
 } as const satisfies { [T in keyof Answers]: Answers[T]["type"] };
 
 /** Queries are answered by the replica alone; everything else is an op and goes through the log. */
 export function isQuery(request: OpRequest | QueryRequest): request is QueryRequest {
   const { type } = request;
-  return type === "accounts" || type === "inbox" || type === "messages" || type === "status";
+  return (
+    type === "accounts" || type === "inbox" || type === "messages" || type === "conversations" || type === "status"
+  );
 }

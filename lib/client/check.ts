@@ -39,6 +39,11 @@ export function refusalOf(request: OpRequest | QueryRequest): Refused | null {
         (request.with === null ? null : nameRefusal(request.with)) ??
         (request.before === null ? null : countRefusal("before", request.before, Number.MAX_SAFE_INTEGER))
       );
+    case "conversations":
+      return (
+        countRefusal("limit", request.limit, limits.pageMax) ??
+        (request.after === null ? null : countRefusal("after", request.after.index, Number.MAX_SAFE_INTEGER))
+      );
     case "logout":
     case "inbox":
     case "status":

@@ -216,6 +216,7 @@ class Client implements ChatClient, ConnectorOwner {
       case "accountList":
       case "inboxCount":
       case "messageList":
+      case "conversationList":
       case "statusReport":
         return this.#answered(link, frame);
       case "message":

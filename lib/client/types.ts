@@ -93,6 +93,7 @@ export interface Answers {
   accounts: FrameOf<"accountList">;
   inbox: FrameOf<"inboxCount">;
   messages: FrameOf<"messageList">;
+  conversations: FrameOf<"conversationList">;
   status: FrameOf<"statusReport">;
 }
 

@@ -65,6 +65,18 @@ export const messageStruct = struct("message", {
 });
 export type ChatMessage = Infer<typeof messageStruct>;
 
+/** Where a page of conversations ended: whether something waits in the last one, and the index of its last message. */
+export const conversationPlace = struct("conversation-place", { waiting: bool, index });
+
+/** `unread` counts what was received, is out of the inbox and not marked read. `last`: its text may be cut short. */
+export const conversation = struct("conversation", {
+  user: name,
+  online: bool,
+  unread: uint(),
+  inbox: uint(),
+  last: messageStruct,
+});
+
 export const replicaStatus = struct("replica-status", {
   pid,
   address,

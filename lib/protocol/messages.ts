@@ -10,6 +10,8 @@ import { limits } from "../base/limits.ts";
 import { adminFrames } from "./admin-frames.ts";
 import {
   configured,
+  conversation,
+  conversationPlace,
   errorCode,
   index,
   address,
@@ -166,6 +168,12 @@ export const frames = {
     limit: uint(limits.pageMax),
     unread: bool,
   }),
+  conversations: define(
+    56,
+    "client",
+    "Asks for an overview of conversations: those in which something waits first, then the latest first.",
+    { request: uint(), after: optional(conversationPlace), limit: uint(limits.pageMax) },
+  ),
   status: define(53, "client", "Asks for the state of the cluster as this replica sees it.", { request: uint() }),
 
   // Replies.
@@ -200,6 +208,11 @@ export const frames = {
   messageList: define(79, "server", "Answers messages.", {
     request: uint(),
     messages: list(messageStruct, limits.pageMax),
+    more: bool,
+  }),
+  conversationList: define(83, "server", "Answers conversations.", {
+    request: uint(),
+    conversations: list(conversation, limits.pageMax),
     more: bool,
   }),
   statusReport: define(80, "server", "Answers status.", {
@@ -263,10 +276,10 @@ export type ClientOp = FrameOf<
   "createAccount" | "login" | "logout" | "deleteAccount" | "send" | "open" | "mark" | "deleteMessages"
 >;
 export type AdminRequest = FrameOf<"clusterStatus" | "changeConfig">;
-export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "status">;
+export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "conversations" | "status">;
 /** Replies to ops that come out of the log. */
 export type OpReply = FrameOf<"created" | "loggedIn" | "done" | "sent" | "opened">;
-export type QueryReply = FrameOf<"accountList" | "inboxCount" | "messageList" | "statusReport">;
+export type QueryReply = FrameOf<"accountList" | "inboxCount" | "messageList" | "conversationList" | "statusReport">;
 export type Refusal = FrameOf<"refused">;
 export type Push = FrameOf<"message" | "changed" | "notice" | "loggedOut">;
 export type Placement = FrameOf<"placement">;

@@ -131,6 +131,7 @@ export class ClientConnection implements WireOwner {
       case "accounts":
       case "inbox":
       case "messages":
+      case "conversations":
         return this.#enqueue(frame);
       case "status":
         // Says nothing of the ops before it; whoever asks may want to know why those are not answered.
@@ -420,5 +421,7 @@ const isSame = (one: Uint8Array, other: Uint8Array): boolean =>
 
 function isQuery(request: Request): request is ClientQuery {
   const { type } = request;
-  return type === "accounts" || type === "inbox" || type === "messages" || type === "status";
+  return (
+    type === "accounts" || type === "inbox" || type === "messages" || type === "conversations" || type === "status"
+  );
 }

@@ -30,6 +30,15 @@ export function judgeChat({ inner, entries }: { inner: StateMachine; entries: re
     const texts =
       reply.type === "messageList" ? reply.messages.map(({ text, read }) => line(text, read)) : [reply.type];
     same(`messages of ${account.name}`, texts, model.page(account).slice(0, 200));
+    const overview = inner.query({ type: "conversations", request: 1, after: null, limit: 200 }, record);
+    const summaries =
+      overview.type === "conversationList"
+        ? overview.conversations.map(({ user, unread, inbox, last }) =>
+            JSON.stringify([user, unread, inbox, last.index]),
+          )
+        : [overview.type];
+    const counted = model.conversations(account).map((each) => JSON.stringify(Object.values(each)));
+    same(`conversations of ${account.name}`, summaries, counted);
   }
 }
 

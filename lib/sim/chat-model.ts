@@ -35,6 +35,15 @@ interface ModelMessage {
   /** To sessions, and not to the inbox. */
   delivered: boolean;
   readonly sender: ModelAccount;
+  readonly recipient: ModelAccount;
+}
+
+/** A conversation as an account sees it in the overview. */
+export interface ModelSummary {
+  readonly user: string;
+  readonly unread: number;
+  readonly inbox: number;
+  readonly last: number;
 }
 
 const refused = (code: string): Expected => ({ type: "refused", code });
@@ -124,7 +133,7 @@ export class Model {
       [sender, { inbox: false, read: true }],
       [recipient, { inbox: !this.isPresent(recipient), read: false }],
     ]);
-    this.messages.push({ id, text, owners, sender, index, delivered: this.isPresent(recipient) });
+    this.messages.push({ id, text, owners, sender, recipient, index, delivered: this.isPresent(recipient) });
     return { type: "sent" };
   }
 
@@ -170,6 +179,25 @@ export class Model {
       return state === undefined || state.inbox ? [] : [state.read ? `${text} read` : text];
     });
     return seen.reverse();
+  }
+
+  /** Those in which something waits first, then the latest first. */
+  conversations(account: ModelAccount): ModelSummary[] {
+    const found = new Map<ModelAccount, ModelSummary>();
+    for (const { owners, sender, recipient, index } of this.messages) {
+      const state = owners.get(account);
+      if (state === undefined) continue;
+      const other = sender === account ? recipient : sender;
+      const { unread, inbox } = found.get(other) ?? { unread: 0, inbox: 0 };
+      found.set(other, {
+        user: other.name,
+        unread: unread + (state.inbox || state.read ? 0 : 1),
+        inbox: inbox + (state.inbox ? 1 : 0),
+        last: index,
+      });
+    }
+    const waits = ({ unread, inbox }: ModelSummary): number => (unread + inbox > 0 ? 1 : 0);
+    return [...found.values()].sort((one, other) => waits(other) - waits(one) || other.last - one.last);
   }
 
   /** `change` says whether it was one. */

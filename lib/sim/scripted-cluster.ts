@@ -165,6 +165,12 @@ export class ScriptedCluster {
         const messages = (this.sessions.get(peer.session ?? "")?.messages ?? []).toReversed();
         return peer.send({ type: "messageList", request: frame.request, messages, more: false });
       }
+      case "conversations": {
+        const last = this.sessions.get(peer.session ?? "")?.messages.at(-1);
+        const conversations =
+          last === undefined ? [] : [{ user: last.from, online: true, unread: 1, inbox: 0, last: { ...last } }];
+        return peer.send({ type: "conversationList", request: frame.request, conversations, more: false });
+      }
       case "createAccount":
       case "login":
       case "logout":

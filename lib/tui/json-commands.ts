@@ -47,12 +47,15 @@ const command = <const E extends v.ObjectEntries>(
   request: (fields: v.InferOutput<v.StrictObjectSchema<E, undefined>>) => OpRequest | QueryRequest | Refusal,
 ): Definition => ({ ordering, fields, request });
 
+type ConversationPlace = NonNullable<Extract<QueryRequest, { type: "conversations" }>["after"]>;
+
 const text = v.string("must be a string");
 const flag = v.boolean("must be true or false");
 const whole = (min: number, max: number) => {
   const message = `must be a whole number from ${min} to ${max}`;
   return v.pipe(v.number(message), v.integer(message), v.minValue(min, message), v.maxValue(max, message));
 };
+const place = v.custom<ConversationPlace>(isPlace, 'must be {"waiting":…,"index":…}');
 const limit = v.optional(whole(1, limits.pageMax));
 const ids = v.array(v.string("must be an array of ids"), "must be an array of ids");
 
@@ -96,6 +99,14 @@ const definitions: ReadonlyMap<string, Definition> = new Map([
     ),
   ],
   [
+    "conversations",
+    command("query", { after: v.optional(place), limit }, (fields) => ({
+      type: "conversations",
+      after: fields.after ?? null,
+      limit: fields.limit ?? pageDefault,
+    })),
+  ],
+  [
     "mark",
     command("free", { ids, read: flag }, (fields) =>
       withIds(fields.ids, (parsed) => ({ type: "mark", ids: parsed, read: fields.read })),
@@ -107,6 +118,12 @@ const definitions: ReadonlyMap<string, Definition> = new Map([
   ],
   ["status", command("anytime", {}, () => ({ type: "status" }))],
 ]);
+
+function isPlace(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Object.keys(value).length !== 2) return false;
+  const { waiting, index } = value as Readonly<Record<string, unknown>>;
+  return typeof waiting === "boolean" && Number.isSafeInteger(index) && Number(index) >= 0;
+}
 
 /** In the order of the table above, for messages and help. */
 export const commandNames: readonly string[] = [...definitions.keys()];
@@ -173,6 +190,10 @@ export function showMessage({ id, index, from, to, text: body, at, read, inbox }
   return { id: formatOpId(id), index, from, to, text: body, at, read, inbox };
 }
 
+function showConversation({ user, online, unread, inbox, last }: Answers["conversations"]["conversations"][number]) {
+  return { user, online, unread, inbox, last: showMessage(last) };
+}
+
 /** The fields of the reply to a command that was done, after `"ok":true`. */
 export function showAnswer(name: string, answer: Answers[keyof Answers]): Readonly<Record<string, unknown>> {
   switch (answer.type) {
@@ -194,6 +215,8 @@ export function showAnswer(name: string, answer: Answers[keyof Answers]): Readon
       return { count: answer.count };
     case "messageList":
       return { messages: answer.messages.map(showMessage), more: answer.more };
+    case "conversationList":
+      return { conversations: answer.conversations.map(showConversation), more: answer.more };
     case "statusReport": {
       const { replica, primary, view, policy, provisional, copies, replicas } = answer;
       return {

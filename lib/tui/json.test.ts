@@ -102,12 +102,12 @@ describe("the contract", () => {
     feed.do(...enter);
     feed.do({ do: "send", to: "alice", text: "hi", tag: "s" }, { do: "inbox" }, { do: "open", count: 10, tag: "o" });
     feed.do({ do: "messages", tag: "m" }, { do: "accounts", pattern: "a*", tag: "a" }, { do: "status", tag: "t" });
-    feed.do({ do: "logout", tag: "x" });
+    feed.do({ do: "conversations", tag: "v" }, { do: "logout", tag: "x" });
     expect(await finish(mode)).toBe(0);
     const [first] = mode.lines;
     expect(first).toEqual({ event: "connection", state: "connected", replica: 1, primary: 1, view: "1.1" });
     const byTag = new Map(mode.replies().map((line) => [line["tag"], line]));
-    expect(byTag.size).toBe(9);
+    expect(byTag.size).toBe(10);
     expect(byTag.get("c")).toEqual({ event: "reply", tag: "c", ok: true, user: "alice" });
     expect(byTag.get("l")).toEqual({ event: "reply", tag: "l", ok: true, user: "alice", inbox: 0, drafts: 0 });
     const sent = byTag.get("s");
@@ -121,6 +121,12 @@ describe("the contract", () => {
       tag: "a",
       ok: true,
       accounts: [{ user: "alice", online: false }],
+      more: false,
+    });
+    const last = { id: sent?.["id"], text: "hi", from: "alice", to: "alice", read: false, inbox: false };
+    expect(byTag.get("v")).toMatchObject({
+      ok: true,
+      conversations: [{ user: "alice", online: true, unread: 1, inbox: 0, last }],
       more: false,
     });
     expect(byTag.get("t")).toMatchObject({
@@ -168,6 +174,8 @@ describe("the contract", () => {
     [{ do: "messages", limit: 201 }, null, "bad-command", '"limit"'],
     [{ do: "messages", before: -1 }, null, "bad-command", '"before"'],
     [{ do: "messages", with: null }, null, "bad-command", '"with"'],
+    [{ do: "conversations", after: 5 }, null, "bad-command", '"after" must be {"waiting":…,"index":…}'],
+    [{ do: "conversations", after: { waiting: true } }, null, "bad-command", '"after"'],
     [{ do: "mark", ids: "x", read: true }, null, "bad-command", '"ids"'],
     [{ do: "mark", ids: [5], read: true }, null, "bad-command", '"ids"'],
     [{ do: "mark", ids: [] }, null, "bad-command", '"read"'],

@@ -1,0 +1,108 @@
+/**
+ * Answers the questions that may take long, from the tables alone: on the connection that applies, or on one of its own on
+ * another thread, which sees what was committed when the question came. Changes nothing, and holds nothing in memory.
+ */
+import { unreachable } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import type { ClientQuery, ErrorCode, OpId, QueryReply, Refusal } from "../protocol/messages.ts";
+import { AccountQueries, type KnownAccount } from "./account-queries.ts";
+import { ConversationQueries } from "./conversation-queries.ts";
+import { MessageQueries } from "./message-queries.ts";
+import { foldName, knownNameFault, type Fault } from "./names.ts";
+import { parsePattern } from "./pattern.ts";
+import { noSuchUser, notLoggedIn } from "./prepare.ts";
+import type { Statements } from "./statements.ts";
+
+export type LongQuery = Extract<ClientQuery, { type: "accounts" | "messages" | "conversations" }>;
+type QueryOf<T extends LongQuery["type"]> = Extract<LongQuery, { type: T }>;
+type Answer = QueryReply | Refusal;
+
+export class Reader {
+  readonly #accounts: AccountQueries;
+  readonly #messages: MessageQueries;
+  readonly #conversations: ConversationQueries;
+
+  constructor(statements: Statements) {
+    const point = statements.prepare<{ settled: number }, []>("SELECT settled FROM point");
+    const settled = (): number => point.get()?.settled ?? 0;
+    this.#accounts = new AccountQueries(statements);
+    this.#messages = new MessageQueries(statements, settled);
+    this.#conversations = new ConversationQueries(statements, this.#accounts, this.#messages, settled);
+  }
+
+  /** `account` is the one that the asking session is logged in to. */
+  answer(query: LongQuery, account: OpId | null): Answer {
+    if (query.type === "accounts") return this.#listAccounts(query);
+    const owner = account === null ? null : this.#accounts.byId(account);
+    if (owner === null) return refusal(query, notLoggedIn);
+    switch (query.type) {
+      case "messages":
+        return this.#listMessages(query, owner);
+      case "conversations":
+        return this.#listConversations(query, owner);
+      default:
+        return unreachable(query);
+    }
+  }
+
+  #listAccounts(query: QueryOf<"accounts">): Answer {
+    const { request, limit } = query;
+    const wrong = limitFault(limit);
+    if (wrong !== null) return refusal(query, wrong);
+    const pattern = parsePattern(query.pattern ?? "*");
+    if (typeof pattern === "string") return refusal(query, fault("bad-pattern", pattern));
+    const after = query.after === null ? "" : foldName(query.after);
+    const found = this.#accounts.matching(pattern, after, limit + 1);
+    const accounts = found
+      .slice(0, limit)
+      .map(({ number, name }) => ({ user: name, online: this.#accounts.isOnline(number) }));
+    return { type: "accountList", request, accounts, more: found.length > limit };
+  }
+
+  #listMessages(query: QueryOf<"messages">, owner: KnownAccount): Answer {
+    const { request, limit, unread } = query;
+    const wrong = limitFault(limit);
+    if (wrong !== null) return refusal(query, wrong);
+    const conversation = query.with === null ? null : this.#conversationWith(owner, query.with);
+    if (typeof conversation === "object" && conversation !== null) return refusal(query, conversation);
+    const before = query.before ?? Number.MAX_SAFE_INTEGER;
+    const messages = this.#messages.page(owner.number, { conversation, before, limit: limit + 1, unread });
+    return { type: "messageList", request, messages: messages.slice(0, limit), more: messages.length > limit };
+  }
+
+  #listConversations(query: QueryOf<"conversations">, owner: KnownAccount): Answer {
+    const { request, limit, after } = query;
+    const wrong = limitFault(limit);
+    if (wrong !== null) return refusal(query, wrong);
+    const conversations = this.#conversations.list(owner.number, after, limit + 1);
+    const more = conversations.length > limit;
+    return { type: "conversationList", request, conversations: conversations.slice(0, limit), more };
+  }
+
+  /** The conversation with whoever has this name, or had it last; 0 when there was none yet. */
+  #conversationWith(owner: KnownAccount, name: string): number | Fault {
+    const wrong = knownNameFault(name);
+    if (wrong !== null) return wrong;
+    const fold = foldName(name);
+    const other = this.#accounts.byFold(fold);
+    const found =
+      other === null
+        ? this.#messages.conversationWithBuried(owner.number, fold)
+        : this.#messages.conversationBetween(owner.number, other.number);
+    return found ?? noSuchUser(name);
+  }
+}
+
+const fault = (code: ErrorCode, message: string): Fault => ({ code, message });
+
+const refusal = ({ request }: LongQuery, { code, message }: Fault): Refusal => ({
+  type: "refused",
+  request,
+  code,
+  message,
+});
+
+function limitFault(limit: number): Fault | null {
+  if (limit >= 1 && limit <= limits.pageMax) return null;
+  return fault("bad-command", `A page has 1 to ${limits.pageMax} lines, not ${limit}.`);
+}
