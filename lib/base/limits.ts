@@ -49,6 +49,7 @@ export const limits = {
   passwordBytesMax: 256,
   textBytesMax: 4096,
   patternBytesMax: 256,
+  searchSkipMax: 10_000,
   pageMax: 200,
   openMax: 200,
   jsonLineBytesMax: 64 * 1024,

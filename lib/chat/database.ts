@@ -4,7 +4,7 @@
  */
 import type { Database } from "bun:sqlite";
 import { migrate, oldestMigrated } from "./migrations.ts";
-import { applicationId, indexes, StateFormatError, stateVersion, tableNames, tables } from "./schema.ts";
+import { applicationId, indexes, StateFormatError, stateVersion, tableNames, tables, wordIndex } from "./schema.ts";
 
 /**
  * Sets the connection up, makes the tables in a new database and brings those of an older build up to date (`migrating`
@@ -58,6 +58,7 @@ export function emptyDatabase(database: Database): void {
   try {
     database
       .transaction(() => {
+        database.run("DROP TABLE IF EXISTS words");
         for (const table of tableNames.toReversed()) database.run(`DROP TABLE IF EXISTS ${table}`);
         createTables(database);
       })
@@ -72,7 +73,7 @@ export function emptyDatabase(database: Database): void {
 
 function createTables(database: Database): void {
   for (const [name, columns] of Object.entries(tables)) database.run(`CREATE TABLE ${name} (${columns}`);
-  for (const index of indexes) database.run(index);
+  for (const index of [...indexes, ...wordIndex]) database.run(index);
   database.run("INSERT INTO point VALUES (1, 0, 0, zeroblob(8), 0, 0)");
   database.run(`PRAGMA application_id = ${applicationId}`);
   database.run(`PRAGMA user_version = ${stateVersion}`);

@@ -59,6 +59,7 @@ export class MessageQueries {
   readonly #tailOwned: Statement<OpId, [number, number]>;
   readonly #withBuried: Statement<{ number: number; name: string }, [number]>;
   readonly #conversation: Statement<{ number: number }, [number, number]>;
+  readonly #other: Statement<{ number: number }, [number, number]>;
 
   constructor(statements: Statements, settledNumber: () => number) {
     this.#settled = settledNumber;
@@ -109,6 +110,7 @@ export class MessageQueries {
        WHERE (c.low = ?1 OR c.high = ?1) AND a.fold IS NULL ORDER BY a.number DESC`,
     );
     this.#conversation = statements.prepare("SELECT number FROM conversations WHERE low = ? AND high = ?");
+    this.#other = statements.prepare("SELECT low + high - ? AS number FROM conversations WHERE number = ?");
   }
 
   /** Newest first, without what is still in the inbox. */
@@ -134,6 +136,11 @@ export class MessageQueries {
   /** The conversation with the last one who had this name, folded; null when nobody is known to have had it. */
   conversationWithBuried(owner: number, fold: string): number | null {
     return this.#withBuried.all(owner).find((buried) => foldName(buried.name) === fold)?.number ?? null;
+  }
+
+  /** Whom the owner has this conversation with. */
+  otherIn(conversation: number, owner: number): number | null {
+    return this.#other.get(owner, conversation)?.number ?? null;
   }
 
   inboxCount(owner: number): number {

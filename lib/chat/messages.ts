@@ -2,7 +2,7 @@
  * Messages as they are written: sending, settling, moving out of the inbox, marking, deleting, erasing. Decides no op.
  *
  * Sending only appends to `messages`. Every `tailMax` messages the tail is *settled*: entered into `message_ids`,
- * `conversation_messages`, `mailbox` and `summaries` in the order of their keys, which touches a few pages per thousand messages
+ * `conversation_messages`, `mailbox`, `summaries` and the index of words, in the order of their keys, which touches a few pages per thousand messages
  * instead of several per message. Whatever changes the state of a message settles first, so that only sending knows of
  * the tail, and reading (`message-queries.ts`) looks at both. When to settle depends on the log alone.
  */
@@ -12,6 +12,7 @@ import type { Account } from "./accounts.ts";
 import type { Session } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
 import type { Summaries } from "./summaries.ts";
+import type { WordIndex } from "./word-index.ts";
 
 /** Reading may scan the tail: about 0.2 ms for this many. */
 const tailMax = 2048;
@@ -31,6 +32,18 @@ export interface NewMessage {
 }
 
 type Row = [number, number, number, number, number, number, number, number, string];
+
+interface RemovedRow {
+  readonly number: number;
+  readonly session: number;
+  readonly seq: number;
+  readonly conversation: number;
+  readonly sender: number;
+  readonly recipient: number;
+  readonly text: string;
+  /** Somebody has it still. */
+  readonly kept: number;
+}
 
 /** How a message counts in a mailbox. */
 interface Kept {
@@ -60,7 +73,7 @@ export class Messages {
   >;
   readonly #arrivedInInbox: Statement<unknown, [number]>;
   readonly #returnToInbox: Statement<unknown, [number, number]>;
-  readonly #row: Statement<{ session: number; seq: number; conversation: number; kept: number }, [number]>;
+  readonly #row: Statement<RemovedRow, [number]>;
   readonly #erasing: readonly [
     Statement<unknown, [number, number]>,
     Statement<unknown, [number, number]>,
@@ -68,9 +81,11 @@ export class Messages {
   ];
 
   readonly #summaries: Summaries;
+  readonly #words: WordIndex;
 
-  constructor(statements: Statements, summaries: Summaries) {
+  constructor(statements: Statements, summaries: Summaries, words: WordIndex) {
     this.#summaries = summaries;
+    this.#words = words;
     this.#insert = statements.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     this.#settling = [
       `INSERT INTO message_ids SELECT session, seq, number FROM messages WHERE number > ? ORDER BY 1, 2`,
@@ -105,7 +120,7 @@ export class Messages {
     this.#returnToInbox = statements.prepare("UPDATE mailbox SET inbox = 1 WHERE owner = ? AND message = ?");
     this.#remove = statements.prepare("DELETE FROM mailbox WHERE owner = ? AND message = ? RETURNING inbox, read");
     this.#row = statements.prepare(
-      `SELECT session, seq, conversation,
+      `SELECT number, session, seq, conversation, sender, recipient, text,
          EXISTS (SELECT 1 FROM mailbox WHERE owner IN (sender, recipient) AND message = ?1) AS kept
        FROM messages WHERE number = ?1`,
     );
@@ -150,6 +165,7 @@ export class Messages {
     if (this.#tail === 0) return;
     for (const statement of this.#settling) statement.run(this.#settled);
     this.#summaries.settle(this.#settled);
+    this.#words.enter(this.#settled, number);
     this.#settled = number;
     this.#tail = 0;
   }
@@ -209,6 +225,7 @@ export class Messages {
     this.#summaries.removed(owner, conversation, message, isUnread(removed) ? 1 : 0, removed.inbox);
     if (row.kept === 1) return null;
     const [ids, conversations, messages] = this.#erasing;
+    this.#words.takeOut(row);
     ids.run(session, seq);
     conversations.run(conversation, message);
     messages.run(message);

@@ -94,6 +94,7 @@ test("every table takes part in what is emptied and compared", () => {
   const database = new Database(":memory:");
   prepareDatabase(database, 4000);
   const tables = database.query<{ name: string }, []>("PRAGMA table_list").all();
-  const own = tables.map(({ name }) => name).filter((name) => !name.startsWith("sqlite_"));
+  // But the index, which is derived from them.
+  const own = tables.map(({ name }) => name).filter((name) => !/^(sqlite_|words)/.test(name));
   expect(own.sort()).toEqual([...tableNames].sort());
 });

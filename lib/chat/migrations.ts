@@ -8,7 +8,9 @@
  */
 import type { Database } from "bun:sqlite";
 import { assert } from "../base/assert.ts";
-import { stateVersion, tables } from "./schema.ts";
+import { stateVersion, tables, wordIndex } from "./schema.ts";
+import { Statements } from "./statements.ts";
+import { WordIndex } from "./word-index.ts";
 
 /** States before this one were always built from a whole log, and are emptied to be built again. */
 export const oldestMigrated = 2;
@@ -21,6 +23,11 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
       `INSERT INTO summaries SELECT b.owner, m.conversation, sum(b.read = 0 AND b.inbox = 0), sum(b.inbox), max(b.message)
        FROM mailbox b CROSS JOIN messages m ON m.number = b.message GROUP BY 1, 2`,
     );
+    for (const sql of wordIndex) database.run(sql);
+    const settled = database.query<{ settled: number }, []>("SELECT settled FROM point").get()?.settled ?? 0;
+    const statements = new Statements(database);
+    new WordIndex(statements).enter(0, settled);
+    statements.finalize();
   },
 };
 

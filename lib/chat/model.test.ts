@@ -151,6 +151,9 @@ class Run {
       const texts = reply.type === "messageList" ? reply.messages.map((m) => (m.read ? `${m.text} read` : m.text)) : [];
       expect(texts).toEqual(model.page(account));
       expect(summariesOf(state, record)).toEqual(model.conversations(account));
+      for (const word of ["1", "4", "8000"]) {
+        expect(foundIn(state, record, word)).toEqual(model.search(account, word));
+      }
     }
     const whole = inMemory();
     whole.apply(lineage.entries);
@@ -175,6 +178,13 @@ class Run {
     if (ahead > 0) return Math.max(0, ...used.keys()) + ahead;
     for (let seq = 1; ; seq++) if (!used.has(seq)) return seq;
   }
+}
+
+/** The indexes of what is found, newest first. */
+function foundIn(state: Chat, record: SessionRecord, text: string): number[] {
+  const reply = state.query({ type: "search", request: 1, text, with: null, skip: 0, limit: 200 }, record);
+  if (reply.type !== "searchResults") throw new Error(`a search is answered, not ${reply.type}`);
+  return reply.messages.map(({ index }) => index).sort((one, other) => other - one);
 }
 
 /** The overview, page by page. */

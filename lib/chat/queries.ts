@@ -16,6 +16,7 @@ export function answer(stores: Stores, query: ChatQuery, account: Account | null
     case "accounts":
     case "messages":
     case "conversations":
+    case "search":
       return stores.reader.answer(query, account?.id ?? null);
     case "inbox":
       if (account === null) return { type: "refused", request, ...notLoggedIn };

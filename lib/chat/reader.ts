@@ -10,10 +10,12 @@ import { ConversationQueries } from "./conversation-queries.ts";
 import { MessageQueries } from "./message-queries.ts";
 import { foldName, knownNameFault, type Fault } from "./names.ts";
 import { parsePattern } from "./pattern.ts";
+import { parseSearch } from "./search-text.ts";
+import { Search } from "./search.ts";
 import { noSuchUser, notLoggedIn } from "./prepare.ts";
 import type { Statements } from "./statements.ts";
 
-export type LongQuery = Extract<ClientQuery, { type: "accounts" | "messages" | "conversations" }>;
+export type LongQuery = Extract<ClientQuery, { type: "accounts" | "messages" | "conversations" | "search" }>;
 type QueryOf<T extends LongQuery["type"]> = Extract<LongQuery, { type: T }>;
 type Answer = QueryReply | Refusal;
 
@@ -21,6 +23,7 @@ export class Reader {
   readonly #accounts: AccountQueries;
   readonly #messages: MessageQueries;
   readonly #conversations: ConversationQueries;
+  readonly #search: Search;
 
   constructor(statements: Statements) {
     const point = statements.prepare<{ settled: number }, []>("SELECT settled FROM point");
@@ -28,6 +31,7 @@ export class Reader {
     this.#accounts = new AccountQueries(statements);
     this.#messages = new MessageQueries(statements, settled);
     this.#conversations = new ConversationQueries(statements, this.#accounts, this.#messages, settled);
+    this.#search = new Search(statements, this.#messages, settled);
   }
 
   /** `account` is the one that the asking session is logged in to. */
@@ -40,6 +44,8 @@ export class Reader {
         return this.#listMessages(query, owner);
       case "conversations":
         return this.#listConversations(query, owner);
+      case "search":
+        return this.#searchMessages(query, owner);
       default:
         return unreachable(query);
     }
@@ -77,6 +83,30 @@ export class Reader {
     const conversations = this.#conversations.list(owner.number, after, limit + 1);
     const more = conversations.length > limit;
     return { type: "conversationList", request, conversations: conversations.slice(0, limit), more };
+  }
+
+  #searchMessages(query: QueryOf<"search">, { number: owner, name }: KnownAccount): Answer {
+    const { request, limit, skip } = query;
+    const wrong = limitFault(limit);
+    if (wrong !== null) return refusal(query, wrong);
+    const parsed = parseSearch(query.text);
+    if (typeof parsed === "string") return refusal(query, fault("bad-pattern", parsed));
+    let other: number | null = null;
+    if (query.with !== null) {
+      const conversation = this.#conversationWith({ number: owner, name }, query.with);
+      if (typeof conversation === "object") return refusal(query, conversation);
+      // Nothing was written yet: no account has the number 0.
+      other = this.#messages.otherIn(conversation, owner) ?? 0;
+    }
+    const found = this.#search.find({ owner, other, expression: parsed.expression, skip, limit: limit + 1 });
+    const shown = found.slice(0, limit);
+    return {
+      type: "searchResults",
+      request,
+      messages: shown.map(({ message }) => message),
+      snippets: shown.map(({ snippet }) => snippet),
+      more: found.length > limit,
+    };
   }
 
   /** The conversation with whoever has this name, or had it last; 0 when there was none yet. */

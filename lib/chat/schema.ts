@@ -32,7 +32,7 @@ export const tables = {
     number INTEGER NOT NULL CHECK (number >= 0),
     view INTEGER NOT NULL CHECK (view >= 0),
     chain BLOB NOT NULL CHECK (length(chain) = 8),
-    -- Messages above this one are not in message_ids, conversation_messages, mailbox and summaries yet.
+    -- Messages above this one are not in message_ids, conversation_messages, mailbox, summaries and words yet.
     settled INTEGER NOT NULL CHECK (settled BETWEEN 0 AND number),
     -- The greatest time of an op applied.
     clock INTEGER NOT NULL CHECK (clock >= 0)
@@ -175,6 +175,19 @@ export const indexes = [
   "CREATE INDEX sessions_by_account ON sessions (account) WHERE account IS NOT NULL",
   "CREATE INDEX conversations_by_high ON conversations (high)",
   "CREATE INDEX mailbox_inbox ON mailbox (owner, message) WHERE inbox = 1",
+];
+
+/**
+ * What words stand in the settled messages, and whose they are: the numbers of both accounts. Derived from the tables, and
+ * no part of what replicas compare: the same words may stand in other pages.
+ */
+export const wordIndex = [
+  `CREATE VIRTUAL TABLE words USING fts5 (owners, text, content = '', columnsize = 0,
+     tokenize = "unicode61 remove_diacritics 2")`,
+  // What is taken out leaves no byte.
+  "INSERT INTO words (words, rank) VALUES ('secure-delete', 1)",
+  // Fewer, larger merges: half the work of entering, and still few places to look at.
+  "INSERT INTO words (words, rank) VALUES ('automerge', 8)",
 ];
 
 /** Parents before their children. */

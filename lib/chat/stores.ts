@@ -8,6 +8,7 @@ import { Reader } from "./reader.ts";
 import { Sessions } from "./sessions.ts";
 import type { Statements } from "./statements.ts";
 import { Summaries } from "./summaries.ts";
+import { WordIndex } from "./word-index.ts";
 
 export class Stores {
   readonly accounts: Accounts;
@@ -22,7 +23,7 @@ export class Stores {
   constructor(statements: Statements) {
     this.accounts = new Accounts(statements);
     this.sessions = new Sessions(statements, this.accounts);
-    this.messages = new Messages(statements, new Summaries(statements));
+    this.messages = new Messages(statements, new Summaries(statements), new WordIndex(statements));
     this.queries = new MessageQueries(statements, () => this.messages.settled);
     this.reader = new Reader(statements);
     this.notices = new Notices(statements);

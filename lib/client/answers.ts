@@ -15,13 +15,13 @@ export const answerOf = {
   inbox: "inboxCount",
   messages: "messageList",
   conversations: "conversationList",
+  search: "searchResults",
   status: "statusReport",
 } as const satisfies { [T in keyof Answers]: Answers[T]["type"] };
 
+const queries: ReadonlySet<string> = new Set<QueryRequest["type"]>([
+  ...(["accounts", "inbox", "messages", "conversations", "search", "status"] as const),
+]);
+
 /** Queries are answered by the replica alone; everything else is an op and goes through the log. */
-export function isQuery(request: OpRequest | QueryRequest): request is QueryRequest {
-  const { type } = request;
-  return (
-    type === "accounts" || type === "inbox" || type === "messages" || type === "conversations" || type === "status"
-  );
-}
+export const isQuery = (request: OpRequest | QueryRequest): request is QueryRequest => queries.has(request.type);

@@ -44,6 +44,13 @@ export function refusalOf(request: OpRequest | QueryRequest): Refused | null {
         countRefusal("limit", request.limit, limits.pageMax) ??
         (request.after === null ? null : countRefusal("after", request.after.index, Number.MAX_SAFE_INTEGER))
       );
+    case "search":
+      return (
+        countRefusal("limit", request.limit, limits.pageMax) ??
+        countRefusal("skip", request.skip, limits.searchSkipMax) ??
+        (request.with === null ? null : nameRefusal(request.with)) ??
+        textRefusal(request.text, limits.patternBytesMax, "bad-pattern", "A search", "bad-pattern")
+      );
     case "logout":
     case "inbox":
     case "status":

@@ -217,6 +217,7 @@ class Client implements ChatClient, ConnectorOwner {
       case "inboxCount":
       case "messageList":
       case "conversationList":
+      case "searchResults":
       case "statusReport":
         return this.#answered(link, frame);
       case "message":

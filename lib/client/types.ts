@@ -94,6 +94,7 @@ export interface Answers {
   inbox: FrameOf<"inboxCount">;
   messages: FrameOf<"messageList">;
   conversations: FrameOf<"conversationList">;
+  search: FrameOf<"searchResults">;
   status: FrameOf<"statusReport">;
 }
 

@@ -174,6 +174,14 @@ export const frames = {
     "Asks for an overview of conversations: those in which something waits first, then the latest first.",
     { request: uint(), after: optional(conversationPlace), limit: uint(limits.pageMax) },
   ),
+  search: define(57, "client", "Asks for messages that hold words, the best first.", {
+    request: uint(),
+    text: text(limits.patternBytesMax, { body: true }),
+    with: optional(name),
+    /** How many of the best are left out. */
+    skip: uint(limits.searchSkipMax),
+    limit: uint(limits.pageMax),
+  }),
   status: define(53, "client", "Asks for the state of the cluster as this replica sees it.", { request: uint() }),
 
   // Replies.
@@ -215,6 +223,17 @@ export const frames = {
     conversations: list(conversation, limits.pageMax),
     more: bool,
   }),
+  searchResults: define(
+    84,
+    "server",
+    "Answers search; of each message a snippet, what was found between U+0002 and U+0003.",
+    {
+      request: uint(),
+      messages: list(messageStruct, limits.pageMax),
+      snippets: list(text(limits.textBytesMax, { body: true }), limits.pageMax),
+      more: bool,
+    },
+  ),
   statusReport: define(80, "server", "Answers status.", {
     request: uint(),
     ...placementFields,
@@ -276,10 +295,12 @@ export type ClientOp = FrameOf<
   "createAccount" | "login" | "logout" | "deleteAccount" | "send" | "open" | "mark" | "deleteMessages"
 >;
 export type AdminRequest = FrameOf<"clusterStatus" | "changeConfig">;
-export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "conversations" | "status">;
+export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "conversations" | "search" | "status">;
 /** Replies to ops that come out of the log. */
 export type OpReply = FrameOf<"created" | "loggedIn" | "done" | "sent" | "opened">;
-export type QueryReply = FrameOf<"accountList" | "inboxCount" | "messageList" | "conversationList" | "statusReport">;
+export type QueryReply = FrameOf<
+  "accountList" | "inboxCount" | "messageList" | "conversationList" | "searchResults" | "statusReport"
+>;
 export type Refusal = FrameOf<"refused">;
 export type Push = FrameOf<"message" | "changed" | "notice" | "loggedOut">;
 export type Placement = FrameOf<"placement">;

@@ -132,6 +132,7 @@ export class ClientConnection implements WireOwner {
       case "inbox":
       case "messages":
       case "conversations":
+      case "search":
         return this.#enqueue(frame);
       case "status":
         // Says nothing of the ops before it; whoever asks may want to know why those are not answered.
@@ -419,9 +420,7 @@ export class ClientConnection implements WireOwner {
 const isSame = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && one.every((byte, at) => byte === other[at]);
 
-function isQuery(request: Request): request is ClientQuery {
-  const { type } = request;
-  return (
-    type === "accounts" || type === "inbox" || type === "messages" || type === "conversations" || type === "status"
-  );
-}
+const queryTypes: ReadonlySet<string> = new Set<ClientQuery["type"]>([
+  ...(["accounts", "inbox", "messages", "conversations", "search", "status"] as const),
+]);
+const isQuery = (request: Request): request is ClientQuery => queryTypes.has(request.type);

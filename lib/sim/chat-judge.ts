@@ -39,8 +39,18 @@ export function judgeChat({ inner, entries }: { inner: StateMachine; entries: re
         : [overview.type];
     const counted = model.conversations(account).map((each) => JSON.stringify(Object.values(each)));
     same(`conversations of ${account.name}`, summaries, counted);
+    const wanted = { type: "search", request: 1, text: searchedWord, with: null, skip: 0, limit: 200 } as const;
+    const results = inner.query(wanted, record);
+    const found =
+      results.type === "searchResults"
+        ? results.messages.map(({ index }) => index).sort((one, other) => other - one)
+        : [results.type];
+    same(`results of a search by ${account.name}`, found, model.search(account, searchedWord).slice(0, 200));
   }
 }
+
+/** Stands in some of the messages. */
+const searchedWord = "7";
 
 const line = (text: string, read: boolean): string => (read ? `${text} read` : text);
 

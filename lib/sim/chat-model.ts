@@ -200,6 +200,15 @@ export class Model {
     return [...found.values()].sort((one, other) => waits(other) - waits(one) || other.last - one.last);
   }
 
+  /** The indexes of the messages that hold a word, newest first. */
+  search(account: ModelAccount, word: string): number[] {
+    const found = this.messages.filter(({ owners, text }) => {
+      const state = owners.get(account);
+      return state !== undefined && !state.inbox && text.split(/[^a-z0-9]+/).includes(word);
+    });
+    return found.map(({ index }) => index).reverse();
+  }
+
   /** `change` says whether it was one. */
   #each(
     owner: OpId,

@@ -171,6 +171,12 @@ export class ScriptedCluster {
           last === undefined ? [] : [{ user: last.from, online: true, unread: 1, inbox: 0, last: { ...last } }];
         return peer.send({ type: "conversationList", request: frame.request, conversations, more: false });
       }
+      case "search": {
+        const messages =
+          this.sessions.get(peer.session ?? "")?.messages.filter((each) => each.text === frame.text) ?? [];
+        const snippets = messages.map((each) => `\u0002${each.text}\u0003`);
+        return peer.send({ type: "searchResults", request: frame.request, messages, snippets, more: false });
+      }
       case "createAccount":
       case "login":
       case "logout":

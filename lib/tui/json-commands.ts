@@ -107,6 +107,20 @@ const definitions: ReadonlyMap<string, Definition> = new Map([
     })),
   ],
   [
+    "search",
+    command(
+      "query",
+      { text, with: v.optional(text), skip: v.optional(whole(0, limits.searchSkipMax)), limit },
+      (fields) => ({
+        type: "search",
+        text: fields.text,
+        with: fields.with ?? null,
+        skip: fields.skip ?? 0,
+        limit: fields.limit ?? pageDefault,
+      }),
+    ),
+  ],
+  [
     "mark",
     command("free", { ids, read: flag }, (fields) =>
       withIds(fields.ids, (parsed) => ({ type: "mark", ids: parsed, read: fields.read })),
@@ -190,6 +204,9 @@ export function showMessage({ id, index, from, to, text: body, at, read, inbox }
   return { id: formatOpId(id), index, from, to, text: body, at, read, inbox };
 }
 
+/** What stands around what was found, and what was found, in turn. */
+const partsOf = (snippet: string): string[] => snippet.split(/[\u0002\u0003]/);
+
 function showConversation({ user, online, unread, inbox, last }: Answers["conversations"]["conversations"][number]) {
   return { user, online, unread, inbox, last: showMessage(last) };
 }
@@ -217,6 +234,11 @@ export function showAnswer(name: string, answer: Answers[keyof Answers]): Readon
       return { messages: answer.messages.map(showMessage), more: answer.more };
     case "conversationList":
       return { conversations: answer.conversations.map(showConversation), more: answer.more };
+    case "searchResults": {
+      const { messages, snippets, more } = answer;
+      const shown = messages.map((message, at) => ({ ...showMessage(message), snippet: partsOf(snippets[at] ?? "") }));
+      return { messages: shown, more };
+    }
     case "statusReport": {
       const { replica, primary, view, policy, provisional, copies, replicas } = answer;
       return {

@@ -102,12 +102,12 @@ describe("the contract", () => {
     feed.do(...enter);
     feed.do({ do: "send", to: "alice", text: "hi", tag: "s" }, { do: "inbox" }, { do: "open", count: 10, tag: "o" });
     feed.do({ do: "messages", tag: "m" }, { do: "accounts", pattern: "a*", tag: "a" }, { do: "status", tag: "t" });
-    feed.do({ do: "conversations", tag: "v" }, { do: "logout", tag: "x" });
+    feed.do({ do: "search", text: "hi", tag: "f" }, { do: "conversations", tag: "v" }, { do: "logout", tag: "x" });
     expect(await finish(mode)).toBe(0);
     const [first] = mode.lines;
     expect(first).toEqual({ event: "connection", state: "connected", replica: 1, primary: 1, view: "1.1" });
     const byTag = new Map(mode.replies().map((line) => [line["tag"], line]));
-    expect(byTag.size).toBe(10);
+    expect(byTag.size).toBe(11);
     expect(byTag.get("c")).toEqual({ event: "reply", tag: "c", ok: true, user: "alice" });
     expect(byTag.get("l")).toEqual({ event: "reply", tag: "l", ok: true, user: "alice", inbox: 0, drafts: 0 });
     const sent = byTag.get("s");
@@ -124,6 +124,7 @@ describe("the contract", () => {
       more: false,
     });
     const last = { id: sent?.["id"], text: "hi", from: "alice", to: "alice", read: false, inbox: false };
+    expect(byTag.get("f")).toMatchObject({ messages: [{ ...last, snippet: ["", "hi", ""] }], more: false });
     expect(byTag.get("v")).toMatchObject({
       ok: true,
       conversations: [{ user: "alice", online: true, unread: 1, inbox: 0, last }],
@@ -162,7 +163,10 @@ describe("the contract", () => {
     [{}, null, "bad-command", '"do"'],
     [{ do: 5, tag: "t" }, "t", "bad-command", '"do"'],
     [{ do: "drafts", tag: "t" }, "t", "bad-command", "create, login, logout, delete-account, accounts, send"],
-    [{ do: "search", text: "x" }, null, "bad-command", "status"],
+    [{ do: "seek", text: "x" }, null, "bad-command", "status"],
+    [{ do: "search" }, null, "bad-command", '"search" needs the field "text"'],
+    [{ do: "search", text: "x", skip: 10_001 }, null, "bad-command", '"skip"'],
+    [{ do: "search", text: "x".repeat(257) }, null, "bad-pattern", "256"],
     [{ do: "constructor" }, null, "bad-command", "no command"],
     [{ do: "status", tag: 5 }, null, "bad-command", '"tag" must be a string'],
     [{ do: "send", tag: "t", to: "bob" }, "t", "bad-command", '"send" needs the field "text"'],
