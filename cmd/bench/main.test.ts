@@ -20,6 +20,21 @@ test("a tiny bench prints every measurement as JSON", async () => {
   for (const gap of result.failover) expect(gap.longestGapMs).toBeGreaterThan(0);
 });
 
+test("a tiny state answers every question, and tells what it costs", async () => {
+  const flags = ["state", "--json", "--messages", "6000", "--accounts", "300"];
+  const child = Bun.spawn({ cmd: [bun, join("cmd", "bench", "main.ts"), ...flags], cwd: root, stderr: "pipe" });
+  const [output, errors, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  expect({ exitCode, errors: exitCode === 0 ? "" : errors }).toEqual({ exitCode: 0, errors: "" });
+  const { state } = JSON.parse(output);
+  expect(state.applyMicroseconds).toBeGreaterThan(0);
+  expect(state.queries.length).toBe(14);
+  for (const { firstMs, medianMs } of state.queries) {
+    expect(firstMs).toBeGreaterThan(0);
+    expect(medianMs).toBeGreaterThan(0);
+  }
+  expect(state.memoryMegabytes).toBeGreaterThan(10);
+});
+
 test("a tiny catch-up brings a replica back twice", async () => {
   const flags = ["catch-up", "--json", "--seconds", "1", "--warm-up", "0", "--clients", "2", "--messages", "50"];
   const child = Bun.spawn({ cmd: [bun, join("cmd", "bench", "main.ts"), ...flags], cwd: root, stderr: "pipe" });

@@ -11,16 +11,20 @@ import { Cluster } from "../cluster/cluster.ts";
 import { runToEnd } from "../cluster/lifetime.ts";
 import { ensureBuilt } from "../tasks/build.ts";
 
-const usage = `bun run bench [catch-up] [--json] [--seconds N] [--warm-up N] [--clients N] [--messages N]
+const usage = `bun run bench [catch-up | state] [--json] [--seconds N] [--warm-up N] [--clients N] [--messages N]
 
   --json          one JSON object instead of the table
   --seconds N     how long throughput is measured (default 10)
   --warm-up N     for how many seconds before that the clients send already (default 15)
   --clients N     how many clients send at once (default 50)
-  --messages N    how many messages the logs hold when the start is measured (default 100000)
+  --messages N    how many messages the logs hold when the start is measured (default 100000; of state: 1000000)
+  --accounts N    how many accounts the state has (default 100000)
 
   catch-up        only: a replica that missed so many messages (--messages), and one with an empty disk, come back under
-                  load; how long that takes, and what the others get through meanwhile`;
+                  load; how long that takes, and what the others get through meanwhile
+
+  state           only: the first page of every screen, searches and the memory of a replica with a large state
+                  (--messages, --accounts)`;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,7 +33,8 @@ const { values: flags, positionals } = parseArgs({
     seconds: { type: "string", default: "10" },
     "warm-up": { type: "string", default: "15" },
     clients: { type: "string", default: "50" },
-    messages: { type: "string", default: "100000" },
+    messages: { type: "string" },
+    accounts: { type: "string", default: "100000" },
     help: { type: "boolean", default: false },
   },
 });
@@ -37,8 +42,8 @@ const { values: flags, positionals } = parseArgs({
 /** Progress goes to stderr, so that stdout is the result alone. */
 const say = (line: string): void => console.error(line);
 
-function whole(name: "seconds" | "warm-up" | "clients" | "messages", smallest: number): number {
-  const value = Number(flags[name]);
+function whole(name: "seconds" | "warm-up" | "clients" | "messages" | "accounts", smallest: number): number {
+  const value = Number(flags[name] ?? messagesDefault);
   if (!Number.isInteger(value) || value < smallest)
     throw new Error(`--${name} is a whole number of at least ${smallest}`);
   return value;
@@ -58,6 +63,19 @@ async function measure(cluster: Cluster) {
   say("kill -9 of the primary under a client on the primary, then under one on a backup …");
   const failover = [await measureFailover(cluster, "primary"), await measureFailover(cluster, "backup")];
   return { processors: cpus().length, alone, throughput, start, failover };
+}
+
+async function measureOnlyState(cluster: Cluster) {
+  const { measureState } = await import("./state.ts");
+  return {
+    processors: cpus().length,
+    state: await measureState(cluster, { messages: whole("messages", 100), accounts: whole("accounts", 100), say }),
+  };
+}
+
+async function tableOfState({ processors, state }: Awaited<ReturnType<typeof measureOnlyState>>): Promise<string> {
+  const { stateRows } = await import("./state.ts");
+  return aligned([["processors", String(processors)], ...stateRows(state)]);
 }
 
 async function measureOnlyCatchUp(cluster: Cluster) {
@@ -103,18 +121,24 @@ if (flags.help) {
   process.exit(0);
 }
 const [part, ...surplus] = positionals;
-if (surplus.length > 0 || (part !== undefined && part !== "catch-up")) {
+if (surplus.length > 0 || (part !== undefined && part !== "catch-up" && part !== "state")) {
   console.error(`bun run bench has no part "${positionals.join(" ")}"\n\n${usage}`);
   process.exit(64);
 }
+const messagesDefault = part === "state" ? 1_000_000 : 100_000;
 await ensureBuilt({ progress: say });
 const directory = await mkdtemp(join(tmpdir(), "chatd-bench-"));
-const cluster = Cluster.inDirectory(directory);
+const cluster = Cluster.inDirectory(directory, { count: part === "state" ? 1 : 3 });
 await runToEnd({
   async main() {
     if (part === "catch-up") {
       const result = await measureOnlyCatchUp(cluster);
       console.log(flags.json ? JSON.stringify(result) : await tableOfCatchUp(result));
+      return 0;
+    }
+    if (part === "state") {
+      const result = await measureOnlyState(cluster);
+      console.log(flags.json ? JSON.stringify(result) : await tableOfState(result));
       return 0;
     }
     const result = await measure(cluster);

@@ -26,6 +26,7 @@ import { findCluster, type LiveCluster } from "./joining.ts";
 import { Journal } from "./journal.ts";
 import { describeLog, refuseUnfit } from "./opened-log.ts";
 import { explain, statusOf } from "./serve-failure.ts";
+import { QueryThread } from "./query-thread.ts";
 import { checkFlags, defaultPeers, type ServeFlags, type ServeSettings } from "./serve-flags.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
@@ -188,6 +189,10 @@ async function start(
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
   let files: OpenStateFiles | null = null;
   prepareStateFiles(directory.statePath);
+  const queries = new QueryThread(
+    (message) => journal.write("warn", message),
+    (error) => end.fail(error),
+  );
   const ports: NodePorts = {
     transport: tcpTransport(),
     clock: systemClock,
@@ -208,14 +213,26 @@ async function start(
       refuseUnfit(log, directory, founding, settings);
       return log;
     },
-    openState: () => openState(directory.statePath, journal),
+    openState: () => {
+      const state = openState(directory.statePath, journal);
+      queries.read(directory.statePath);
+      return state;
+    },
+    answerElsewhere: (query, account) => queries.answer(query, account),
     stateFiles: (hooks) => {
       const path = directory.statePath;
       files = openStateFiles({
         ...hooks,
         path,
-        openState: () => openState(path, journal),
-        openNothing: () => openChat(new Database(":memory:")),
+        openState: () => {
+          const state = openState(path, journal);
+          queries.read(path);
+          return state;
+        },
+        openNothing: () => {
+          queries.read(null);
+          return openChat(new Database(":memory:"));
+        },
         failed: (error) => end.fail(new StateStorageError(error.message, { cause: error })),
         log: (level, message) => journal.write(level, message),
       });
@@ -240,6 +257,7 @@ async function start(
     stop: async () => {
       stopped = true;
       await node.stop();
+      await queries.stop();
       await files?.stop();
     },
   };

@@ -76,6 +76,11 @@ export class Cluster {
     return place;
   }
 
+  /** The process of a replica that runs, by the number that the system knows it by. */
+  processOf(pid: number): number | null {
+    return this.#running.get(pid)?.process.process ?? null;
+  }
+
   isRunning(pid: number): boolean {
     return this.#running.has(pid);
   }

@@ -30,7 +30,7 @@ export const flags = [
 ];
 
 /** The program, and what runs on threads of its own. */
-const entries = ["cmd/chatd/main.ts", "lib/io/checkpoint-worker.ts"];
+const entries = ["cmd/chatd/main.ts", "lib/io/checkpoint-worker.ts", "cmd/chatd/query-worker.ts"];
 
 export interface BuildOptions {
   /** Builds even when nothing changed. */

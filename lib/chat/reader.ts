@@ -2,9 +2,10 @@
  * Answers the questions that may take long, from the tables alone: on the connection that applies, or on one of its own on
  * another thread, which sees what was committed when the question came. Changes nothing, and holds nothing in memory.
  */
+import type { Database } from "bun:sqlite";
 import { unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { ClientQuery, ErrorCode, OpId, QueryReply, Refusal } from "../protocol/messages.ts";
+import type { ErrorCode, LongQuery, OpId, QueryReply, Refusal } from "../protocol/messages.ts";
 import { AccountQueries, type KnownAccount } from "./account-queries.ts";
 import { ConversationQueries } from "./conversation-queries.ts";
 import { MessageQueries } from "./message-queries.ts";
@@ -13,9 +14,8 @@ import { parsePattern } from "./pattern.ts";
 import { parseSearch } from "./search-text.ts";
 import { Search } from "./search.ts";
 import { noSuchUser, notLoggedIn } from "./prepare.ts";
-import type { Statements } from "./statements.ts";
+import { Statements } from "./statements.ts";
 
-export type LongQuery = Extract<ClientQuery, { type: "accounts" | "messages" | "conversations" | "search" }>;
 type QueryOf<T extends LongQuery["type"]> = Extract<LongQuery, { type: T }>;
 type Answer = QueryReply | Refusal;
 
@@ -121,6 +121,20 @@ export class Reader {
         : this.#messages.conversationBetween(owner.number, other.number);
     return found ?? noSuchUser(name);
   }
+}
+
+export interface OpenReader {
+  answer(query: LongQuery, account: OpId | null): QueryReply | Refusal;
+  close(): void;
+}
+
+/** A reader on a connection of its own; who asks opens and closes that, and sees to it that nobody writes with it. */
+export function openReader(database: Database): OpenReader {
+  const statements = new Statements(database);
+  const reader = new Reader(statements);
+  // All of an answer is of one moment.
+  const answer = database.transaction((query: LongQuery, account: OpId | null) => reader.answer(query, account));
+  return { answer, close: () => statements.finalize() };
 }
 
 const fault = (code: ErrorCode, message: string): Fault => ({ code, message });

@@ -296,6 +296,8 @@ export type ClientOp = FrameOf<
 >;
 export type AdminRequest = FrameOf<"clusterStatus" | "changeConfig">;
 export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "conversations" | "search" | "status">;
+/** Those whose answer may take long to find. */
+export type LongQuery = Extract<ClientQuery, { type: "accounts" | "messages" | "conversations" | "search" }>;
 /** Replies to ops that come out of the log. */
 export type OpReply = FrameOf<"created" | "loggedIn" | "done" | "sent" | "opened">;
 export type QueryReply = FrameOf<

@@ -12,6 +12,8 @@ import type {
   ErrorCode,
   Frame,
   FrameOf,
+  LongQuery,
+  OpId,
   Push,
   QueryReply,
   Refusal,
@@ -31,8 +33,13 @@ const { idleSeconds } = limits;
 /** A client that lives is heard once a second. */
 const heardSweeps = 2;
 
+/** Answers a question from what is applied here now, for the account that asks, without holding up this thread. */
+export type AnswerElsewhere = (query: LongQuery, account: OpId | null) => Promise<QueryReply | Refusal>;
+
 export interface Hub extends OpeningPorts {
   readonly state: StateMachine;
+  /** Null: the state answers everything itself, at once. */
+  readonly answerElsewhere: AnswerElsewhere | null;
   /** Disks an acknowledgement stands for now. */
   readonly copies: number;
   /** Nothing more is begun. */
@@ -65,6 +72,8 @@ export class ClientConnection implements WireOwner {
   #waiting: Request[] = [];
   #next = 0;
   #preparing = false;
+  /** A question is being answered on another thread; what was sent after it waits. */
+  #asking = false;
   /** Ops begun and not answered, and how many of them are not plain sends. */
   #unanswered = 0;
   #unansweredOthers = 0;
@@ -323,7 +332,13 @@ export class ClientConnection implements WireOwner {
    * the session that is being opened.
    */
   #pump(): void {
-    while (this.#next < this.#waiting.length && !this.#preparing && !this.wire.over && !this.#hub.stopping) {
+    while (
+      this.#next < this.#waiting.length &&
+      !this.#preparing &&
+      !this.#asking &&
+      !this.wire.over &&
+      !this.#hub.stopping
+    ) {
       if (this.wire.connection.queuedBytes >= unsentBytesMax) break;
       const head = this.#waiting[this.#next] as Request;
       if (isQuery(head)) {
@@ -349,12 +364,16 @@ export class ClientConnection implements WireOwner {
 
   #answer(query: ClientQuery): void {
     if (query.type === "status") return this.wire.send(this.#hub.status(query.request));
-    const { state } = this.#hub;
-    const reply: QueryReply | Refusal = state.query(
-      query,
-      this.#session === null ? null : state.session(this.#session),
-    );
-    this.wire.send(reply);
+    const { state, answerElsewhere } = this.#hub;
+    const record = this.#session === null ? null : state.session(this.#session);
+    if (answerElsewhere === null || query.type === "inbox") return this.wire.send(state.query(query, record));
+    this.#asking = true;
+    void answerElsewhere(query, record?.account ?? null).then((reply) => {
+      this.#asking = false;
+      if (this.wire.over) return;
+      this.wire.send(reply);
+      this.#pump();
+    });
   }
 
   #begin(op: ClientOp, session: string): void {

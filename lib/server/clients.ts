@@ -11,7 +11,7 @@ import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protoc
 import type { Standing } from "../replication/events.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments, type Processes } from "./attachments.ts";
-import { ClientConnection, type Hub } from "./client-connection.ts";
+import { ClientConnection, type AnswerElsewhere, type Hub } from "./client-connection.ts";
 import { Guesses } from "./guesses.ts";
 import { systemSessionOf } from "./identity.ts";
 import { isSame } from "./opening.ts";
@@ -28,6 +28,7 @@ export interface ClientsOptions {
 
 export interface ClientsPorts {
   readonly state: WatchedState;
+  readonly answerElsewhere: AnswerElsewhere | null;
   readonly standing: () => Standing;
   readonly propose: (op: OpEntry) => void;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
@@ -77,6 +78,10 @@ export class Clients implements Hub {
 
   get state(): WatchedState {
     return this.#ports.state;
+  }
+
+  get answerElsewhere(): AnswerElsewhere | null {
+    return this.#ports.answerElsewhere;
   }
 
   get copies(): number {

@@ -26,6 +26,7 @@ import {
   type FrameType,
   type Policy,
 } from "../protocol/messages.ts";
+import type { AnswerElsewhere } from "./client-connection.ts";
 import { clusterIdOf } from "./identity.ts";
 import { ReplicaNode, type NodeOptions } from "./node.ts";
 
@@ -62,6 +63,8 @@ export class TestCluster {
   readonly #files = new Map<number, OpenStateFiles>();
   /** Of the logs of replicas that are started from now on. */
   segmentBytes = limits.segmentBytes;
+  /** Who answers the questions that may take long, of replicas that are started from now on. */
+  answerElsewhere: AnswerElsewhere | null = null;
 
   constructor(size: number, policy: Policy = "available") {
     this.#policy = policy;
@@ -121,6 +124,7 @@ export class TestCluster {
         return files;
       },
       openState: () => openState(statePath),
+      ...(this.answerElsewhere === null ? {} : { answerElsewhere: this.answerElsewhere }),
       log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),
       ready: () => void this.ready.push(pid),
       fatal: (message) => void this.fatal.push(`${pid}: ${message}`),

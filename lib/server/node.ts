@@ -11,6 +11,7 @@ import type { StateMachine } from "../protocol/state-machine.ts";
 import type { Retention, Standing } from "../replication/events.ts";
 import { Acceptor } from "./acceptor.ts";
 import { Administration } from "./administration.ts";
+import type { AnswerElsewhere } from "./client-connection.ts";
 import { Clients } from "./clients.ts";
 import { ReplicaDriver, type DriverLog } from "./driver.ts";
 import { Peers } from "./peers.ts";
@@ -63,6 +64,8 @@ export interface NodePorts {
   readonly openState: () => StateMachine;
   /** Whoever does what is ordered to be done with the state as a file; after the state was opened. */
   readonly stateFiles: (hooks: StateHooks) => StateFiles;
+  /** Answers them from the state on another thread; left out: the state itself is asked. */
+  readonly answerElsewhere?: AnswerElsewhere;
   readonly log: (level: LogLevel, message: string) => void;
   /** For the first time a member of a formed view. */
   readonly ready: (standing: Standing, listener: Listener) => void;
@@ -172,6 +175,7 @@ export class ReplicaNode {
       { self, cluster, policy, software },
       {
         state,
+        answerElsewhere: ports.answerElsewhere ?? null,
         standing: () => this.#driver.standing,
         propose: (op) => this.#driver.propose(op),
         sha256,
