@@ -21,7 +21,7 @@ interface NameRow extends KnownAccount {
 export class AccountQueries {
   readonly #byId: Statement<KnownAccount, [string, number]>;
   readonly #byFold: Statement<KnownAccount, [string]>;
-  readonly #after: Statement<NameRow, [string, string, number]>;
+  readonly #after: Statement<NameRow, [string, string, string, number]>;
   readonly #held: Statement<{ held: number }, [number]>;
 
   constructor(statements: Statements) {
@@ -30,7 +30,7 @@ export class AccountQueries {
     );
     this.#byFold = statements.prepare("SELECT number, name FROM accounts WHERE fold = ?");
     this.#after = statements.prepare(
-      "SELECT number, name, fold FROM accounts WHERE fold > ? AND fold >= ? ORDER BY fold LIMIT ?",
+      "SELECT number, name, fold FROM accounts WHERE fold > ? AND fold >= ? AND instr(fold, ?) > 0 ORDER BY fold LIMIT ?",
     );
     this.#held = statements.prepare("SELECT 1 AS held FROM sessions WHERE account = ? AND held = 1 LIMIT 1");
   }
@@ -52,7 +52,7 @@ export class AccountQueries {
   matching(pattern: Pattern, after: string, limit: number): KnownAccount[] {
     const found: KnownAccount[] = [];
     for (let last = after; ;) {
-      const rows = this.#after.all(last, pattern.prefix, chunkSize);
+      const rows = this.#after.all(last, pattern.prefix, pattern.part, chunkSize);
       for (const row of rows) {
         if (!row.fold.startsWith(pattern.prefix)) return found;
         if (pattern.matches(charactersOf(row))) found.push(row);

@@ -7,7 +7,14 @@ import { parsePattern } from "./pattern.ts";
 function matches(pattern: string, name: string): boolean {
   const parsed = parsePattern(pattern);
   if (typeof parsed === "string") throw new Error(parsed);
-  return parsed.matches(foldCharacters(name));
+  const characters = foldCharacters(name);
+  const result = parsed.matches(characters);
+  // What a search by an index may rely on.
+  if (result) {
+    expect(characters.join("").startsWith(parsed.prefix)).toBeTrue();
+    expect(characters.join("")).toContain(parsed.part);
+  }
+  return result;
 }
 
 test("stars, question marks and classes are those of a shell, whatever the case", () => {

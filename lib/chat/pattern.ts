@@ -10,6 +10,8 @@ type Token = (character: string) => boolean;
 export interface Pattern {
   /** Every matching name begins with this, folded; for a search by an index. */
   readonly prefix: string;
+  /** The longest part that every matching name contains, folded; "" if there is none. */
+  readonly part: string;
   /**
    * Time at most (characters of the name) × (tokens that a name can hold): a star is never tried anew once a later star
    * has been reached, so that no pattern makes it worse.
@@ -28,9 +30,12 @@ export function parsePattern(source: string): Pattern | string {
   const runs: Token[][] = [[]];
   let prefix = "";
   let literal = true;
+  /** Literal parts, the last one still growing. */
+  const parts = [""];
   for (let at = 0; at < characters.length; at++) {
     const character = characters[at] ?? "";
     const run = runs.at(-1) ?? [];
+    if ("*?[".includes(character)) parts.push("");
     if (character === "*") {
       literal = false;
       if (run.length > 0 || runs.length === 1) runs.push([]);
@@ -48,10 +53,12 @@ export function parsePattern(source: string): Pattern | string {
     } else {
       const folded = foldCharacter(character);
       if (literal) prefix += folded;
+      parts[parts.length - 1] += folded;
       run.push((candidate) => candidate === folded);
     }
   }
-  return { prefix, matches: matcher(runs) };
+  const part = parts.reduce((longest, each) => (each.length > longest.length ? each : longest));
+  return { prefix, part, matches: matcher(runs) };
 }
 
 function parseClass(characters: readonly string[]): Token | string {
