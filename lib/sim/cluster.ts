@@ -311,6 +311,8 @@ export class Cluster {
     if (config === null || config.length === 1 || this.oracle.disks > 25) return false;
     // The config that is attempted may be the one that has to do without this disk.
     if (this.operator?.busy === true || this.oracle.isChanging) return false;
+    // Who has given its own state up for another's has nothing to go on from until it has that one.
+    if (!nodes.some((other) => other !== node && other.applied.applied.index > 0)) return false;
     const isConfigured = (each: SimulatedNode): boolean => config.some(({ pid }) => pid === each.pid);
     if (!isConfigured(node)) return false;
     const isSound = ({ log, uuid }: SimulatedNode): boolean =>
