@@ -20,8 +20,8 @@ export interface Account {
   readonly passwordHash: string;
   /** The sessions logged in to it. */
   readonly sessions: Set<Session>;
-  /** Conversations by the other's number, as far as they have been needed. */
-  readonly conversations: Map<number, number>;
+  /** Conversations by the other's number, as far as they have been needed; most accounts never need any. */
+  conversations: Map<number, number> | null;
 }
 
 interface AccountRow {
@@ -56,7 +56,7 @@ export class Accounts {
   /** Forgets what is in memory and reads the tables anew. */
   load(): void {
     for (const map of [this.#byId, this.#byFold, this.#byFormerFold, this.#byNumber]) map.clear();
-    for (const row of this.#living.all()) {
+    for (const row of this.#living.iterate()) {
       this.#remember({
         number: row.number,
         id: { session: row.session, seq: row.seq },
@@ -65,7 +65,7 @@ export class Accounts {
         formerFold: row.former_fold,
         passwordHash: row.password_hash,
         sessions: new Set(),
-        conversations: new Map(),
+        conversations: null,
       });
     }
   }
@@ -117,7 +117,7 @@ export class Accounts {
       formerFold,
       passwordHash,
       sessions: new Set(),
-      conversations: new Map(),
+      conversations: null,
     };
     this.#remember(account);
     return account;

@@ -238,7 +238,7 @@ export class Messages {
   }
 
   #conversationOf(one: Account, other: Account, number: number): number {
-    const known = one.conversations.get(other.number);
+    const known = one.conversations?.get(other.number);
     if (known !== undefined) return known;
     const low = Math.min(one.number, other.number);
     const high = Math.max(one.number, other.number);
@@ -247,6 +247,7 @@ export class Messages {
       this.#insertConversation.run(number, low, high);
       found = number;
     }
+    one.conversations ??= new Map();
     one.conversations.set(other.number, found);
     return found;
   }

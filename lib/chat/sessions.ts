@@ -142,7 +142,7 @@ export class Sessions {
     this.#byUuid.clear();
     this.#byNumber.clear();
     this.#expired.clear();
-    for (const row of this.#sessions.all()) {
+    for (const row of this.#sessions.iterate()) {
       const account = row.account === null ? null : this.#accounts.byNumber(row.account);
       const { uuid, pid, incarnation } = row;
       const lastAttachment: Attachment = { session: uuid, pid, incarnation, number: row.attachment };
@@ -164,10 +164,10 @@ export class Sessions {
       if (row.expired === 1) this.#expired.set(uuid, session);
       else this.#remember(session);
     }
-    for (const { session, first, last } of this.#ranges.all()) {
+    for (const { session, first, last } of this.#ranges.iterate()) {
       this.#byNumber.get(session)?.applied.ranges.append(first, last);
     }
-    for (const { number, session, seq } of this.#results.all()) {
+    for (const { number, session, seq } of this.#results.iterate()) {
       const applied = this.#byNumber.get(session)?.applied;
       if (applied === undefined) continue;
       applied.seqs[seq % kept] = seq;
