@@ -21,7 +21,9 @@ export function searchable(text: string): string {
   if (plain.test(text)) return text;
   return text
     .normalize("NFC")
-    .replaceAll(/[\0\u0002\u0003]/g, " ")
+    .replaceAll("\0", " ")
+    .replaceAll(hitBegins, " ")
+    .replaceAll(hitEnds, " ")
     .replaceAll(spaceless, `${joint}$&${joint}`);
 }
 
@@ -37,7 +39,7 @@ const words = /[\p{L}\p{N}\p{M}\p{Co}]+/gu;
 const telling = /[\p{L}\p{N}\p{Co}]/u;
 /** One letter of an alphabet begins too many words. */
 const shortPrefix = /(?:^|[^\p{L}\p{N}\p{M}\p{Co}])[\p{L}\p{N}]\p{M}*$/u;
-const alphabetic = /[\0-\u0DFF]\p{M}*$/u;
+const alphabetic = /[!-\u0DFF]\p{M}*$/u;
 
 /**
  * An expression for the texts that hold every word: `lunch`, `lun*` for what begins so, `"at noon"` for words in this

@@ -102,7 +102,7 @@ for (const settled of [false, true]) {
       expect(snippets.length).toBe(2);
       for (const snippet of snippets) {
         expect(snippet.split("\u0002").length).toBe(2);
-        expect(snippet).toMatch(/\u0002needle\u0003/);
+        expect(snippet).toContain("\u0002needle\u0003");
         expect(snippet.length).toBeLessThan(200);
       }
     });
@@ -191,7 +191,7 @@ describe("what is deleted", () => {
   });
 });
 
-const alphabet = fc.constantFrom(..."ab *\"'()-+^:{}.,;~\\/&|é\u0301中\u0002\0\uE000😀 ");
+const alphabet = fc.constantFrom(...Array.from("ab *\"'()-+^:{}.,;~\\/&|é\u0301中\u0002\0\uE000😀 "));
 const hostile = fc.oneof(
   fc.string({ unit: "binary", maxLength: 60 }),
   fc.array(alphabet, { maxLength: 60 }).map((characters) => characters.join("")),

@@ -205,7 +205,7 @@ export function showMessage({ id, index, from, to, text: body, at, read, inbox }
 }
 
 /** What stands around what was found, and what was found, in turn. */
-const partsOf = (snippet: string): string[] => snippet.split(/[\u0002\u0003]/);
+const partsOf = (snippet: string): string[] => snippet.replaceAll("\u0003", "\u0002").split("\u0002");
 
 function showConversation({ user, online, unread, inbox, last }: Answers["conversations"]["conversations"][number]) {
   return { user, online, unread, inbox, last: showMessage(last) };
