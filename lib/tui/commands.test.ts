@@ -14,7 +14,7 @@ test("lines are texts, commands, or something close to a command", () => {
 test("suggests what was meant, and nothing when nothing is near", () => {
   expect(nearest("inbxo")).toBe("inbox");
   expect(nearest("acc")).toBe("accounts");
-  expect(nearest("delete")).toBe("delete-account");
+  expect(nearest("delete-a")).toBe("delete-account");
   expect(nearest("exit")).toBe("quit");
   expect(nearest("xyzzy")).toBeNull();
   expect(nearest("")).toBeNull();

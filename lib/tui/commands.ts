@@ -1,6 +1,6 @@
 /**
  * The commands that are typed with a slash, described once: parsing, help, completion and suggestions derive from this
- * table. What they do is in `conversation.ts` and `questions.ts`.
+ * table. What they do is in `command-line.ts` and `questions.ts`.
  */
 
 export interface CommandDescription {
@@ -23,10 +23,17 @@ export const commands = [
   define("help", "", "this list", true),
   define("to", "NAME", "talk to NAME: every line you type then goes there (no NAME: to nobody)"),
   define("msg", "NAME TEXT", "send one message without changing whom you talk to"),
+  define("home", "", "your conversations, those with unread messages first"),
+  define("next", "", "go to the next conversation with unread messages; also Tab on an empty line"),
   define("inbox", "", "how many messages wait in your inbox"),
   define("open", "[N]", "read the oldest N messages of the inbox (10)"),
   define("history", "[NAME] [N]", "the last N messages (20), with NAME or with whom you talk"),
   define("more", "", "go on with the last list"),
+  define("search", "TEXT", 'find messages: words, begin*, "a phrase"; /more goes on'),
+  define("find", "TEXT", "the same among those with whom you talk"),
+  define("delete", "[N …]", "number the last messages, or delete those numbers (2 4-6) for you alone"),
+  define("unread", "[N …]", "the same, to call them unread again"),
+  define("bell", "[on|off]", "whether a message to you rings (off)"),
   define("accounts", "[PATTERN]", "who has an account; a* ?ob [a-c]* match names", true),
   define("status", "", "the replicas, and on how many disks messages are kept", true),
   define("logout", "", "log out and sign in anew"),
@@ -54,8 +61,21 @@ export function parseLine(line: string): Parsed {
   return { type: "command", name: known.name, rest: known.name === "msg" ? rest : rest.trim() };
 }
 
-/** The command that was probably meant: one it begins, or one at most two keys away. */
+/** What other chats call them. */
+const synonyms: Readonly<Record<string, CommandName>> = {
+  exit: "quit",
+  bye: "quit",
+  who: "accounts",
+  query: "to",
+  list: "home",
+  older: "history",
+  remove: "delete",
+};
+
+/** The command that was probably meant: one called so elsewhere, one it begins, or one at most two keys away. */
 export function nearest(word: string): CommandName | null {
+  const synonym = synonyms[word];
+  if (synonym !== undefined) return synonym;
   const begun = word === "" ? undefined : commands.find((command) => command.name.startsWith(word));
   if (begun !== undefined) return begun.name;
   const ranked = commands

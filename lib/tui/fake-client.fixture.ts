@@ -86,8 +86,11 @@ export class FakeClient implements ChatClient {
 
   happen(happening: Happening): void {
     switch (happening.do) {
-      case "message":
-        return this.#emit({ type: "message", message: this.message(happening.from, this.user ?? "", happening.text) });
+      case "message": {
+        const message = this.message(happening.from, this.user ?? "", happening.text);
+        this.accounts.get(message.to)?.messages.push(message);
+        return this.#emit({ type: "message", message });
+      }
       case "lose":
         return this.#set({ state: "connecting", tried: [] });
       case "find":
@@ -227,16 +230,34 @@ export class FakeClient implements ChatClient {
         own.messages = own.messages.map(mark);
         return { type: "done", ...op, count: request.ids.length };
       }
+      case "deleteMessages": {
+        const deleted = new Set(request.ids.map(({ seq }) => seq));
+        own.messages = own.messages.filter(({ id }) => !deleted.has(id.seq));
+        return { type: "done", ...op, count: request.ids.length };
+      }
       case "inbox":
         return { type: "inboxCount", request: 0, count: own.inbox.length };
+      case "conversations":
+        return { type: "conversationList", request: 0, conversations: this.#conversations(user, own), more: false };
+      case "search": {
+        const { text, with: whom, skip, limit } = request;
+        const found = own.messages
+          .filter(({ from, to }) => whom === null || from === whom || to === whom)
+          .filter((message) => message.text.toLowerCase().includes(text.toLowerCase()))
+          .reverse();
+        const messages = found.slice(skip, skip + limit);
+        const snippets = messages.map((message) => message.text.replace(new RegExp(text, "i"), "\u0002$&\u0003"));
+        return { type: "searchResults", request: 0, messages, snippets, more: found.length > skip + limit };
+      }
       case "open": {
-        const messages = own.inbox.splice(0, request.count);
+        const messages = own.inbox.splice(0, request.count).map((message) => ({ ...message, inbox: false }));
         own.messages.push(...messages);
         return { type: "opened", ...op, messages };
       }
       case "messages": {
-        const { with: whom, before, limit } = request;
+        const { with: whom, before, limit, unread } = request;
         const all = own.messages
+          .filter(({ to, read }) => !unread || (!read && to === user))
           .filter(({ from, to }) => whom === null || from === whom || to === whom)
           .filter(({ index }) => before === null || index < before)
           .reverse();
@@ -254,6 +275,21 @@ export class FakeClient implements ChatClient {
       default:
         return refused("bad-command", `${request.type} is not part of this test.`);
     }
+  }
+
+  #conversations(user: string, own: FakeAccount): Answers["conversations"]["conversations"] {
+    const all = [...own.messages, ...own.inbox];
+    const other = ({ from, to }: ChatMessage): string => (from === user ? to : from);
+    const places = [...new Set(all.map(other))].map((name) => {
+      const theirs = all.filter((message) => other(message) === name);
+      const received = theirs.filter(({ from }) => from === name);
+      const last = theirs.reduce((one, each) => (each.index > one.index ? each : one));
+      const unread = received.filter(({ read, inbox }) => !read && !inbox).length;
+      const inbox = received.filter((message) => message.inbox).length;
+      return { user: name, online: this.accounts.get(name)?.online ?? false, unread, inbox, last };
+    });
+    const waits = ({ unread, inbox }: { unread: number; inbox: number }): number => (unread + inbox > 0 ? 1 : 0);
+    return places.sort((one, next) => waits(next) - waits(one) || next.last.index - one.last.index);
   }
 
   #find(name: string): string | null {

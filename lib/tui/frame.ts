@@ -43,7 +43,8 @@ export function buildFrame(state: FrameState, theme: Theme, columns: number, row
   };
 }
 
-function lineRow(line: Line, theme: Theme, columns: number): string {
+/** One line on one row, cut at the edge. */
+export function lineRow(line: Line, theme: Theme, columns: number): string {
   const text = truncate(sanitiseLine(line.text, theme.unicode), columns, theme.symbols.ellipsis);
   return theme.paint(line.tone, text);
 }
@@ -63,7 +64,8 @@ function outgoingRows(outgoing: readonly ShownMessage[], theme: Theme, columns: 
   return rows.slice(0, Math.max(room, 0));
 }
 
-function askedRows(asked: Asked, theme: Theme, columns: number): Frame {
+/** The rows of a question. */
+export function askedRows(asked: Asked, theme: Theme, columns: number): Frame {
   const { symbols } = theme;
   switch (asked.kind) {
     case "line": {

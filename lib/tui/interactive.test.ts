@@ -1,8 +1,11 @@
 /**
  * The interactive client as a person sees it: the real program in a pseudo-terminal, its screen read by an emulator.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Pty } from "./pty.fixture.ts";
+
+// Each starts a program and looks at several screens of it.
+setDefaultTimeout(30_000);
 
 const sizes = [
   { columns: 80, rows: 24 },
@@ -24,8 +27,8 @@ describe.each(sizes)("at $columns columns", (size) => {
     await pty.see("The two passwords differ.");
     await pty.prompt("New password:");
     pty.type("alice-password\ralice-password\r");
-    await pty.prompt("alice ›");
-    await pty.see("Talk to someone");
+    await pty.home("alice");
+    await pty.see("w and a name begins a conversation.");
     expect(pty.raw).not.toContain("alice-password");
   });
 
@@ -38,12 +41,14 @@ describe.each(sizes)("at $columns columns", (size) => {
     pty.type("not-it-at-all\r");
     await pty.see("That password is wrong.");
     pty.type("bob-password\r");
-    await pty.prompt("bob ›");
+    await pty.home();
     await pty.see("2 messages wait in your inbox");
-    pty.type("/open\r");
-    await pty.see("carol: lunch?");
-    await pty.see("mia: hello");
+    pty.type("i");
+    await pty.prompt("Open how many (Enter: 2):");
+    pty.type("\r");
     await pty.see("2 messages opened");
+    await pty.see("carol: (new) lunch?");
+    await pty.see("mia: (new) hello");
   });
 
   test("Escape goes back to the name", async () => {
@@ -59,14 +64,14 @@ describe.each(sizes)("at $columns columns", (size) => {
 
   test("messages, notices and a move to another replica appear above a draft and leave it as it is", async () => {
     await using pty = new Pty(size);
-    await pty.signIn();
-    pty.type("/to carol\r");
-    await pty.prompt("bob → carol ›");
+    await pty.talk();
     pty.type("half a dra");
     await pty.prompt("bob → carol › half a dra");
     const { column } = pty.cursor;
-    pty.happen({ do: "message", from: "mia", text: "are you there?" });
-    await pty.see("mia: are you there?");
+    pty.happen({ do: "message", from: "carol", text: "are you there?" });
+    await pty.see("carol: are you there?");
+    pty.happen({ do: "message", from: "mia", text: "and you?" });
+    await pty.see("mia: and you? (Tab opens)");
     pty.happen({ do: "notice", text: "a fork was merged" });
     await pty.see("a fork was merged");
     pty.happen({ do: "lose" });
@@ -82,9 +87,7 @@ describe.each(sizes)("at $columns columns", (size) => {
 
   test("ten pasted lines are one message, and none is lost", async () => {
     await using pty = new Pty(size);
-    await pty.signIn();
-    pty.type("/to carol\r");
-    await pty.prompt("bob → carol ›");
+    await pty.talk();
     pty.type("see: ");
     const lines = Array.from({ length: 10 }, (_, at) => `line ${at}`);
     pty.paste(`${lines.join("\r\n")}\r\n`);
@@ -103,9 +106,9 @@ describe.each(sizes)("at $columns columns", (size) => {
 
   test("hostile text can neither act on the terminal nor pass for a line of its own", async () => {
     await using pty = new Pty(size);
-    await pty.signIn();
+    await pty.talk("mia");
     pty.type("draft");
-    await pty.prompt("bob › draft");
+    await pty.prompt("bob → mia › draft");
     pty.happen({
       do: "message",
       from: "mia",
@@ -114,8 +117,8 @@ describe.each(sizes)("at $columns columns", (size) => {
     await pty.see("forged");
     const row = pty.rows.find((each) => each.includes("forged")) ?? "";
     expect(row.startsWith("  12:00 carol: forged")).toBe(true);
-    expect(pty.rows.join("\n")).toContain("Password:");
-    expect(pty.cursorRow).toBe("bob › draft");
+    expect(pty.rows.join("\n")).toContain("–– mia ––");
+    expect(pty.cursorRow).toBe("bob → mia › draft");
   });
 });
 
@@ -130,7 +133,7 @@ test("the terminal's window becomes narrow and wide again around a draft", async
   pty.resize(40, 12);
   await pty.until("the draft is windowed", () => /^bob → carol › ….*columns$/.test(pty.cursorRow));
   expect(pty.rows.join("\n")).toContain("carol is away");
-  pty.happen({ do: "message", from: "mia", text: "in a narrow window now, are you not?" });
+  pty.happen({ do: "message", from: "carol", text: "in a narrow window now, are you not?" });
   await pty.see("are you not?");
   pty.resize(80, 24);
   await pty.prompt(`bob → carol › ${draft}`);
@@ -150,7 +153,11 @@ test("the draft survives Escape, Ctrl-C, and messages go out later in order when
   await pty.see("→ carol: one · sending…");
   await pty.see("and 2 more waiting");
   pty.type("draft\x1b");
-  await pty.see("the draft is kept");
+  await pty.home();
+  await pty.see("carol draft");
+  await pty.see("4 messages sending");
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol › draft");
   pty.type("\x03");
   await pty.see("press Ctrl-C again to quit");
   expect(pty.cursorRow).toBe("bob → carol › draft");
@@ -175,19 +182,21 @@ test("what is refused is called failed, with the reason; a command mistyped stay
   pty.type("\x15hello\r");
   await pty.see("nobody to send to yet");
   await pty.prompt("bob › hello");
+  pty.type("\x1b");
+  await pty.until("the line is gone", () => pty.rows.at(-1)?.startsWith("Enter opens") === true);
 });
 
 test("earlier lines come back with the arrow, and the draft after them", async () => {
   await using pty = new Pty();
-  await pty.signIn();
+  await pty.talk();
   pty.type("/inbox\r/accounts m*\r");
   await pty.see("1 account matches m*");
   pty.type("draft\x1b[A");
-  await pty.prompt("bob › /accounts m*");
+  await pty.prompt("bob → carol › /accounts m*");
   pty.type("\x1b[A");
-  await pty.prompt("bob › /inbox");
+  await pty.prompt("bob → carol › /inbox");
   pty.type("\x1b[B\x1b[B");
-  await pty.prompt("bob › draft");
+  await pty.prompt("bob → carol › draft");
 });
 
 test("Tab completes commands and the names that are known", async () => {
@@ -195,16 +204,18 @@ test("Tab completes commands and the names that are known", async () => {
   await pty.signIn();
   pty.type("/to c\t");
   await pty.prompt("bob › /to carol");
-  pty.type("\x15/s\t");
+  pty.type("\x15/st\t");
   await pty.prompt("bob › /status");
 });
 
 test("who has no account cannot be talked to, and the line that was begun stays", async () => {
   await using pty = new Pty();
-  await pty.signIn("bob");
+  await pty.talk();
   pty.type("/to nobody\rdear no");
   await pty.see("There is no account named nobody: you talk to nobody now.");
-  await pty.prompt("bob › dear no");
+  await pty.home();
+  pty.type("/to mia\r");
+  await pty.prompt("bob → mia › dear no");
 });
 
 test("accounts are listed before signing in", async () => {
@@ -243,7 +254,7 @@ test("an account is deleted only after asking and with its password", async () =
   pty.type("/delete-account\r");
   await pty.see("Delete bob for good?");
   pty.type("\x1b");
-  await pty.prompt("bob ›");
+  await pty.until("the question is gone", () => !pty.text.includes("Delete bob for good?"));
   pty.type("/delete-account\r");
   await pty.see("○ Yes, delete bob");
   pty.type("\x1b[B\r");
@@ -257,19 +268,21 @@ test("an account is deleted only after asking and with its password", async () =
 
 test("being logged out leads back to signing in, with the draft kept for the same user", async () => {
   await using pty = new Pty();
-  await pty.signIn();
+  await pty.talk();
   pty.type("unfinished");
-  await pty.prompt("bob › unfinished");
+  await pty.prompt("bob → carol › unfinished");
   pty.happen({ do: "log-out", reason: "the password was changed" });
   await pty.see("You were logged out: the password was changed");
   await pty.prompt("User name:");
   pty.type("bob\r");
   await pty.prompt("Password:");
   pty.type("bob-password\r");
-  await pty.prompt("bob › unfinished");
+  await pty.home();
+  await pty.see("carol draft");
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol › unfinished");
   pty.happen({ do: "log-out", reason: "again" });
-  await pty.prompt("User name:");
-  await pty.signIn("mia");
+  await pty.talk("carol", "mia");
 });
 
 test("after some idle seconds a warning, then the logout", async () => {

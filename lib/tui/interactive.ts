@@ -1,8 +1,9 @@
 /**
  * The entry of the interactive client. The folder from top to bottom:
- * `run.ts` a whole run → `conversation.ts`, `sign-in.ts`, `questions.ts` what is said and done, over `surface.ts` →
- * `screen.ts` (prompts, live lines above them) or `plain.ts` (lines only) → `frame.ts`, `editor.ts`, `layout.ts`,
- * `sanitise.ts`, `keys.ts`: pure → `printer.ts`, `terminal.ts`: the terminal itself.
+ * `run.ts` a whole run → `chat.ts` one user's chat: `sign-in.ts`, `home.ts` and the other pages, `open-conversation.ts`,
+ * `command-line.ts`, `sending.ts`, `questions.ts`, over `surface.ts` → `screen.ts` (a journal with a question below it, or
+ * a page that fills the window; `asking.ts` takes the keys) or `plain.ts` (lines only) → `frame.ts`, `page-frame.ts`,
+ * `list.ts`, `editor.ts`, `layout.ts`, `sanitise.ts`, `keys.ts`: pure → `printer.ts`, `terminal.ts`: the terminal itself.
  * May import `lib/client`, `lib/protocol`, `lib/base`; sees answers and events, never bytes of the wire.
  */
 import type { ChatClient } from "../client/types.ts";

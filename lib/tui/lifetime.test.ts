@@ -2,12 +2,15 @@
  * How a run ends and what it needs of the terminal: quitting, signals, crashes, Ctrl-Z, locales, dumb terminals. The
  * real program in a pseudo-terminal.
  */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Pty } from "./pty.fixture.ts";
+
+// Each starts a program and looks at several screens of it.
+setDefaultTimeout(30_000);
 
 test("a second Ctrl-C quits, with the terminal as it was", async () => {
   await using pty = new Pty();
-  await pty.signIn();
+  await pty.talk();
   pty.type("left behind\x03\x03");
   expect(await pty.exited()).toBe(0);
   for (const restored of ["\x1b[?2004l", "\x1b[?25h", "\x1b[?7h"]) expect(pty.raw).toContain(restored);
@@ -15,9 +18,9 @@ test("a second Ctrl-C quits, with the terminal as it was", async () => {
 
 test("Ctrl-D quits on an empty line only", async () => {
   await using pty = new Pty();
-  await pty.signIn();
+  await pty.talk();
   pty.type("ab\x1b[D\x04");
-  await pty.prompt("bob › a");
+  await pty.prompt("bob → carol › a");
   pty.type("\x7f\x04");
   expect(await pty.exited()).toBe(0);
 });
@@ -60,7 +63,26 @@ test("a crash restores the terminal before it is reported", async () => {
   expect(pty.raw.indexOf("\x1b[?2004l")).toBeLessThan(pty.raw.indexOf("thrown on purpose"));
 });
 
-test("Ctrl-Z gives the terminal to the shell, and fg brings the draft back", async () => {
+test.each(["SIGTERM", "SIGHUP"] as const)("%s on a page gives the usual screen back", async (signal) => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.process.kill(signal);
+  await pty.exited();
+  // eslint-disable-next-line no-control-regex
+  expect(pty.raw.match(/\x1b\[\?1049[hl]/g)).toEqual(["\x1b[?1049h", "\x1b[?1049l"]);
+  await pty.see("Welcome back, bob!");
+});
+
+test("a crash on a page gives the usual screen back before it is reported", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.happen({ do: "throw" });
+  expect(await pty.exited()).not.toBe(0);
+  expect(pty.raw.indexOf("\x1b[?1049l")).toBeGreaterThan(0);
+  expect(pty.raw.indexOf("\x1b[?1049l")).toBeLessThan(pty.raw.indexOf("thrown on purpose"));
+});
+
+test("Ctrl-Z on a page gives the shell its screen, and fg the page", async () => {
   const wrap = (command: readonly string[]): string[] => [
     "bash",
     "--norc",
@@ -71,13 +93,46 @@ test("Ctrl-Z gives the terminal to the shell, and fg brings the draft back", asy
   ];
   await using pty = new Pty({ wrap, environment: { PS1: "$ " } });
   await pty.signIn();
+  pty.type("a");
+  await pty.see("finds names");
+  pty.type("\x1a");
+  await pty.until("the shell has its screen", () => pty.journal.includes("back in the shell"));
+  await pty.until("the page is back", () => pty.rows[0]?.startsWith("Accounts") === true);
+  pty.type("\x1b");
+  await pty.home();
+});
+
+test("the bell rings for messages only when it was asked for", async () => {
+  await using pty = new Pty();
+  await pty.talk();
+  pty.happen({ do: "message", from: "carol", text: "quiet" });
+  await pty.see("carol: quiet");
+  expect(pty.raw).not.toContain("\x07");
+  pty.type("/bell on\r");
+  await pty.see("A message to you rings the bell.");
+  pty.happen({ do: "message", from: "mia", text: "loud" });
+  await pty.see("mia: loud");
+  expect(pty.raw.split("\x07")).toHaveLength(2);
+});
+
+test("Ctrl-Z gives the terminal to the shell, and fg brings the draft back", async () => {
+  const wrap = (command: readonly string[]): string[] => [
+    "bash",
+    "--norc",
+    "--noprofile",
+    "-i",
+    "-c",
+    `set -m; ${command.join(" ")}; echo back in the shell; fg; exit`,
+  ];
+  await using pty = new Pty({ wrap, environment: { PS1: "$ " } });
+  await pty.talk();
   pty.type("draft");
-  await pty.prompt("bob › draft");
+  await pty.prompt("bob → carol › draft");
   pty.type("\x1a");
   await pty.see("back in the shell");
-  await pty.prompt("bob › draft");
+  await pty.prompt("bob → carol › draft");
   pty.type("!");
-  await pty.prompt("bob › draft!");
+  await pty.prompt("bob → carol › draft!");
 });
 
 test("without a UTF-8 locale nothing but ASCII is written", async () => {
@@ -86,11 +141,11 @@ test("without a UTF-8 locale nothing but ASCII is written", async () => {
   pty.type("bob\r");
   await pty.prompt("Password:");
   pty.type("bob-password\r");
-  await pty.prompt("bob >");
+  await pty.until("home is on the screen", () => pty.rows[0]?.startsWith("chatd - bob") === true);
   pty.type("/to carol\r");
   await pty.prompt("bob -> carol >");
-  pty.happen({ do: "message", from: "mia", text: "caf\u00e9" });
-  await pty.see("mia: caf\\u{e9}");
+  pty.happen({ do: "message", from: "carol", text: "caf\u00e9" });
+  await pty.see("carol: caf\\u{e9}");
   // eslint-disable-next-line no-control-regex
   expect(pty.raw).toMatch(/^[\x00-\x7f]*$/);
 });

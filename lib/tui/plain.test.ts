@@ -189,3 +189,56 @@ test("a new account: an empty line goes back, passwords are asked twice", async 
   expect(output.text).toContain("The account alicia is deleted.");
   expect(client.accounts.size).toBe(0);
 });
+
+describe("what the screens can do is reached by commands", () => {
+  const withMessages = () => {
+    const client = new FakeClient({ bob: "bob-password", carol: "carol-password", mia: "mia-password" });
+    const bob = client.accounts.get("bob");
+    bob?.inbox.push({ ...client.message("mia", "bob", "waiting"), inbox: true });
+    bob?.messages.push(client.message("carol", "bob", "lunch?"), client.message("carol", "bob", "at noon"));
+    return client;
+  };
+  const run = async (client: FakeClient, lines: readonly string[]) => {
+    const { input, output, code, complaints } = start(client);
+    input.end(["bob", "bob-password", ...lines, ""].join("\n"));
+    return { code: await code, text: output.text, complaints };
+  };
+
+  test("home, with what is unread and what waits", async () => {
+    const { code, text } = await run(withMessages(), ["/home"]);
+    expect(code).toBe(0);
+    expect(text).toContain("2 conversations, 1 in the inbox\n");
+    expect(text).toContain("mia: 0 unread messages and 1 in the inbox, away\n");
+    expect(text).toContain("carol: 2 unread messages, away\n");
+  });
+
+  test("the next unread conversation is talked to", async () => {
+    const client = withMessages();
+    const { code } = await run(client, ["/open", "/next", "hello"]);
+    expect(code).toBe(0);
+    expect(client.asked.filter(({ type }) => type === "send")).toMatchObject([{ to: "carol", text: "hello" }]);
+  });
+
+  test("search, in all conversations or in one", async () => {
+    const { text } = await run(withMessages(), ["/open", "/search n", "/to mia", "/find wait"]);
+    expect(text).toMatch(/3 messages found\n {2}1 {2}[^]*\n {2}2 {2}\S+ carol \(unread\): at \*n\*oon\n/);
+    expect(text).toMatch(/1 message found\n {2}1 {2}\S+ mia \(unread\): \*wait\*ing\n/);
+  });
+
+  test("numbers name the messages that are deleted or called unread", async () => {
+    const client = withMessages();
+    const { code, text, complaints } = await run(client, ["/to carol", "/delete", "/delete 2", "/unread", "/unread 1"]);
+    expect({ code, complaints }).toEqual({ code: 0, complaints: [] });
+    expect(text).toMatch(/1 {2}\S+ carol \(unread\): lunch\?\n {2}2 {2}\S+ carol \(unread\): at noon\n/);
+    expect(client.accounts.get("bob")?.messages.map((message) => message.text)).toEqual(["lunch?"]);
+    expect(client.asked).toContainEqual(expect.objectContaining({ type: "mark", read: false }));
+  });
+
+  test("numbers that name nothing do nothing, and are named", async () => {
+    const client = withMessages();
+    const { code, complaints } = await run(client, ["/delete", "/delete 3-9"]);
+    expect(code).toBe(1);
+    expect(complaints.join()).toContain("3-9 does not name messages: 1 to 2 have numbers");
+    expect(client.accounts.get("bob")?.messages).toHaveLength(2);
+  });
+});

@@ -2,12 +2,15 @@
  * The plain surface: one line after the other, nothing redrawn, no symbols beyond ASCII, no colours. For screen
  * readers, dumb terminals and pipes. Reads whole lines; on a terminal, passwords are read without echo.
  */
+import { assert } from "../base/assert.ts";
 import type { ChatClient } from "../client/types.ts";
+import { emptyDraft } from "./editor.ts";
 import { Leavings } from "./leaving.ts";
 import { LineReader } from "./line-reader.ts";
+import { shownName } from "./names.ts";
 import { runChat, type RunOptions } from "./run.ts";
 import { sanitise, sanitiseLine } from "./sanitise.ts";
-import type { Answer, Fate, Leaving, Line, Question, ShownMessage, Surface, Unattended } from "./surface.ts";
+import type { Answer, Fate, Leaving, Line, Picked, Question, ShownMessage, Surface, Unattended } from "./surface.ts";
 import type { InputStream, OutputStream } from "./terminal.ts";
 import { asciiSymbols, type Symbols } from "./theme.ts";
 
@@ -67,7 +70,7 @@ export class PlainSurface implements Surface {
   }
 
   message({ from, to, own, text, when }: ShownMessage): void {
-    this.#print(`${when} ${own ? `to ${to}` : `from ${from}`}: ${text}`);
+    this.#print(`${when} ${own ? `to ${shownName(to)}` : `from ${shownName(from)}`}: ${text}`);
   }
 
   outgoing({ to, text }: ShownMessage): (fate: Fate) => void {
@@ -87,10 +90,12 @@ export class PlainSurface implements Surface {
 
   async ask(question: Question): Promise<Answer> {
     for (;;) {
+      // Asked for before it is said: what is typed at once must not be echoed.
+      const next = this.#nextLine(question.secret === true);
       if (question.kind === "field") this.#print(question.label + (question.back === true ? " (empty: back):" : ":"));
-      const line = await this.#nextLine(question.secret === true);
-      if (line === null) return { type: "interrupted", draft: question.initial ?? { text: "", cursor: 0, cut: "" } };
-      if (question.back === true && line === "") return { type: "back" };
+      const line = await next;
+      if (line === null) return { type: "interrupted", draft: question.initial ?? emptyDraft };
+      if (question.back === true && line === "") return { type: "back", draft: question.initial ?? emptyDraft };
       const complaint = question.accept?.(line) ?? null;
       if (complaint === null) return { type: "line", text: line };
       this.say({ tone: "warning", text: complaint, failed: true });
@@ -104,6 +109,26 @@ export class PlainSurface implements Surface {
 
   busy<T>(_label: string, work: Promise<T>): Promise<T> {
     return work;
+  }
+
+  pick(): Promise<Picked> {
+    assert(false, "a linear surface has no pages");
+  }
+
+  refresh(): void {
+    // Nothing that stands here changes.
+  }
+
+  journal(): void {
+    // It is never left.
+  }
+
+  takeTyped(): string {
+    return "";
+  }
+
+  ring(): void {
+    if (this.#isAttended) this.#output.write("\x07");
   }
 
   interrupt(): void {

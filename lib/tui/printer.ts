@@ -25,12 +25,20 @@ const wrapOn = "\x1b[?7h";
 const showCursor = "\x1b[?25h";
 const hideCursor = "\x1b[?25l";
 const clearDown = "\x1b[J";
+const clearRight = "\x1b[K";
+/** The alternate screen: what is below it stays as it is (xterm, DECSET 1049). */
+const pageOn = "\x1b[?1049h";
+const pageOff = "\x1b[?1049l";
+/** More than this is not kept back while a page is shown. In characters. */
+const keptBackMax = 256 * 1024;
 
 export class Printer {
   readonly #output: Output;
   #drawn: Frame = emptyFrame;
   #next: Frame = emptyFrame;
   #above = "";
+  #page: Frame | null = null;
+  #pageShown = false;
   #scheduled = false;
   #held = false;
   #stopped = false;
@@ -48,6 +56,17 @@ export class Printer {
   draw(frame: Frame): void {
     this.#next = frame;
     this.#schedule();
+  }
+
+  /** Fills the window with rows, on a screen of its own; null goes back. Rows printed meanwhile wait below it. */
+  page(frame: Frame | null): void {
+    this.#page = frame;
+    this.#schedule();
+  }
+
+  /** What gives the terminal back its usual screen, when nothing can be drawn any more. */
+  get restoring(): string {
+    return this.#pageShown ? pageOff : "";
   }
 
   /** Clears the whole screen; the frame goes to its top. */
@@ -87,18 +106,38 @@ export class Printer {
     this.#schedule();
   }
 
-  /** Takes the frame off the screen until `draw` is called again, and leaves the cursor where it began. */
+  /** Takes frame and page off the screen until they are drawn again, and leaves the cursor where the frame began. */
   erase(): void {
     this.#next = emptyFrame;
+    this.#page = null;
     this.flush();
   }
 
   flush(): void {
     this.#scheduled = false;
-    if (this.#stopped || this.#held || (this.#above === "" && this.#next === this.#drawn)) return;
-    const text = this.#toTop() + this.#above + this.#frame();
+    if (this.#stopped || this.#held) return;
+    if (this.#page !== null) return this.#flushPage(this.#page);
+    if (!this.#pageShown && this.#above === "" && this.#next === this.#drawn) return;
+    const back = this.restoring;
+    this.#pageShown = false;
+    const text = back + this.#toTop() + this.#above + this.#frame();
     this.#above = "";
     this.#drawn = this.#next;
+    this.#output.write(text);
+  }
+
+  #flushPage(page: Frame): void {
+    let text = "";
+    if (!this.#pageShown || this.#above.length > keptBackMax) {
+      text = this.restoring + this.#toTop() + this.#above + pageOn;
+      this.#above = "";
+      this.#drawn = emptyFrame;
+    }
+    this.#pageShown = true;
+    // Cleared before it is written: behind a row that ends at the edge the cursor stands on its last character.
+    const rows = page.rows.map((row) => clearRight + row).join("\r\n");
+    text += `${hideCursor}${wrapOff}\x1b[H${rows}${wrapOn}`;
+    if (page.cursor !== null) text += `\x1b[${page.cursor.row + 1};${page.cursor.column + 1}H${showCursor}`;
     this.#output.write(text);
   }
 

@@ -5,9 +5,16 @@
 import { detectCapabilities, runInteractive } from "./interactive.ts";
 import { FakeClient, type Happening } from "./fake-client.fixture.ts";
 
+// What is shown does not depend on when a test runs.
+const nowMs = Date.UTC(2026, 0, 5, 9, 30);
+Date.now = () => nowMs;
+
 const client = new FakeClient({ bob: "bob-password", carol: "carol-password", mia: "mia-password" });
 const bob = client.accounts.get("bob");
-if (bob !== undefined) bob.inbox.push(client.message("carol", "bob", "lunch?"), client.message("mia", "bob", "hello"));
+if (bob !== undefined) {
+  const waiting = [client.message("carol", "bob", "lunch?"), client.message("mia", "bob", "hello")];
+  bob.inbox.push(...waiting.map((message) => ({ ...message, inbox: true })));
+}
 
 process.on("message", (happening: Happening) => client.happen(happening));
 

@@ -1,5 +1,5 @@
 /**
- * Runs `program.fixture.ts` in a pseudo-terminal and reads its screen as a person would, by a terminal emulator. For tests.
+ * Runs `program.fixture.ts`, or another program, in a pseudo-terminal and reads its screen as a person would, by a terminal emulator. For tests.
  */
 import { Terminal } from "@xterm/headless";
 import { fileURLToPath } from "node:url";
@@ -12,25 +12,36 @@ export interface PtyOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Run under this command line instead of directly, e.g. a shell. */
   readonly wrap?: (command: readonly string[]) => readonly string[];
+  /** Another program than that of the tests; nothing can be made to happen in it. */
+  readonly command?: readonly string[];
+  /** How long anything on the screen may take before a test fails. 4,000 unless given. */
+  readonly patienceMs?: number;
 }
 
 const program = fileURLToPath(import.meta.resolve("./program.fixture.ts"));
-/** How long anything on the screen may take before a test fails. */
-const patienceMs = 4000;
+const patienceMsDefault = 4000;
 
 export class Pty {
   readonly process: Bun.Subprocess;
+  /** Size of the window now. */
+  columns: number;
+  rowCount: number;
   /** Everything written, as it came. */
   raw = "";
   readonly #screen: Terminal;
+  readonly #patienceMs: number;
   readonly #decoder = new TextDecoder();
   #parsed: Promise<void> = Promise.resolve();
   #changed = Promise.withResolvers<void>();
 
-  constructor({ columns = 80, rows = 24, environment = {}, wrap = (command) => command }: PtyOptions = {}) {
+  constructor(options: PtyOptions = {}) {
+    const { columns = 80, rows = 24, environment = {}, wrap = (command) => command } = options;
+    this.#patienceMs = options.patienceMs ?? patienceMsDefault;
+    this.columns = columns;
+    this.rowCount = rows;
     this.#screen = new Terminal({ cols: columns, rows, allowProposedApi: true, scrollback: 1000 });
     this.process = Bun.spawn({
-      cmd: [...wrap([process.execPath, program])],
+      cmd: [...(options.command ?? wrap([process.execPath, program]))],
       env: {
         PATH: process.env["PATH"] ?? "",
         HOME: process.env["HOME"] ?? "",
@@ -39,7 +50,7 @@ export class Pty {
         TZ: "UTC",
         ...environment,
       },
-      ipc: () => {},
+      ...(options.command === undefined ? { ipc: () => {} } : {}),
       terminal: { cols: columns, rows, data: (_, data) => this.#wrote(data) },
     });
   }
@@ -60,9 +71,25 @@ export class Pty {
     return this.everything.join(" ").replace(/\s+/g, " ");
   }
 
-  get cursor(): { readonly row: number; readonly column: number } {
+  get cursor(): { readonly row: number; readonly column: number; readonly hidden: boolean } {
     const { active } = this.#screen.buffer;
-    return { row: active.cursorY, column: active.cursorX };
+    const hidden = this.raw.lastIndexOf("\x1b[?25l") > this.raw.lastIndexOf("\x1b[?25h");
+    return { row: active.cursorY, column: active.cursorX, hidden };
+  }
+
+  /** The cells of a row: the character in each, "" for the second half of a wide one. */
+  cells(row: number): string[] {
+    const line = this.#screen.buffer.active.getLine(this.#screen.buffer.active.baseY + row);
+    return Array.from({ length: this.columns }, (_, at) => line?.getCell(at)?.getChars() ?? "");
+  }
+
+  /** What is printed below each other, also while a page covers it. */
+  get journal(): string {
+    const { normal } = this.#screen.buffer;
+    const rows = Array.from({ length: normal.length }, (_, at) =>
+      normal.getLine(at)?.translateToString(true).trimEnd(),
+    );
+    return rows.join(" ").replace(/\s+/g, " ");
   }
 
   /** The row that the cursor is in. */
@@ -83,13 +110,15 @@ export class Pty {
   }
 
   resize(columns: number, rows: number): void {
+    this.columns = columns;
+    this.rowCount = rows;
     this.#screen.resize(columns, rows);
     this.process.terminal?.resize(columns, rows);
   }
 
   /** Waits until something is so; fails with the screen as it is when it takes too long. */
   async until(what: string, condition: () => boolean): Promise<void> {
-    const deadline = Date.now() + patienceMs;
+    const deadline = Date.now() + this.#patienceMs;
     for (;;) {
       await this.#parsed;
       if (condition()) return;
@@ -115,13 +144,25 @@ export class Pty {
     return code;
   }
 
-  /** Signs in with the user's usual password, as far as the prompt. */
+  /** Signs in with the user's usual password, as far as the home screen. */
   async signIn(user = "bob"): Promise<void> {
     await this.prompt("User name:");
     this.type(`${user}\r`);
     await this.prompt("Password:");
     this.type(`${user}-password\r`);
-    await this.prompt(`${user} ›`);
+    await this.home(user);
+  }
+
+  /** Waits for the home screen. */
+  home(user = "bob"): Promise<void> {
+    return this.until("home is on the screen", () => this.rows[0]?.startsWith(`chatd · ${user}`) === true);
+  }
+
+  /** Signs in and opens a conversation. */
+  async talk(partner = "carol", user = "bob"): Promise<void> {
+    await this.signIn(user);
+    this.type(`/to ${partner}\r`);
+    await this.prompt(`${user} → ${partner} ›`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,12 +6,17 @@ import { limits } from "../base/limits.ts";
 import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../client/types.ts";
 import type { ChatMessage } from "../protocol/messages.ts";
 import type { ReadMarks } from "./read-marks.ts";
+import { shownName } from "./names.ts";
 import { answered, type InFlight } from "./requests.ts";
-import { clockTime, count, sameName, statusText } from "./sentences.ts";
+import { clockTime, count, inboxText, sameName, snippetParts, statusText } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
+
+type Account = Answers["accounts"]["accounts"][number];
 
 /** An answer that takes longer than this is announced as late. */
 const patienceMs = 2000;
+/** So many are numbered at once. */
+const numberedMax = 20;
 
 export class Questions {
   readonly #surface: Surface;
@@ -24,6 +29,9 @@ export class Questions {
   /** What the user was told last. */
   #inboxCount = 0;
   #more: (() => void) | null = null;
+  /** Messages in the order of the numbers that were shown. */
+  #numbered: readonly ChatMessage[] = [];
+  #numbering: Promise<void> = Promise.resolve();
 
   /** `marks`: when whoever is shown messages has read them. */
   constructor(surface: Surface, client: ChatClient, inFlight: InFlight, marks: ReadMarks | null) {
@@ -39,8 +47,8 @@ export class Questions {
     for (const { user } of answer.accounts) this.names.add(user);
     const which = pattern === null ? "" : ` ${answer.accounts.length === 1 ? "matches" : "match"} ${pattern}`;
     const total = `${count(answer.accounts.length, after === null ? "account" : "more account")}${which}`;
-    const online = answer.accounts.filter((account) => account.online).map(({ user }) => user);
-    const away = answer.accounts.filter((account) => !account.online).map(({ user }) => user);
+    const online = answer.accounts.filter((account) => account.online).map(({ user }) => shownName(user));
+    const away = answer.accounts.filter((account) => !account.online).map(({ user }) => shownName(user));
     const rows = [total];
     if (online.length > 0) rows.push(`online: ${online.join(", ")}`);
     if (away.length > 0) rows.push(`away: ${away.join(", ")}`);
@@ -51,21 +59,30 @@ export class Questions {
 
   /** Says whether `name` exists and is there; resolves with its spelling, "" when there is none, null when it is not known. */
   async whois(name: string): Promise<string | null> {
+    const account = await this.#lookUp(name);
+    if (account === null || account === "") return account;
+    const where = account.online ? "online" : "away: messages wait in the inbox there";
+    this.#surface.say({ tone: "dim", text: `${shownName(account.user)} is ${where}` });
+    return account.user;
+  }
+
+  /** The same, and says only when there is none. */
+  async find(name: string): Promise<string | null> {
+    const account = await this.#lookUp(name);
+    return account === null || account === "" ? account : account.user;
+  }
+
+  async #lookUp(name: string): Promise<Account | "" | null> {
     const answer = await this.#ask({ type: "accounts", pattern: name, after: null, limit: 10 });
     if (answer === null) return null;
     const account = answer.accounts.find(({ user }) => sameName(user, name));
     if (account === undefined) {
-      this.#surface.say({
-        tone: "warning",
-        text: `There is no account named ${name}: you talk to nobody now.`,
-        failed: true,
-      });
+      const text = `There is no account named ${name}: you talk to nobody now.`;
+      this.#surface.say({ tone: "warning", text, failed: true });
       return "";
     }
     this.names.add(account.user);
-    const where = account.online ? "online" : "away: messages wait in the inbox there";
-    this.#surface.say({ tone: "dim", text: `${account.user} is ${where}` });
-    return account.user;
+    return account;
   }
 
   /** For completion: those seen so far, of accounts and in messages. Looks for more, for the next time. */
@@ -133,6 +150,84 @@ export class Questions {
     this.#surface.say({ tone: "info", text: rows.join("\n") });
   }
 
+  /** Numbers the last messages, for commands that act on some of them. */
+  number(name: string | null, command: string): Promise<void> {
+    return this.#inTurn(() => this.#number(name, command));
+  }
+
+  async #number(name: string | null, command: string): Promise<void> {
+    const answer = await this.#ask({ type: "messages", with: name, before: null, limit: numberedMax, unread: false });
+    if (answer === null) return;
+    const rows = this.#numbers([...answer.messages].reverse(), []);
+    rows.push(rows.length === 0 ? "No messages." : `/${command} 1 3-5 takes the first, and the third to fifth`);
+    this.#surface.say({ tone: "info", text: rows.join("\n") });
+  }
+
+  /** The best matches for a text, numbered like the others. */
+  search(text: string, name: string | null, skip = 0): Promise<void> {
+    return this.#inTurn(() => this.#search(text, name, skip));
+  }
+
+  async #search(text: string, name: string | null, skip: number): Promise<void> {
+    const answer = await this.#ask({ type: "search", text, with: name, skip, limit: numberedMax });
+    if (answer === null) return;
+    const { messages, snippets, more } = answer;
+    const rows = this.#numbers(messages, snippets);
+    rows.unshift(`${count(rows.length, skip === 0 ? "message" : "more message")} found`);
+    this.#continue(more ? () => void this.search(text, name, skip + messages.length) : null, rows);
+    this.#surface.say({ tone: "info", text: rows.join("\n") });
+  }
+
+  /** What gives numbers and what takes them go one after the other: lines may come faster than answers. */
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    const done = this.#numbering.then(act);
+    this.#numbering = this.#inFlight.track(done);
+    return done;
+  }
+
+  /** Gives messages numbers, and their rows. */
+  #numbers(messages: readonly ChatMessage[], snippets: readonly string[]): string[] {
+    this.#numbered = messages;
+    const { arrow } = this.#surface.symbols;
+    const { user } = this.#client;
+    return messages.map(({ from, to, text, at, read }, place) => {
+      const own = user !== null && sameName(from, user);
+      const who = own ? `${arrow} ${shownName(to)}` : `${shownName(from)}${read ? "" : " (unread)"}`;
+      const shown = snippetParts(snippets[place] ?? text)
+        .join("*")
+        .replace(/\s+/g, " ");
+      return `${place + 1}  ${clockTime(at, Date.now())} ${who}: ${shown}`;
+    });
+  }
+
+  /** Deletes messages by the numbers given last, or calls them unread. */
+  act(what: "delete" | "unread", text: string): Promise<void> {
+    return this.#inTurn(() => this.#act(what, text));
+  }
+
+  async #act(what: "delete" | "unread", text: string): Promise<void> {
+    const numbers = numbersIn(text, this.#numbered.length);
+    if (numbers === null) {
+      const known =
+        this.#numbered.length === 0 ? `/${what} alone numbers messages` : `1 to ${this.#numbered.length} have numbers`;
+      return this.#surface.say({ tone: "warning", text: `${text} does not name messages: ${known}.`, failed: true });
+    }
+    const { user } = this.#client;
+    const chosen = numbers.flatMap((number) => this.#numbered[number - 1] ?? []);
+    const received = chosen.filter(({ from }) => user === null || !sameName(from, user));
+    const ids = (what === "unread" ? received : chosen).map(({ id }) => id);
+    if (ids.length === 0) {
+      return this.#surface.say({ tone: "warning", text: "Only what others wrote can be unread.", failed: true });
+    }
+    const request =
+      what === "delete" ? ({ type: "deleteMessages", ids } as const) : ({ type: "mark", ids, read: false } as const);
+    const answer = await this.#ask(request);
+    if (answer === null) return;
+    const done = what === "delete" ? "deleted" : "unread again";
+    if (what === "delete") this.#numbered = [];
+    this.#surface.say({ tone: "good", text: `${count(ids.length, "message")} ${done}.` });
+  }
+
   async status(): Promise<void> {
     const answer = await this.#ask({ type: "status" });
     if (answer !== null) this.#surface.say(statusText(answer, this.#surface.symbols));
@@ -174,11 +269,6 @@ export class Questions {
   }
 }
 
-export function inboxText(number: number): string {
-  if (number === 0) return "Your inbox is empty.";
-  return `${count(number, "message")} ${number === 1 ? "waits" : "wait"} in your inbox: /open reads`;
-}
-
 /** A number of messages as typed, within 1…200; `fallback` when nothing was typed, null when it is no number. */
 export function messageCount(text: string, fallback: number): number | null {
   if (text === "") return fallback;
@@ -192,4 +282,16 @@ export function historyArguments(rest: string): { name: string | null; number: s
   const [first = "", second] = words;
   if (second !== undefined) return { name: first, number: second };
   return /^\d+$/.test(first) ? { name: null, number: first } : { name: first === "" ? null : first, number: "" };
+}
+
+/** The numbers in `1 3-5`, each once, within 1…`highest`; null when there are others, or none. */
+export function numbersIn(text: string, highest: number): number[] | null {
+  const numbers = new Set<number>();
+  for (const word of text.split(/[\s,]+/).filter((each) => each !== "")) {
+    const [, first = "", last = first] = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(word) ?? [];
+    const [from, to] = [Number(first), Number(last)];
+    if (first === "" || from < 1 || to < from || to > highest) return null;
+    for (let number = from; number <= to; number += 1) numbers.add(number);
+  }
+  return numbers.size === 0 ? null : [...numbers].sort((one, other) => one - other);
 }

@@ -3,7 +3,7 @@ import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../c
 
 /**
  * The answer. Never resolves when the client is closed first: then the whole run ends (`connection-lines.ts` says
- * why), and messages under way are reported as of unknown outcome (`conversation.ts`).
+ * why), and messages under way are reported as of unknown outcome (`chat.ts`).
  */
 export async function answered<T extends keyof Answers>(
   client: ChatClient,

@@ -1,11 +1,11 @@
 /** A whole run of the chat on a surface: from the first word to the exit code, leaving nothing open behind. */
 import type { ChatClient } from "../client/types.ts";
 import { ConnectionLines } from "./connection-lines.ts";
-import { Conversation, type ConversationOptions } from "./conversation.ts";
+import { Chat, type ChatRunOptions } from "./chat.ts";
 import { count } from "./sentences.ts";
 import type { Leaving, Surface, Unattended } from "./surface.ts";
 
-export interface RunOptions extends ConversationOptions {
+export interface RunOptions extends ChatRunOptions {
   /** How long a run that nobody watches waits for a server, and for the last answers after its input has ended. */
   readonly giveUpMs: number;
   /** One line for whoever started it, on stderr. */
@@ -19,38 +19,33 @@ export interface RunOptions extends ConversationOptions {
  */
 export async function runChat(client: ChatClient, surface: Surface, options: RunOptions): Promise<number> {
   const connection = new ConnectionLines(client, surface, options);
-  const conversation = new Conversation(surface, client, connection, options);
+  const chat = new Chat(surface, client, connection, options);
   const fault = Promise.withResolvers<never>();
   // While the entry module still waits for the run, Bun reports what nobody caught and goes on: the run must end itself.
   process.on("uncaughtException", fault.reject);
   process.on("unhandledRejection", fault.reject);
   try {
     const gaveUp = connection.ended.then((code): Leaving => ({ how: "signal", code }));
-    const leaving = await Promise.race([conversation.run(), surface.nextLeaving(), gaveUp, fault.promise]);
-    const settled = await settle(conversation, surface, leaving, connection.ended, options.giveUpMs);
-    conversation.giveUp();
+    const leaving = await Promise.race([chat.run(), surface.nextLeaving(), gaveUp, fault.promise]);
+    const settled = await settle(chat, surface, leaving, connection.ended, options.giveUpMs);
+    chat.giveUp();
     if (leaving.how !== "user" && leaving.how !== "end of input") return leaving.code;
-    return verdict(surface, conversation, settled, options.complain) ?? leaving.code;
+    return verdict(surface, chat, settled, options.complain) ?? leaving.code;
   } finally {
     process.off("uncaughtException", fault.reject);
     process.off("unhandledRejection", fault.reject);
     connection.stop();
     surface.close();
     await client.close();
-    await conversation.close();
+    await chat.close();
   }
 }
 
 /** The exit code of a run that was not ended from outside, when it is not the one that goes with its end. */
-function verdict(
-  surface: Surface,
-  conversation: Conversation,
-  settled: boolean,
-  complain: (line: string) => void,
-): number | null {
+function verdict(surface: Surface, chat: Chat, settled: boolean, complain: (line: string) => void): number | null {
   const { unattended } = surface;
   if (unattended === null) return surface.linear && !settled ? 1 : null;
-  const wrong = faultOf(unattended, conversation, settled);
+  const wrong = faultOf(unattended, chat, settled);
   if (wrong !== null) complain(wrong);
   else if (unattended.lines === 0) {
     complain("nothing to do: the input is empty (chatd chat --help shows what it can hold)");
@@ -59,9 +54,8 @@ function verdict(
 }
 
 /** What went wrong in a run that nobody watched; null when all is done. */
-function faultOf(run: Unattended, conversation: Conversation, settled: boolean): string | null {
-  if (conversation.isSigningIn)
-    return "the input ended before anybody was signed in: a name and its password come first";
+function faultOf(run: Unattended, chat: Chat, settled: boolean): string | null {
+  if (chat.isSigningIn) return "the input ended before anybody was signed in: a name and its password come first";
   if (run.failures > 0) {
     return `${count(run.failures, "line")} of the input ${run.failures === 1 ? "was" : "were"} not done, the first: ${run.firstFailure}`;
   }
@@ -75,13 +69,14 @@ async function secondWish(surface: Surface): Promise<void> {
 
 /** Waits for what is under way unless there is no time for it; false when something stayed open. */
 async function settle(
-  conversation: Conversation,
+  chat: Chat,
   surface: Surface,
   leaving: Leaving,
   ended: Promise<number>,
   giveUpMs: number,
 ): Promise<boolean> {
-  const { messages, requests } = conversation;
+  const { requests } = chat;
+  const { messages } = chat.sending;
   const open = (): number => messages.size + (surface.linear ? requests.size : 0);
   if (open() === 0) return true;
   if (leaving.how === "signal" || leaving.how === "insisted") return false;

@@ -27,6 +27,10 @@ const strayJoiners = /(?<![\p{L}\p{M}\p{Emoji}])[\u200c\u200d]|[\u200c\u200d](?!
 // eslint-disable-next-line no-control-regex
 const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g;
 const marks = new RegExp(`(\\p{M}{${marksMax}})\\p{M}+`, "gu");
+/** What a mark without a letter is shown on (Unicode, 2.11). */
+const dottedCircle = "\u25cc";
+/** Marks that begin a line would sit on whatever stands before the text. */
+const strayMarks = /(?<=^|\n)(?=\p{M})/gu;
 const loneSurrogates = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /**
@@ -45,7 +49,7 @@ export function sanitise(text: string, unicode: boolean): string {
     .replace(strayVariants, "")
     .replace(strayJoiners, "")
     .replace(marks, "$1");
-  return unicode ? visible : spellOut(visible);
+  return unicode ? visible.replace(strayMarks, dottedCircle) : spellOut(visible);
 }
 
 /** The same on one line: for names, reasons and labels. */

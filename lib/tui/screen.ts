@@ -1,18 +1,18 @@
 /**
- * The interactive surface: keys in, rows out. Owns what is asked just now and the frame made of it; lines that arrive
- * go above it without touching what is being typed. Keys typed ahead wait for the next question. Knows nothing of the
- * chat: see `conversation.ts`.
+ * The interactive surface: keys in, rows out. Lines and messages are printed one below the other (the journal), with the
+ * question below them; what arrives goes above it without touching what is being typed. Pages fill the window instead.
+ * Knows nothing of the chat: see `chat.ts`.
  */
-import type { Draft } from "./editor.ts";
+import { Asking } from "./asking.ts";
 import { buildFrame, type Asked } from "./frame.ts";
-import { key, type Key, type Typed } from "./keys.ts";
+import type { Key, Typed } from "./keys.ts";
 import { wrap, type Span } from "./layout.ts";
 import { Leavings } from "./leaving.ts";
+import { buildPage } from "./page-frame.ts";
 import { Printer } from "./printer.ts";
-import { ChoicePrompt } from "./prompt-choice.ts";
-import { History, LinePrompt } from "./prompt-line.ts";
-import { cleanInput, sanitise, sanitiseLine } from "./sanitise.ts";
-import type { Answer, Fate, Leaving, Line, Question, ShownMessage, Surface } from "./surface.ts";
+import { sanitise, sanitiseLine } from "./sanitise.ts";
+import { shownName } from "./names.ts";
+import type { Answer, Fate, Leaving, Line, Page, Picked, Question, ShownMessage, Surface } from "./surface.ts";
 import { Terminal, type InputStream, type OutputStream } from "./terminal.ts";
 import { makeTheme, type Style, type Symbols, type Theme } from "./theme.ts";
 
@@ -27,14 +27,9 @@ export interface ScreenOptions {
   readonly rows: () => number;
 }
 
-/** More than this is not taken as one paste: it is a file, not a message. In characters. */
-const pasteMax = 100_000;
 const quitHint: Line = { tone: "warning", text: "press Ctrl-C again to quit" };
-
-interface OpenLine {
-  readonly question: Question;
-  readonly prompt: LinePrompt;
-}
+/** Lines said that a page keeps to show. */
+const notesMax = 20;
 
 export class Screen implements Surface {
   readonly linear = false;
@@ -44,16 +39,14 @@ export class Screen implements Surface {
   readonly #options: ScreenOptions;
   readonly #printer: Printer;
   readonly #terminal: Terminal;
-  readonly #history = new History();
+  readonly #asking: Asking;
   readonly #leavings = new Leavings();
   readonly #outgoing: ShownMessage[] = [];
-  readonly #queue: Typed[] = [];
-  #line: OpenLine | null = null;
-  #choice: { readonly label: string; readonly prompt: ChoicePrompt } | null = null;
   readonly #busy: string[] = [];
-  #interrupted: LinePrompt | null = null;
+  /** What was said since something was last answered or chosen: a page shows it. */
+  #notes: Line[] = [];
+  #pageRows = 1;
   #standing: Line | null = null;
-  #hint: Line | null = null;
   #activity: () => void = () => {};
 
   constructor(options: ScreenOptions) {
@@ -61,6 +54,14 @@ export class Screen implements Surface {
     this.#theme = makeTheme(options);
     this.symbols = this.#theme.symbols;
     this.#printer = new Printer(options.output);
+    const pageRows = (): number => this.#pageRows;
+    this.#asking = new Asking({
+      changed: () => this.#redraw(),
+      leave: () => this.leave(),
+      get pageRows() {
+        return pageRows();
+      },
+    });
     this.#terminal = new Terminal(options.input, options.output, {
       input: (inputs) => this.#input(inputs),
       resizing: () => this.#printer.hold(),
@@ -73,6 +74,7 @@ export class Screen implements Surface {
         this.#printer.forget();
         this.#redraw();
       },
+      restoring: () => this.#printer.restoring,
       ended: (code) => this.#left({ how: "signal", code }),
     });
     this.#terminal.open();
@@ -84,6 +86,7 @@ export class Screen implements Surface {
       { text: sign, style: line.tone },
       { text: sanitise(line.text, this.#theme.unicode), style: sign === "" ? line.tone : "plain" },
     ]);
+    this.#note(line);
   }
 
   message(message: ShownMessage): void {
@@ -99,6 +102,9 @@ export class Screen implements Surface {
       this.#outgoing.splice(at, 1);
       const state: Span<Style> = { text: ` ${this.symbols.dot} ${this.#clean(fate.text)}`, style: fate.tone };
       this.#print([...this.#messageSpans({ ...message, when: fate.when }), state]);
+      const { arrow, dot } = this.symbols;
+      const [first = ""] = message.text.split("\n", 1);
+      this.#note({ tone: fate.tone, text: `${arrow} ${message.to}: ${first} ${dot} ${fate.text}` });
       this.#redraw();
     };
   }
@@ -110,32 +116,21 @@ export class Screen implements Surface {
 
   async ask(question: Question): Promise<Answer> {
     if (this.#leavings.any) return new Promise(() => {});
-    const prompt = new LinePrompt({
-      ...(question.initial === undefined ? {} : { initial: question.initial }),
-      ...(question.kind === "prompt" ? { history: this.#history } : {}),
-      accept: question.accept ?? (() => null),
-      changed: (complaint) => {
-        this.#hint = complaint === null ? null : { tone: "warning", text: complaint };
-      },
-    });
-    this.#line = { question, prompt };
-    const answered = prompt.answer();
-    this.#redraw();
-    this.#drain();
-    const text = await answered;
-    if (text !== null) return this.#answered(question, text);
-    return this.#interrupted === prompt ? { type: "interrupted", draft: prompt.draft } : { type: "back" };
+    const answer = await this.#asking.ask(question);
+    // On a page nothing is left behind of a question.
+    if (answer.type === "line" && question.kind === "field" && this.#asking.page === null) {
+      const shown = question.secret === true ? this.symbols.mask.repeat(8) : answer.text;
+      this.say({ tone: "dim", text: `${question.label}: ${shown}` });
+    }
+    // A page says why it is there, when it was not the user who wanted it.
+    if (answer.type !== "interrupted") this.#notes = [];
+    return answer;
   }
 
   async confirm(question: string, no: string, yes: string): Promise<boolean> {
     if (this.#leavings.any) return new Promise(() => {});
-    const prompt = new ChoicePrompt([no, yes], () => this.#redraw());
-    this.#choice = { label: question, prompt };
-    const answered = prompt.answer();
-    this.#redraw();
-    this.#drain();
-    const confirmed = (await answered) === 1;
-    this.say({ tone: "dim", text: `${question} ${confirmed ? yes : no}` });
+    const confirmed = (await this.#asking.choose(question, [no, yes])) === 1;
+    if (this.#asking.page === null) this.say({ tone: "dim", text: `${question} ${confirmed ? yes : no}` });
     return confirmed;
   }
 
@@ -150,11 +145,31 @@ export class Screen implements Surface {
     }
   }
 
+  async pick(page: () => Page): Promise<Picked> {
+    if (this.#leavings.any) return new Promise(() => {});
+    const picked = await this.#asking.pick(page);
+    this.#notes = [];
+    return picked;
+  }
+
+  refresh(): void {
+    if (this.#asking.page !== null) this.#redraw();
+  }
+
+  journal(): void {
+    this.#asking.closePage();
+  }
+
+  takeTyped(): string {
+    return this.#asking.takeTyped();
+  }
+
+  ring(): void {
+    this.#options.output.write("\x07");
+  }
+
   interrupt(): void {
-    if (this.#line === null) return;
-    this.#interrupted = this.#line.prompt;
-    this.#line.prompt.interrupt();
-    this.#drain();
+    this.#asking.interrupt();
   }
 
   onActivity(listener: () => void): void {
@@ -179,36 +194,27 @@ export class Screen implements Surface {
 
   /** Nothing more is asked from here on; only leaving faster is possible. */
   #left(leaving: Leaving): void {
-    this.#line = null;
-    this.#choice = null;
-    this.#queue.length = 0;
+    this.#asking.stop();
+    this.#asking.closePage();
     this.#leavings.push(leaving);
     this.#redraw();
-  }
-
-  #answered(question: Question, text: string): Answer {
-    if (question.kind === "prompt") this.#history.add(text);
-    else {
-      const shown = question.secret === true ? this.symbols.mask.repeat(8) : text;
-      this.say({ tone: "dim", text: `${question.label}: ${shown}` });
-    }
-    return { type: "line", text };
   }
 
   #input(inputs: readonly Typed[]): void {
     this.#activity();
     for (const input of inputs) {
       if (input.type === "key" && input.ctrl && this.#control(input)) continue;
-      this.#queue.push(input);
+      this.#asking.typed(input);
     }
-    this.#drain();
+    this.#asking.drain();
   }
 
   /** Keys that act at once, whatever is waiting before them. */
   #control(pressed: Key): boolean {
     switch (pressed.name) {
       case "c":
-        this.#quitKey();
+        if (this.#asking.hint === quitHint || this.#leavings.any) this.leave();
+        this.#asking.hint = quitHint;
         return true;
       case "z":
         this.#terminal.suspend();
@@ -221,91 +227,39 @@ export class Screen implements Surface {
     }
   }
 
-  #quitKey(): void {
-    if (this.#hint === quitHint || this.#leavings.any) this.leave();
-    this.#hint = quitHint;
-    this.#redraw();
-  }
-
-  #drain(): void {
-    for (;;) {
-      if (this.#line?.prompt.over === true) this.#line = null;
-      if (this.#choice?.prompt.over === true) this.#choice = null;
-      if (this.#line === null && this.#choice === null) break;
-      const input = this.#queue.shift();
-      if (input === undefined) break;
-      this.#hint = null;
-      if (this.#choice !== null) {
-        if (input.type === "key") this.#choice.prompt.press(input);
-      } else if (this.#line !== null) this.#typed(this.#line, input);
-    }
-    this.#redraw();
-  }
-
-  #typed(line: OpenLine, input: Typed): void {
-    if (input.type === "paste") return this.#pasted(line, cleanInput(input.text));
-    const { prompt, question } = line;
-    if (input.ctrl && input.name === "d" && prompt.draft.text === "") return this.leave();
-    if (input.name === "escape" && question.back !== true) {
-      this.#hint = escapeHint(prompt.draft);
-      return;
-    }
-    if (input.name === "tab") return this.#complete(line);
-    prompt.press(input.text === "" ? input : { ...input, text: cleanInput(input.text) });
-  }
-
-  #pasted({ prompt, question }: OpenLine, text: string): void {
-    if (text.length > pasteMax) {
-      this.#hint = {
-        tone: "warning",
-        text: `That is too much to paste (${text.length} characters): nothing was taken.`,
-      };
-      return;
-    }
-    if (question.kind === "field") {
-      // In a field the end of a pasted line is Enter, and what follows answers the next question.
-      const keys = text
-        .split("\n")
-        .flatMap((part, at) => [...(at > 0 ? [key("return")] : []), key("", { text: part })]);
-      this.#queue.unshift(...keys.filter((each) => each.name !== "" || each.text !== ""));
-      return;
-    }
-    const whole = text.replace(/\n+$/, "");
-    prompt.insert(whole);
-    const lines = prompt.draft.text.split("\n").length;
-    if (lines > 1) this.#hint = { tone: "dim", text: `${lines} lines: Enter sends them as one message` };
-  }
-
-  #complete({ prompt, question }: OpenLine): void {
-    const { text, cursor } = prompt.draft;
-    const before = text.slice(0, cursor);
-    const candidates = question.complete?.(before) ?? [];
-    const common = commonPrefix(candidates);
-    if (common.length > before.length || candidates.length === 1) prompt.replaceBefore(common);
-    if (candidates.length > 1) {
-      const words = candidates.map((each) => each.trim().split(" ").at(-1) ?? "");
-      this.#hint = { tone: "dim", text: words.join("  ") };
-    }
-  }
-
   #redraw(): void {
     const asked = this.#asked();
-    const state = { outgoing: this.#outgoing, standing: this.#standing, asked, hint: this.#hint };
-    this.#printer.draw(buildFrame(state, this.#theme, this.#columns(), this.#options.rows()));
+    const { hint, page } = this.#asking;
+    const [columns, rows] = [this.#columns(), Math.max(this.#options.rows(), 2)];
+    const outgoing = this.#outgoing;
+    const standing = this.#standing;
+    this.#printer.draw(buildFrame({ outgoing, standing, asked, hint }, this.#theme, columns, rows));
+    if (page === null) return this.#printer.page(null);
+    const shown = page.page();
+    const state = {
+      page: shown,
+      choice: page.choice,
+      notes: this.#notes,
+      outgoing: outgoing.length,
+      standing,
+      asked,
+      hint,
+    };
+    const frame = buildPage(state, this.#theme, columns, rows);
+    this.#pageRows = Math.max(frame.bodyRows - 1, 1);
+    this.#printer.page(frame);
+    if (frame.showsFirst) shown.before?.();
+    if (frame.showsLast) shown.after?.();
   }
 
   #asked(): Asked | null {
-    if (this.#choice !== null) {
-      const { label, prompt } = this.#choice;
-      return { kind: "choice", label, options: prompt.options, chosen: prompt.chosen };
-    }
-    if (this.#line !== null) {
-      const { question, prompt } = this.#line;
-      const { label, kind, secret = false } = question;
-      return { kind: "line", label, field: kind === "field", secret, draft: prompt.draft };
-    }
     const label = this.#busy.at(-1);
-    return label === undefined ? null : { kind: "busy", label };
+    return this.#asking.asked ?? (label === undefined ? null : { kind: "busy", label });
+  }
+
+  #note(line: Line): void {
+    this.#notes = [...this.#notes, line].slice(-notesMax);
+    this.refresh();
   }
 
   #print(spans: readonly Span<Style>[]): void {
@@ -315,10 +269,14 @@ export class Screen implements Surface {
   #messageSpans(message: ShownMessage): Span<Style>[] {
     const { from, to, own, when, text } = message;
     const name: Span<Style>[] = own
-      ? [{ text: `${this.#clean(from)} ${this.symbols.arrow} ${this.#clean(to)}: `, style: "own" }]
-      : [{ text: `${this.#clean(from)}: `, style: `name:${from}` }];
+      ? [{ text: `${this.#name(from)} ${this.symbols.arrow} ${this.#name(to)}: `, style: "own" }]
+      : [{ text: `${this.#name(from)}: `, style: `name:${from}` }];
     const body = sanitise(text, this.#theme.unicode);
     return [{ text: `${when} `, style: "dim" }, ...name, { text: body, style: "plain" }];
+  }
+
+  #name(name: string): string {
+    return this.#clean(shownName(name));
   }
 
   #clean(text: string): string {
@@ -332,15 +290,4 @@ export class Screen implements Surface {
   #columns(): number {
     return Math.max(this.#options.columns(), 10);
   }
-}
-
-function escapeHint(draft: Draft): Line {
-  const text = draft.text === "" ? "/help lists the commands, Ctrl-D quits" : "the draft is kept: Ctrl-U clears it";
-  return { tone: "dim", text };
-}
-
-function commonPrefix(texts: readonly string[]): string {
-  let prefix = texts[0] ?? "";
-  for (const text of texts) while (!text.startsWith(prefix)) prefix = prefix.slice(0, -1);
-  return prefix;
 }

@@ -100,6 +100,11 @@ function replicaRow(replica: ReplicaStatus, symbols: Symbols): string {
   return facts.join(` ${symbols.dot} `);
 }
 
+/** What stands around what a search has found, and what it found, in turn. */
+export function snippetParts(snippet: string): string[] {
+  return snippet.replaceAll("\u0003", "\u0002").split("\u0002");
+}
+
 /** What a merge adds to the second account of a name. */
 const mergedSuffix = /~[1-9][0-9]{0,5}$/;
 
@@ -140,4 +145,35 @@ export function byteLength(text: string): number {
 /** Whether two spellings name the same account: case does not count. */
 export function sameName(one: string, other: string): boolean {
   return one.normalize("NFC").toLowerCase() === other.normalize("NFC").toLowerCase();
+}
+
+/** `how`: what reads it. */
+export function inboxText(number: number, how = "/open reads"): string {
+  if (number === 0) return "Your inbox is empty.";
+  return `${count(number, "message")} ${number === 1 ? "waits" : "wait"} in your inbox: ${how}`;
+}
+
+/** What somebody who comes back is told. */
+export function returnLines(inbox: number, isLinear: boolean): Line[] {
+  const waiting: Line = {
+    tone: inbox > 0 ? "good" : "dim",
+    text: inboxText(inbox, isLinear ? "/open reads" : "press i"),
+  };
+  return isLinear ? [waiting, { tone: "dim", text: "/help lists the commands." }] : [waiting];
+}
+
+/** How a first run explains itself. */
+export function newcomerLines(isLinear: boolean): Line[] {
+  const texts = isLinear
+    ? [
+        "Talk to someone: type /to and a name, then lines, each sent with Enter.",
+        "What others write appears above your line while you type.",
+        "/accounts shows who there is, /help all commands, /quit leaves.",
+      ]
+    : [
+        "w and a name begins a conversation.",
+        "What comes appears above your line.",
+        "Esc leads back here, Ctrl-C twice quits.",
+      ];
+  return texts.map((text): Line => ({ tone: "plain", text }));
 }

@@ -3,7 +3,8 @@
  * a test. Types only. Texts may come from anyone: a surface makes them harmless itself.
  */
 import type { Draft } from "./editor.ts";
-import type { Symbols, Tone } from "./theme.ts";
+import type { Span } from "./layout.ts";
+import type { Style, Symbols, Tone } from "./theme.ts";
 
 /** A paragraph; newlines begin indented rows of the same paragraph. */
 export interface Line {
@@ -45,13 +46,68 @@ export interface Question {
   readonly accept?: (text: string) => string | null;
   /** Completions of what stands before the cursor, whole. */
   readonly complete?: (before: string) => readonly string[];
+  /** Keys that leave the question with the draft as it is: `pageup`, and `tab` while nothing is typed. */
+  readonly keys?: readonly string[];
+  /** Told what is typed, at each change. */
+  readonly typing?: (draft: Draft) => void;
 }
 
 export type Answer =
   | { readonly type: "line"; readonly text: string }
-  | { readonly type: "back" }
+  | { readonly type: "back"; readonly draft: Draft }
+  | { readonly type: "key"; readonly name: string; readonly draft: Draft }
   /** `interrupt` was called: what had been typed comes back. */
   | { readonly type: "interrupted"; readonly draft: Draft };
+
+/** One thing on a page that can be chosen. */
+export interface Item {
+  readonly id: string;
+  readonly left: readonly Span<Style>[];
+  /** Kept whole at the right edge. */
+  readonly right?: readonly Span<Style>[];
+  /** Shown over as many rows as it takes, not cut at the edge. */
+  readonly wraps?: true;
+  /** The letter that chooses it. */
+  readonly letter?: string;
+  /** Stands apart from what is above it, where there is room. */
+  readonly apart?: true;
+}
+
+/** A key that does something with what is marked or chosen. */
+export interface PageKey {
+  readonly name: string;
+  readonly label: string;
+}
+
+/** What fills the window: a function of state, made anew whenever it is drawn. */
+export interface Page {
+  readonly title: string;
+  /** Beside the title, at the right edge. */
+  readonly aside: string;
+  /** Above the items. */
+  readonly lines: readonly Line[];
+  readonly items: readonly Item[];
+  /** In place of items when there are none. */
+  readonly empty?: string;
+  /** Where the choice begins. */
+  readonly start: "first" | "last";
+  /** Space marks items. */
+  readonly marks: boolean;
+  readonly keys: readonly PageKey[];
+  /** A line that begins with a slash is asked for with this. */
+  readonly command?: Question;
+  /** Called when the first or the last item has come into view and something may be beyond it. */
+  readonly before?: () => void;
+  readonly after?: () => void;
+}
+
+export type Picked =
+  | { readonly type: "item"; readonly id: string }
+  /** With the ids marked, or else the one chosen, if there is one. */
+  | { readonly type: "key"; readonly name: string; readonly ids: readonly string[] }
+  | { readonly type: "line"; readonly text: string }
+  | { readonly type: "back" }
+  | { readonly type: "interrupted" };
 
 /** Why the surface ends: the user left (at once when they insisted), input is over, or a signal came. */
 export interface Leaving {
@@ -89,8 +145,21 @@ export interface Surface {
   confirm(question: string, no: string, yes: string): Promise<boolean>;
   /** Shows that something is awaited; nothing can be typed, but it can be left. */
   busy<T>(label: string, work: Promise<T>): Promise<T>;
-  /** Ends the question that is open, if one is. */
+  /**
+   * Fills the window with a page until something is chosen; it stays there, also behind questions, until `journal`.
+   * Never on a surface that is linear: there the same is reached by commands.
+   */
+  pick(page: () => Page): Promise<Picked>;
+  /** What the page shows has changed. */
+  refresh(): void;
+  /** Goes back from pages to where lines and messages are printed one below the other. */
+  journal(): void;
+  /** The bell of the terminal. */
+  ring(): void;
+  /** Ends the question or the page that is open, if one is. */
   interrupt(): void;
+  /** Takes back the text that was typed ahead of any question; "" where input is lines. */
+  takeTyped(): string;
   /** Called whenever the user does anything. */
   onActivity(listener: () => void): void;
   /** Asks to leave, as the user does. */

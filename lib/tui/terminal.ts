@@ -27,6 +27,8 @@ export interface TerminalHandlers {
   suspending(): void;
   /** Running in the foreground again. */
   resumed(): void;
+  /** What has to be written to take off what cannot be redrawn any more. */
+  restoring(): string;
   /** The terminal is gone or a signal asks to end; `code` is the exit status that goes with it. */
   ended(code: number): void;
 }
@@ -115,7 +117,7 @@ export class Terminal {
   #leave(): void {
     if (!this.#entered) return;
     this.#entered = false;
-    this.#output.write(restore);
+    this.#output.write(this.#handlers.restoring() + restore);
     this.#input.setRawMode?.(false);
   }
 
@@ -125,8 +127,9 @@ export class Terminal {
     this.#entered = false;
     try {
       this.#input.setRawMode?.(false);
-      if (this.#output.fd === undefined) this.#output.write(restore);
-      else writeSync(this.#output.fd, `\r\n${restore}`);
+      const text = this.#handlers.restoring() + restore;
+      if (this.#output.fd === undefined) this.#output.write(text);
+      else writeSync(this.#output.fd, `\r\n${text}`);
     } catch {
       // The terminal is gone: there is nothing to restore.
     }

@@ -23,6 +23,7 @@ export interface Symbols {
   readonly dash: string;
   readonly chosen: string;
   readonly other: string;
+  readonly marked: string;
   readonly online: string;
   readonly away: string;
 }
@@ -50,6 +51,7 @@ const unicodeSymbols: Symbols = {
   dash: "–",
   chosen: S_RADIO_ACTIVE,
   other: S_RADIO_INACTIVE,
+  marked: "✓",
   online: "●",
   away: "○",
 };
@@ -68,6 +70,7 @@ export const asciiSymbols: Symbols = {
   dash: "-",
   chosen: ">",
   other: " ",
+  marked: "x",
   online: "*",
   away: "o",
 };

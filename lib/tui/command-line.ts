@@ -1,0 +1,176 @@
+/**
+ * What a typed line does: texts go to whom one talks to, commands to whoever knows how. One place decides whether a line
+ * can be taken. The same on every surface.
+ */
+import { limits } from "../base/limits.ts";
+import { unreachable } from "../base/assert.ts";
+import { parseLine, helpText, type CommandName } from "./commands.ts";
+import type { ChatContext } from "./context.ts";
+import { historyArguments, messageCount } from "./questions.ts";
+import { searchFor } from "./message-sources.ts";
+import { byteLength, count, sameName } from "./sentences.ts";
+import type { Tone } from "./theme.ts";
+
+/** Why a line cannot be taken; it then stays where it was typed. `partner` is whom a text would go to. */
+export function complaint(line: string, partner: string | null): string | null {
+  const parsed = parseLine(line);
+  switch (parsed.type) {
+    case "empty":
+      return null;
+    case "unknown": {
+      const meant = parsed.nearest === null ? "/help lists them" : `did you mean /${parsed.nearest}?`;
+      return `no command /${parsed.name}: ${meant}`;
+    }
+    case "command":
+      return line.includes("\n") && parsed.name !== "msg" ? "a command is one line (// begins a text with /)" : null;
+    case "text": {
+      if (partner === null) return "nobody to send to yet: first /to NAME";
+      const longest = Math.max(...parsed.text.split("\n").map(byteLength));
+      if (longest <= limits.textBytesMax) return null;
+      return `too long: ${longest} of ${limits.textBytesMax} bytes`;
+    }
+  }
+}
+
+/** Commands that lead away from the journal: they leave no line there. */
+const elsewhere: ReadonlySet<CommandName> = new Set(["home", "to", "next", "search", "find"]);
+
+export class CommandLine {
+  readonly #context: ChatContext;
+
+  constructor(context: ChatContext) {
+    this.#context = context;
+  }
+
+  /** Does what a line says; false when a text was not sent and is to be typed on. */
+  async run(line: string): Promise<boolean> {
+    const { surface, partner, sending } = this.#context;
+    const parsed = parseLine(line);
+    if (parsed.type === "text") return partner === null || sending.text(partner, parsed.text);
+    if (parsed.type !== "command") return true;
+    const isEchoed = !surface.linear && partner !== null && !elsewhere.has(parsed.name);
+    if (isEchoed) this.#say("dim", `${surface.symbols.prompt} ${line}`);
+    return (await this.#command(parsed.name, parsed.rest)) !== false;
+  }
+
+  /** Before anybody is signed in. */
+  runSignedOut(line: string): void {
+    const { surface, questions } = this.#context;
+    const parsed = parseLine(line);
+    if (parsed.type === "command" && parsed.name === "help") this.#say("info", helpText(false));
+    else if (parsed.type === "command" && parsed.name === "accounts") void questions.accounts(parsed.rest || null);
+    else if (parsed.type === "command" && parsed.name === "more") questions.more();
+    else if (parsed.type === "command" && parsed.name === "status") void questions.status();
+    else if (parsed.type === "command" && parsed.name === "quit") surface.leave();
+    else if (parsed.type === "command") this.#fail(`/${parsed.name} needs you to sign in first.`);
+    else this.#fail(complaint(line, null) ?? "Type your user name, or /help.");
+  }
+
+  async #command(name: CommandName, rest: string): Promise<boolean | void> {
+    const context = this.#context;
+    const { questions, partner, surface, list } = context;
+    switch (name) {
+      case "help":
+        return this.#say("info", helpText(true));
+      case "to":
+        return this.#talkTo(rest);
+      case "msg":
+        return this.#message(rest);
+      case "home":
+        return surface.linear ? this.#home() : context.talkTo(null);
+      case "next": {
+        if (surface.linear) await list.load();
+        const next = list.nextUnread(partner);
+        return next === null ? this.#say("dim", "Nothing is unread.") : context.talkTo(next);
+      }
+      case "inbox":
+        return void questions.inbox();
+      case "open":
+        return this.#withCount(rest, 10, (number) => questions.open(number));
+      case "history": {
+        const { name: whom, number } = historyArguments(rest);
+        return this.#withCount(number, 20, (limit) => questions.history(whom ?? partner, limit));
+      }
+      case "more":
+        return questions.more();
+      case "search":
+      case "find": {
+        const whom = name === "find" ? partner : null;
+        if (name === "find" && whom === null)
+          return this.#fail("/find looks with whom you talk: first /to NAME, or /search.");
+        if (rest === "") return this.#fail(`Usage: /${name} TEXT`);
+        return surface.linear ? void questions.search(rest, whom) : searchFor(context, rest, whom);
+      }
+      case "delete":
+      case "unread":
+        return void (rest === "" ? questions.number(partner, name) : questions.act(name, rest));
+      case "bell":
+        return this.#bell(rest);
+      case "accounts":
+        return void questions.accounts(rest === "" ? null : rest);
+      case "status":
+        return void questions.status();
+      case "logout":
+        return context.logOut();
+      case "delete-account":
+        return context.deleteAccount();
+      case "quit":
+        return surface.leave();
+      default:
+        return unreachable(name);
+    }
+  }
+
+  /** The conversations in lines, as the home screen has them. */
+  async #home(): Promise<void> {
+    const { list } = this.#context;
+    await list.load();
+    const rows = list.entries.map(({ user, unread, inbox, online }) => {
+      const waiting = inbox === 0 ? "" : ` and ${inbox} in the inbox`;
+      const news = unread + inbox === 0 ? "nothing new" : `${count(unread, "unread message")}${waiting}`;
+      return `${user}: ${news}, ${online ? "online" : "away"}`;
+    });
+    const head = `${count(rows.length, "conversation")}, ${list.inbox === 0 ? "inbox empty" : `${list.inbox} in the inbox`}`;
+    this.#say("info", [head, ...rows].join("\n"));
+  }
+
+  #bell(rest: string): void {
+    const context = this.#context;
+    if (rest !== "" && rest !== "on" && rest !== "off") return this.#fail("/bell on, or /bell off.");
+    if (rest !== "") context.bell = rest === "on";
+    this.#say(
+      "dim",
+      context.bell ? "A message to you rings the bell." : "The bell is off: /bell on rings it for messages to you.",
+    );
+  }
+
+  #withCount(text: string, fallback: number, act: (number: number) => Promise<void>): void {
+    const number = messageCount(text, fallback);
+    if (number === null) this.#fail(`${text} is not a number of messages (1 to ${limits.pageMax}).`);
+    else void act(number);
+  }
+
+  #talkTo(rest: string): void {
+    const { user } = this.#context;
+    const name = rest.replace(/^@/, "");
+    if (name !== "" && sameName(name, user)) return this.#fail("That is you: nobody sends to themselves.");
+    if (/\s/.test(name)) return this.#fail("/to takes one name; /msg NAME TEXT sends one message.");
+    this.#context.talkTo(name === "" ? null : name);
+  }
+
+  async #message(rest: string): Promise<boolean> {
+    const [, name = "", text = ""] = /^\s*@?(\S+)\s([\s\S]+)$/.exec(rest) ?? [];
+    if (text.trim() !== "") return this.#context.sending.text(name, text);
+    this.#fail("Usage: /msg NAME TEXT");
+    return true;
+  }
+
+  #say(tone: Tone, text: string): void {
+    this.#context.surface.say({ tone, text });
+  }
+
+  /** What was asked for is not done. */
+  #fail(text: string): void {
+    this.#context.surface.say({ tone: "warning", text, failed: true });
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * The home screen as a function of state, and what each choice on it leads to: conversations, the inbox, other screens.
+ * Draws nothing; one visit ends with one choice.
+ */
+import { limits } from "../base/limits.ts";
+import type { ConversationEntry } from "./conversation-list.ts";
+import type { ChatContext } from "./context.ts";
+import { AccountPage } from "./account-page.ts";
+import { ClusterPage } from "./cluster-page.ts";
+import { MessagePage } from "./message-page.ts";
+import { PeoplePage } from "./people-page.ts";
+import { search } from "./message-sources.ts";
+import { shownName } from "./names.ts";
+import { messageCount } from "./questions.ts";
+import { answered } from "./requests.ts";
+import { clockTime, count, onDisks, sameName } from "./sentences.ts";
+import type { Item, Line, Page, Question } from "./surface.ts";
+import type { Symbols } from "./theme.ts";
+
+export interface HomeState {
+  readonly user: string;
+  readonly greeting: readonly Line[];
+  readonly entries: readonly ConversationEntry[];
+  readonly loaded: boolean;
+  readonly inbox: number;
+  /** Whom a line was begun to. */
+  readonly begun: (user: string) => boolean;
+  readonly connected: string;
+  readonly replicas: string;
+  readonly nowMs: number;
+  readonly symbols: Symbols;
+  readonly command: Question;
+}
+
+/** Ids of items that are no conversation begin with a slash, as no name does. */
+const entries: readonly { id: string; letter: string; label: string }[] = [
+  { id: "/write", letter: "w", label: "Write to someone" },
+  { id: "/inbox", letter: "i", label: "Inbox" },
+  { id: "/search", letter: "s", label: "Search" },
+  { id: "/people", letter: "a", label: "Accounts" },
+  { id: "/cluster", letter: "c", label: "Cluster" },
+  { id: "/account", letter: "m", label: "My account" },
+  { id: "/quit", letter: "q", label: "Quit" },
+];
+
+export function homePage(state: HomeState): Page {
+  const { symbols } = state;
+  const details: Record<string, string> = {
+    "/inbox": state.inbox === 0 ? "empty" : `${state.inbox} ${state.inbox === 1 ? "waits" : "wait"}`,
+    "/cluster": state.replicas,
+  };
+  const menu: Item[] = entries.map(({ id, letter, label }, at) => {
+    const detail = details[id] ?? "";
+    return {
+      id,
+      letter,
+      left: [
+        { text: `${letter}  `, style: "prompt" },
+        { text: label, style: "plain" },
+        { text: detail === "" ? "" : `  ${detail}`, style: id === "/inbox" && state.inbox > 0 ? "good" : "dim" },
+      ],
+      ...(at === 0 ? { apart: true } : {}),
+    };
+  });
+  const talks = state.entries.map((entry) => conversationItem(entry, state));
+  const none: Line = {
+    tone: "dim",
+    text: state.loaded ? "No conversations yet." : `Loading conversations${symbols.ellipsis}`,
+  };
+  return {
+    title: `chatd ${symbols.dot} ${state.user}`,
+    aside: state.connected,
+    lines: talks.length === 0 && state.greeting.length < 3 ? [...state.greeting, none] : state.greeting,
+    items: [...talks, ...menu],
+    start: "first",
+    marks: false,
+    keys: [
+      { name: "return", label: "opens" },
+      { name: "tab", label: "unread" },
+      { name: "/", label: "commands" },
+    ],
+    command: state.command,
+  };
+}
+
+function conversationItem(entry: ConversationEntry, state: HomeState): Item {
+  const { symbols } = state;
+  const { last } = entry;
+  const fresh = entry.unread + entry.inbox;
+  const presence = entry.online ? symbols.online : symbols.away;
+  const own = sameName(last.from, state.user);
+  const text = `${own ? `${symbols.arrow} ` : ""}${last.text.replace(/\s+/g, " ")}`;
+  return {
+    id: entry.user,
+    left: [
+      { text: `${presence} `, style: entry.online ? "good" : "dim" },
+      { text: shownName(entry.user), style: `name:${entry.user}` },
+      { text: fresh > 0 ? `  ${fresh} new` : "", style: "good" },
+      { text: state.begun(entry.user) ? "  draft" : "", style: "warning" },
+      { text: `  ${text}`, style: fresh > 0 ? "plain" : "dim" },
+    ],
+    right: [{ text: clockTime(last.at, state.nowMs), style: "dim" }],
+  };
+}
+
+export class Home {
+  /** What is said at the top until home is left for the first time. */
+  greeting: readonly Line[] = [];
+  readonly #context: ChatContext;
+  readonly #page = (): Page => ({ ...homePage(this.#state()), after: () => void this.#context.list.loadMore() });
+
+  constructor(context: ChatContext) {
+    this.#context = context;
+  }
+
+  /** Shows home until one thing is chosen, and does that. */
+  async visit(): Promise<void> {
+    const { surface, list } = this.#context;
+    void list.load();
+    const picked = await surface.pick(this.#page);
+    switch (picked.type) {
+      case "item":
+        this.greeting = [];
+        return this.#open(picked.id);
+      case "key": {
+        const next = list.nextUnread(null);
+        if (next === null) return surface.say({ tone: "dim", text: "Nothing is unread." });
+        return this.#context.talkTo(next);
+      }
+      case "line":
+        return this.#context.runLine(picked.text);
+      case "back":
+        return surface.say({ tone: "dim", text: "This is home: q, or Ctrl-C twice, quits." });
+      case "interrupted":
+        return;
+    }
+  }
+
+  async #open(id: string): Promise<void> {
+    const context = this.#context;
+    switch (id) {
+      case "/write":
+        return this.#write();
+      case "/inbox":
+        return this.#inbox();
+      case "/search":
+        return search(context, null);
+      case "/people":
+        return new PeoplePage(context).visit();
+      case "/cluster":
+        return new ClusterPage(context).visit();
+      case "/account":
+        return new AccountPage(context).visit();
+      case "/quit":
+        return context.surface.leave();
+      default:
+        return context.talkTo(id);
+    }
+  }
+
+  async #write(): Promise<void> {
+    const { surface, questions } = this.#context;
+    const complete = (before: string): string[] =>
+      questions.knownNames().filter((name) => name.toLowerCase().startsWith(before.toLowerCase()));
+    const answer = await surface.ask({ kind: "field", label: "To (Tab completes)", back: true, complete });
+    if (answer.type !== "line" || answer.text.trim() === "") return;
+    const name = answer.text.trim().replace(/^@/, "");
+    const found = await surface.busy("Looking for the account", questions.find(name));
+    if (found !== null && found !== "") this.#context.talkTo(found);
+  }
+
+  async #inbox(): Promise<void> {
+    const { surface, list, client } = this.#context;
+    if (list.inbox === 0) return surface.say({ tone: "dim", text: "Your inbox is empty." });
+    const all = Math.min(list.inbox, limits.openMax);
+    const label = `Open how many (Enter: ${all})`;
+    const accept = (text: string): string | null =>
+      messageCount(text.trim(), all) === null ? `A number from 1 to ${limits.openMax}.` : null;
+    const answer = await surface.ask({ kind: "field", label, back: true, accept });
+    if (answer.type !== "line") return;
+    const number = messageCount(answer.text.trim(), all) ?? all;
+    const opened = await surface.busy("Opening", answered(client, { type: "open", count: number }));
+    if (opened.type === "refused") return surface.say({ tone: "bad", text: opened.message });
+    void list.load();
+    const { messages } = opened;
+    const title = `Inbox ${surface.symbols.dot} ${count(messages.length, "message")} opened`;
+    const load = () => Promise.resolve({ messages, more: false });
+    return new MessagePage(this.#context, { title, start: "first", load }).visit();
+  }
+
+  #state(): HomeState {
+    const { surface, list, client, connection, unfinished, user, command } = this.#context;
+    const { connection: now } = client;
+    const isUp = now.state === "connected" || now.state === "reconnected";
+    const disks = isUp ? onDisks(now.copies, connection.replicas).text : "";
+    return {
+      user,
+      greeting: this.greeting,
+      entries: list.entries,
+      loaded: list.loaded,
+      inbox: list.inbox,
+      begun: (name) => unfinished.get(name) !== null,
+      connected: isUp ? `replica ${now.replica} ${surface.symbols.dot} ${disks}` : "not connected",
+      replicas: isUp && connection.replicas > 0 ? disks : "",
+      nowMs: Date.now(),
+      symbols: surface.symbols,
+      command,
+    };
+  }
+}
