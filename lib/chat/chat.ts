@@ -22,7 +22,7 @@ import type {
 import { Applier, isSystemSession } from "./apply.ts";
 import { emptyDatabase, prepareDatabase } from "./database.ts";
 import { digestOf } from "./digest.ts";
-import { Passwords } from "./passwords.ts";
+import { Passwords, type PasswordHasher } from "./passwords.ts";
 import { Preparer } from "./prepare.ts";
 import { answer, type ChatQuery } from "./queries.ts";
 import { replyTo } from "./replies.ts";
@@ -48,6 +48,8 @@ export interface ChatOptions {
   readonly checkpointPages?: number;
   /** Told before the state of an older build is brought up to date, which takes its time: seconds for a million messages. */
   readonly migrating?: (from: number, to: number) => void;
+  /** What makes and compares password hashes: argon2id on the runtime's threads when left out. */
+  readonly passwordHasher?: PasswordHasher;
 }
 
 /**
@@ -58,7 +60,7 @@ export interface ChatOptions {
 export function openChat(database: Database, options: ChatOptions = {}): Chat {
   return guarded("open", () => {
     prepareDatabase(database, options.checkpointPages ?? 4000, options.migrating);
-    return new SqliteChat(database);
+    return new SqliteChat(database, options.passwordHasher);
   });
 }
 
@@ -82,9 +84,9 @@ class SqliteChat implements Chat {
   #applied: Point;
   #clock: number;
 
-  constructor(database: Database) {
+  constructor(database: Database, hasher: PasswordHasher | undefined) {
     this.#database = database;
-    this.#parts = new Parts(database);
+    this.#parts = new Parts(database, hasher);
     ({ point: this.#applied, clock: this.#clock } = this.#parts.load());
   }
 
@@ -227,12 +229,12 @@ class Parts {
   readonly setPoint: Statement<unknown, [number, number, Uint8Array, number, number]>;
   readonly #point: Statement<PointRow, []>;
 
-  constructor(database: Database) {
+  constructor(database: Database, hasher: PasswordHasher | undefined) {
     const statements = new Statements(database);
     this.statements = statements;
     this.stores = new Stores(statements);
     this.applier = new Applier(this.stores);
-    this.preparer = new Preparer(this.stores, new Passwords());
+    this.preparer = new Preparer(this.stores, new Passwords(hasher));
     this.begin = statements.prepare("BEGIN IMMEDIATE");
     this.commit = statements.prepare("COMMIT");
     this.setPoint = statements.prepare("UPDATE point SET number = ?, view = ?, chain = ?, settled = ?, clock = ?");

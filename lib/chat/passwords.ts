@@ -1,8 +1,15 @@
 /**
- * Password hashes: argon2id on the runtime's threads, a bounded number at once. Used while ops are accepted, never while
- * they are applied. Keeps no password.
+ * Password hashes: argon2id on the runtime's threads unless another hasher is handed in, a bounded number at once. Used
+ * while ops are accepted, never while they are applied. Keeps no password.
  */
 import type { Fault } from "./names.ts";
+
+/** What makes and compares hashes: slow, and away from the event loop. A simulation hands in its own. */
+export interface PasswordHasher {
+  /** With a salt of its own. */
+  hash(password: string): Promise<string>;
+  verify(password: string, hash: string): Promise<boolean>;
+}
 
 /** OWASP's minimum for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes. Sign-ins stay quick. */
 const parameters = { algorithm: "argon2id", memoryCost: 19_456, timeCost: 2 } as const;
@@ -16,21 +23,32 @@ const waitingMax = 1024;
 export const decoyHash =
   "$argon2id$v=19$m=19456,t=2,p=1$Rtqs7zfvllQMtHxJDEe9GnS8L+HIoKXBrYxGpQduz24$8gy3MrsBzIUa9BLk3zbYbiLAKrh00etYKYN0jO18BE8";
 
+/** Looks the functions up when they are called, so that a test can watch them. */
+const argon2: PasswordHasher = {
+  hash: (password) => Bun.password.hash(password, parameters),
+  verify: (password, hash) => Bun.password.verify(password, hash),
+};
+
 export class Passwords {
+  readonly #hasher: PasswordHasher;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
+  constructor(hasher: PasswordHasher = argon2) {
+    this.#hasher = hasher;
+  }
+
   /** A hash for `password`, with a salt of its own. */
   async hash(password: string): Promise<string | Fault> {
-    return this.#run(() => Bun.password.hash(canonical(password), parameters));
+    return this.#run(() => this.#hasher.hash(canonical(password)));
   }
 
   /** The position in `hashes` of the first that `password` fits; -1 for none. No hashes take the time of one. */
   async match(password: string, hashes: readonly string[]): Promise<number | Fault> {
     return this.#run(async () => {
-      if (hashes.length === 0) await Bun.password.verify(canonical(password), decoyHash);
+      if (hashes.length === 0) await this.#hasher.verify(canonical(password), decoyHash);
       for (const [position, hash] of hashes.entries()) {
-        if (await Bun.password.verify(canonical(password), hash)) return position;
+        if (await this.#hasher.verify(canonical(password), hash)) return position;
       }
       return -1;
     });

@@ -1,18 +1,16 @@
 /**
  * The other replicas, as this one reaches and hears them. It sends to each over the connection it has dialled, and reads
  * on the connection that the other has dialled; whose words are read is what the hello of that connection said.
- * Knows nothing of what the messages mean, except that it keeps the last heartbeat of each.
+ * Knows nothing of what the messages mean, except that it notes heartbeats.
  */
 import { formatAddress, parseAddress, type Address } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { withArticle } from "../base/words.ts";
 import type { Configured, Frame, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { protocolMagic } from "../protocol/messages.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { PeerLink, pingsPerTimeout, type PeerLinkOwner, type PeerLinkPorts } from "./peer-link.ts";
 import { directionOf, type Wire } from "./wire.ts";
-
-/** Processes of peers whose last word is kept: a replica that is restarted again and again must not fill the memory. */
-const commitsMax = 256;
 
 export interface PeersOptions {
   readonly self: Member;
@@ -44,23 +42,13 @@ interface Incoming {
   readonly member: Member;
 }
 
-export interface Heard {
-  readonly member: Member;
-  readonly heartbeat: FrameOf<"heartbeat">;
-  readonly atMs: number;
-}
-
 export class Peers implements PeerLinkOwner {
   readonly #options: PeersOptions;
   readonly #owner: PeersOwner;
   readonly #ports: PeerLinkPorts;
   readonly #links = new Map<number, PeerLink>();
   readonly #incoming = new Map<number, Incoming>();
-  readonly #heard = new Map<number, Heard>();
-  /** When each process was last heard: `pid/incarnation`. */
-  readonly #alive = new Map<string, number>();
-  /** How far each knew the log committed when it was heard last; those heard first go first. */
-  readonly #commits = new Map<string, number>();
+  readonly #heartbeats = new Heartbeats();
   readonly #complaints = new Map<number, string>();
   /** Pids whose links stand only because they have connected: they are not in the config. */
   readonly #guests = new Set<number>();
@@ -119,9 +107,7 @@ export class Peers implements PeerLinkOwner {
 
   /** The last heartbeat of a peer that was heard within the timeout. */
   heartbeat(pid: number): FrameOf<"heartbeat"> | null {
-    const heard = this.#heard.get(pid);
-    if (heard === undefined || this.#ports.clock.monotonicMs() - heard.atMs > this.#options.timeoutMs) return null;
-    return heard.heartbeat;
+    return this.#heartbeats.latest(pid, this.#ports.clock.monotonicMs() - this.#options.timeoutMs);
   }
 
   /** Who is connected without being wanted, and where it says it is. */
@@ -154,13 +140,12 @@ export class Peers implements PeerLinkOwner {
 
   /** Whether this very process was heard within the time. */
   heardWithin(pid: number, incarnation: number, withinMs: number): boolean {
-    const atMs = this.#alive.get(`${pid}/${incarnation}`);
-    return atMs !== undefined && this.#ports.clock.monotonicMs() - atMs <= withinMs;
+    return this.#heartbeats.heardSince(pid, incarnation, this.#ports.clock.monotonicMs() - withinMs);
   }
 
   /** How far this very process knew the log committed when it was heard last; null when it never was, or long ago. */
   commitOf(pid: number, incarnation: number): number | null {
-    return this.#commits.get(`${pid}/${incarnation}`) ?? null;
+    return this.#heartbeats.commitOf(pid, incarnation);
   }
 
   /** A connection has introduced itself as a replica. */
@@ -248,17 +233,7 @@ export class Peers implements PeerLinkOwner {
     }
     if (!isReplicaMessage(frame))
       return from.wire.refuse("unexpected", `${withArticle(frame.type)} frame is not for replicas`);
-    const { pid, incarnation } = from.member;
-    if (frame.type === "heartbeat") {
-      const atMs = this.#ports.clock.monotonicMs();
-      this.#heard.set(pid, { member: from.member, heartbeat: frame, atMs });
-      this.#alive.set(`${pid}/${incarnation}`, atMs);
-      this.#commits.set(`${pid}/${incarnation}`, frame.commit);
-      for (const first of this.#commits.keys()) {
-        if (this.#commits.size <= commitsMax) break;
-        this.#commits.delete(first);
-      }
-    }
+    if (frame.type === "heartbeat") this.#heartbeats.heard(from.member, frame, this.#ports.clock.monotonicMs());
     this.#owner.received(from.member, frame);
   }
 
@@ -314,8 +289,7 @@ export class Peers implements PeerLinkOwner {
       // Heartbeats come more often than this; one that is silent is half-open, and its dialler has noticed before.
       if (wire.quiet++ > 2 * pingsPerTimeout) wire.terminate("silent");
     }
-    const forgetMs = this.#ports.clock.monotonicMs() - 60_000;
-    for (const [process, atMs] of this.#alive) if (atMs < forgetMs) this.#alive.delete(process);
+    this.#heartbeats.forget(this.#ports.clock.monotonicMs() - 60_000);
     this.#cancelTick = this.#ports.clock.setTimer(this.#options.timeoutMs / pingsPerTimeout, () => this.#tick());
   }
 

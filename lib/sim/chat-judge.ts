@@ -6,13 +6,12 @@ import { decodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
 import { formatOpId } from "../protocol/ids.ts";
 import type { OpId } from "../protocol/messages.ts";
-import type { CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
-import { Model, type Expected } from "./chat-model.ts";
+import type { Attachment, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
+import { Model, type Expected, type ModelAccount } from "./chat-model.ts";
 import { SimulationFailure } from "./failure.ts";
 
 /** Throws at the first difference. */
-export function judgeChat({ inner, entries }: { inner: StateMachine; entries: readonly CommittedEntry[] }): void {
-  const model = modelOf(entries);
+export function judgeChat(inner: StateMachine, { model }: Replay): void {
   const listed = namesIn(inner);
   const expected = [...model.accounts.values()].map(({ name }) => name).sort();
   same("accounts", listed.sort(), expected);
@@ -66,22 +65,100 @@ function namesIn(chat: StateMachine): string[] {
   }
 }
 
-function modelOf(entries: readonly CommittedEntry[]): Model {
+/** What the model says of a log. */
+export interface Replay {
+  readonly model: Model;
+  /** What each op of a client came to, by `session/seq`, and where. */
+  readonly outcomes: ReadonlyMap<string, { readonly expected: Expected; readonly index: number }>;
+  /** For each session: from which index to which it was logged in to which account; the last may last. */
+  readonly logins: ReadonlyMap<string, readonly Login[]>;
+}
+
+export interface Login {
+  readonly account: ModelAccount;
+  readonly from: number;
+  to: number;
+}
+
+export function replay(entries: readonly CommittedEntry[]): Replay {
   const model = new Model();
+  const holders = new Holders(model);
+  const outcomes = new Map<string, { readonly expected: Expected; readonly index: number }>();
+  const logins = new Map<string, Login[]>();
   for (const { op, index } of entries) {
     if (op === null) continue;
     const command = decodeCommand(op.command);
-    if (command.type === "registerSession") {
-      if (!model.sessions.has(op.session)) model.register(op.session);
+    const merged = op.origAt !== op.at;
+    if (command.type === "attach" || command.type === "detach") {
+      holders.apply(command);
+    } else if (command.type === "registerSession") {
+      holders.register(op.session, command, merged);
     } else if (model.sessions.has(op.session)) {
       const id = { session: op.session, seq: op.seq };
-      model.apply(id, op.digest.toHex(), (own) =>
-        effect(model, id, command, own, { index, merged: op.origAt !== op.at }),
-      );
+      const expected = model.apply(id, op.digest.toHex(), (own) => effect(model, id, command, own, { index, merged }));
+      if (!outcomes.has(formatOpId(id))) outcomes.set(formatOpId(id), { expected, index });
+      noteLogins(logins, model, index);
     }
   }
-  return model;
+  return { model, outcomes, logins };
 }
+
+function noteLogins(logins: Map<string, Login[]>, model: Model, index: number): void {
+  for (const [session, { account }] of model.sessions) {
+    const last = logins.get(session)?.at(-1);
+    const current = last !== undefined && last.to === Infinity ? last.account : null;
+    if (current === account) continue;
+    if (last !== undefined && current !== null) last.to = index;
+    if (account === null) continue;
+    const login = { account, from: index, to: Infinity };
+    const own = logins.get(session);
+    if (own === undefined) logins.set(session, [login]);
+    else own.push(login);
+  }
+}
+
+/** Which attachment of a session is the one that counts. */
+class Holders {
+  readonly #last = new Map<string, Attached>();
+  readonly #held = new Set<string>();
+
+  constructor(private readonly model: Model) {}
+
+  register(session: string, attachment: Omit<Attached, "session">, merged: boolean): void {
+    if (this.model.sessions.has(session)) {
+      if (!merged) this.#attach({ ...attachment, session });
+      return;
+    }
+    this.model.register(session);
+    this.#last.set(session, { ...attachment, session });
+    this.#held.add(session);
+  }
+
+  apply(command: Attached & ({ readonly type: "attach" } | { readonly type: "detach"; readonly seen: number })): void {
+    const { session } = command;
+    if (!this.model.sessions.has(session)) return;
+    if (command.type === "attach") return this.#attach(command);
+    const last = this.#last.get(session);
+    if (!this.#held.has(session) || last === undefined || !isSame(last, command)) return;
+    this.#held.delete(session);
+    this.model.detached(session, command.seen);
+  }
+
+  #attach(attachment: Attached): void {
+    const { session, pid, incarnation, number } = attachment;
+    const last = this.#last.get(session);
+    // One that the same process has replaced or ended already comes too late.
+    if (last !== undefined && last.pid === pid && last.incarnation === incarnation && last.number >= number) return;
+    this.#last.set(session, attachment);
+    this.#held.add(session);
+    this.model.attached(session, true);
+  }
+}
+
+type Attached = Pick<Attachment, "session" | "pid" | "incarnation" | "number">;
+
+const isSame = (one: Attached, other: Attached): boolean =>
+  one.pid === other.pid && one.incarnation === other.incarnation && one.number === other.number;
 
 type Own = Parameters<Model["logout"]>[0];
 

@@ -14,7 +14,7 @@ export interface Expected {
   readonly texts?: readonly string[];
 }
 
-interface ModelAccount {
+export interface ModelAccount {
   readonly id: OpId;
   readonly name: string;
 }
@@ -27,13 +27,15 @@ interface ModelSession {
   readonly applied: Map<number, { readonly content: string; readonly expected: Expected }>;
 }
 
-interface ModelMessage {
+export interface ModelMessage {
   readonly id: OpId;
   readonly text: string;
   readonly owners: Map<ModelAccount, { inbox: boolean; read: boolean }>;
   readonly index: number;
   /** To sessions, and not to the inbox. */
   delivered: boolean;
+  /** It has been in the inbox, then or later. */
+  stored: boolean;
   readonly sender: ModelAccount;
   readonly recipient: ModelAccount;
 }
@@ -73,6 +75,7 @@ export class Model {
       if (present.some((other) => other.login <= message.index)) continue;
       state.inbox = true;
       message.delivered = false;
+      message.stored = true;
     }
   }
 
@@ -129,11 +132,12 @@ export class Model {
     if (sender === undefined) return refused("not-logged-in");
     if (recipient === undefined) return refused("no-such-user");
     if (sender === recipient) return refused("to-self");
+    const delivered = this.isPresent(recipient);
     const owners = new Map([
       [sender, { inbox: false, read: true }],
-      [recipient, { inbox: !this.isPresent(recipient), read: false }],
+      [recipient, { inbox: !delivered, read: false }],
     ]);
-    this.messages.push({ id, text, owners, sender, recipient, index, delivered: this.isPresent(recipient) });
+    this.messages.push({ id, text, owners, sender, recipient, index, delivered, stored: !delivered });
     return { type: "sent" };
   }
 

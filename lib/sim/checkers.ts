@@ -205,15 +205,33 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (entry === undefined || entry.op === null || opKey(entry.op.session, entry.op.seq) !== op) {
       this.fail("acknowledge", `${name(log)} acknowledges ${op} at an index that holds another entry`);
     }
-    const info = this.info(log, entry.chain);
+    this.judgeAcknowledged(this.info(log, entry.chain), entry.chain, op, copies);
+  }
+
+  private judgeAcknowledged(info: EntryInfo, chain: bigint, op: string, copies: number): void {
     const disks = bits(info.holders);
     if (copies < 1 || copies > disks) {
-      this.fail("copies", `${name(log)} says that ${op} (${place(entry)}) is on ${copies} disks; it is on ${disks}`);
+      this.fail("copies", `${op} (${place(info)}) is said to be on ${copies} disks; it is on ${disks}`);
     }
-    const wrong = this.realTime.acknowledged(op, entry.index);
+    const wrong = this.realTime.acknowledged(op, info.index);
     if (wrong !== null && this.oneOrder) this.fail("linearizable", wrong);
     if (this.acknowledged.has(op)) return;
-    this.acknowledged.set(op, { op, index: entry.index, chain: entry.chain, atMs: this.options.nowMs() });
+    this.acknowledged.set(op, { op, index: info.index, chain, atMs: this.options.nowMs() });
+  }
+
+  /** The same, as a client of the library is told it: where the op stands, and on so many disks. */
+  told(
+    session: string,
+    seq: number,
+    { index, view, copies }: { readonly index: number; readonly view: number; readonly copies: number },
+  ): void {
+    const op = opKey(session, seq);
+    const chain = this.byPlace.get(place({ index, view }));
+    const info = chain === undefined ? undefined : this.entries.get(chain);
+    if (info === undefined || chain === undefined || info.op !== op) {
+      this.fail("acknowledge", `${op} is acknowledged at ${place({ index, view })}, where something else stands`);
+    }
+    this.judgeAcknowledged(info, chain, op, copies);
   }
 
   /** A replica says that it serves in this view. */

@@ -2,8 +2,10 @@
  * A whole simulated cluster: replicas, network, clients, faults and judge, put together from a profile. Runs it under
  * fire, heals it, and holds it to what must be true afterwards.
  */
+import { drainMicrotasks } from "bun:jsc";
 import { Database } from "bun:sqlite";
 import { openChat } from "../chat/chat.ts";
+import type { PasswordHasher } from "../chat/passwords.ts";
 import { encodeFrame, decodeFrame } from "../protocol/codec.ts";
 import { framePrefixBytes } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
@@ -13,21 +15,25 @@ import { Oracle, type Acknowledged } from "./checkers.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Chaos } from "./faults.ts";
 import { clusterTagOf } from "../log/segment.ts";
-import { judgeChat } from "./chat-judge.ts";
+import { judgeChat, replay } from "./chat-judge.ts";
 import { makeChatOp } from "./chat-workload.ts";
+import { ClientChaos } from "./client-faults.ts";
+import { LibraryClient } from "./library-client.ts";
 import { MemoryDisk } from "./memory-log.ts";
 import { Network, type LinkQuality } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
+import { SessionJudge } from "./session-judge.ts";
 import { Simulator } from "./simulator.ts";
 import type { StateStore } from "./storage.ts";
+import { Streams } from "./streams.ts";
 import type { Surroundings, Tally, Flags } from "./surroundings.ts";
 import { MemoryStateMachine, type MemoryImage } from "./state-machine.ts";
 import type { Trace } from "./trace.ts";
 import { WalStorage } from "./wal-storage.ts";
-import { SimulatedClient } from "./workload.ts";
+import { SimulatedClient, type WorkingClient } from "./workload.ts";
 
 const cluster = new TextEncoder().encode("simulated chatd\n");
 const clusterTag = clusterTagOf(cluster);
@@ -37,7 +43,11 @@ export class Cluster {
   readonly network: Network;
   readonly oracle: Oracle;
   readonly nodes: SimulatedNode[] = [];
-  readonly clients: SimulatedClient[] = [];
+  readonly clients: WorkingClient[] = [];
+  private readonly library: LibraryClient[] = [];
+  private readonly sessionJudge: SessionJudge;
+  private readonly streams: Streams | null = null;
+  private readonly clientChaos: ClientChaos | null = null;
   private readonly sessions: string[] = [];
   readonly chaos: Chaos;
   readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0, compactions: 0 };
@@ -61,6 +71,14 @@ export class Cluster {
       profile.encoded ? throughBytes : (message) => message,
     );
     this.oracle = new Oracle({ order: profile.order, nowMs: () => this.simulator.nowMs });
+    this.sessionJudge = new SessionJudge(this.oracle);
+    // Of their own, so that they change nothing of a run without them.
+    const clientRandom = new Random(profile.seed + 2 ** 46);
+    if (profile.library !== null) {
+      this.streams = new Streams(this.simulator, clientRandom.fork());
+      this.simulator.turnEnds = () => this.turnEnds();
+    }
+    const hasher = hasherOf(this.simulator, clientRandom.fork());
     const peers: Configured[] = [];
     for (let pid = 1; pid <= profile.replicas; pid++) peers.push({ pid, address: addressOf(pid), uuid: null });
     this.world = {
@@ -69,12 +87,14 @@ export class Cluster {
       network: this.network,
       oracle: this.oracle,
       profile,
+      cluster,
       clusterTag,
+      streams: this.streams,
       newStorage: () =>
         profile.wal
           ? new WalStorage(this.simulator, this.random.fork(), cluster, profile.syncMs)
           : new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
-      newState: profile.chat ? chatState : memoryState,
+      newState: profile.chat ? () => chatState(hasher) : memoryState,
       snapshots: new Map(),
       tally: this.tally,
       wipeable: (node) => this.mayBeWiped(node),
@@ -82,7 +102,18 @@ export class Cluster {
       written: (pid, records) => this.written?.(pid, records),
     };
     for (const { pid } of peers) this.addNode(pid, { peers, founds: true });
-    for (let number = 0; number < profile.clients; number++) this.addClient(number);
+    for (let number = 0; number < profile.clients; number++) {
+      if (profile.library === null) this.addClient(number);
+      else this.addLibraryClient(number % profile.library.accounts);
+    }
+    if (profile.library !== null && this.streams !== null) {
+      this.clientChaos = new ClientChaos(this.simulator, clientRandom.fork(), this.streams, {
+        profile: profile.library,
+        pids: () => this.nodes.map(({ pid }) => pid),
+        clients: () => this.library,
+        replace: (client) => this.replace(client.number),
+      });
+    }
     this.chaos = new Chaos(this.simulator, this.random.fork(), profile, this.network, this.nodes, this.clients);
     const { operator } = profile;
     if (operator !== null) {
@@ -103,6 +134,7 @@ export class Cluster {
     const node = new SimulatedNode(pid, this.world, flags);
     this.nodes.push(node);
     this.network.add(node);
+    this.streams?.add(addressOf(pid), node);
     for (const { pid: other } of this.nodes) {
       this.network.quality(pid, other, this.link);
       this.network.quality(other, pid, this.link);
@@ -132,6 +164,7 @@ export class Cluster {
     // Mostly the founding is left in peace: a cluster that was never founded shows little.
     if (this.random.chance(0.8)) simulator.run(foundingMs, () => this.oracle.formed.size > 0);
     chaos.start();
+    this.clientChaos?.start();
     this.operator?.start();
     simulator.run(simulator.nowMs + profile.fireMs);
     if (profile.lasting) this.mustServeWithOneCut();
@@ -180,6 +213,7 @@ export class Cluster {
 
   private heal(): void {
     this.link = this.chaos.heal();
+    this.clientChaos?.heal();
     this.operator?.stop();
     for (const node of this.nodes) node.mend();
     const present = this.clients.filter((client) => !client.gone).length;
@@ -218,7 +252,7 @@ export class Cluster {
       const standings = this.nodes.map((node) => describeStanding(node)).join("; ");
       throw new SimulationFailure("liveness", `not converged long after the heal: ${obstacle} [${standings}]`);
     }
-    this.judgeEnd();
+    this.judgeEnd(false);
   }
 
   mustConverge(): void {
@@ -230,7 +264,7 @@ export class Cluster {
       if (node.standing?.view === views[at]) continue;
       throw new SimulationFailure("liveness", `replica ${node.pid} left a view although nothing was wrong`);
     }
-    this.judgeEnd();
+    this.judgeEnd(true);
   }
 
   /** Frees what the states hold. */
@@ -276,10 +310,18 @@ export class Cluster {
     return this.oracle.missing((session, seq) => node.applied.hasApplied(session, seq));
   }
 
-  private judgeEnd(): void {
+  /** `isCalm`: everything that was under way has arrived. */
+  private judgeEnd(isCalm: boolean): void {
     const [first, ...rest] = this.nodes;
     if (first === undefined) return;
-    if (this.profile.chat) judgeChat(first.applied);
+    if (this.profile.chat) {
+      const replayed = replay(first.applied.entries);
+      judgeChat(first.applied.inner, replayed);
+      if (isCalm) {
+        const stays = this.library.filter((client) => !client.gone).map(({ session }) => session);
+        this.sessionJudge.judge(replayed, new Set(stays));
+      }
+    }
     for (const node of this.nodes) {
       const missing = this.missingOn(node);
       const [lost] = missing;
@@ -320,6 +362,35 @@ export class Cluster {
     const lost = nodes.filter((each) => isConfigured(each) && (each === node || !isSound(each)));
     if (this.profile.policy === "quorum") return 2 * lost.length < config.length;
     return lost.length <= Math.max(1, (config.length - 1) / 2);
+  }
+
+  /** What has waited for the end of a turn, and what was found wrong where nobody would have heard of it. */
+  private turnEnds(): void {
+    drainMicrotasks();
+    const { failure } = this.sessionJudge;
+    if (failure !== null) throw failure;
+  }
+
+  private addLibraryClient(account: number): LibraryClient | null {
+    const { profile, random, oracle, simulator, streams } = this;
+    if (streams === null || profile.library === null) return null;
+    const { opsPerClient: requests, window, thinkMs } = profile;
+    const servers = this.nodes.map(({ pid }) => addressOf(pid));
+    const client = new LibraryClient(
+      { simulator, streams, judge: this.sessionJudge, oracle, profile: profile.library, servers },
+      random.fork(),
+      { number: this.clients.length, account, requests, window, thinkMs },
+    );
+    this.library.push(client);
+    this.clients.push(client);
+    return client;
+  }
+
+  /** Somebody goes on with the account of a client that has ended. */
+  private replace(number: number): void {
+    const client = this.library.find((each) => each.number === number);
+    if (client === undefined || this.library.length > 12) return;
+    this.addLibraryClient(client.account)?.start();
   }
 
   private addClient(number: number): void {
@@ -369,9 +440,19 @@ function memoryState(): StateStore {
   };
 }
 
-function chatState(): StateStore {
+/** Takes a moment, as the real one does, and none of the processor's. */
+function hasherOf(simulator: Simulator, random: Random): PasswordHasher {
+  const later = <T>(result: T): Promise<T> =>
+    new Promise((resolve) => simulator.after(random.around(5), () => resolve(result)));
+  return {
+    hash: (password) => later(`${random.uint32()} ${password}`),
+    verify: (password, hash) => later(hash.endsWith(` ${password}`)),
+  };
+}
+
+function chatState(passwordHasher: PasswordHasher): StateStore {
   let database = new Database(":memory:");
-  let chat = openChat(database);
+  let chat = openChat(database, { passwordHasher });
   return {
     get stateMachine() {
       return chat;
@@ -381,7 +462,7 @@ function chatState(): StateStore {
     restore: (image) => {
       chat.close();
       database = Database.deserialize(image as Uint8Array);
-      chat = openChat(database);
+      chat = openChat(database, { passwordHasher });
     },
   };
 }

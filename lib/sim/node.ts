@@ -19,13 +19,15 @@ import type { Operated } from "./operator.ts";
 import { Died, type Process } from "./process.ts";
 import type { Random } from "./random.ts";
 import { Service } from "./service.ts";
+import { ServerSide } from "./server-side.ts";
 import { SimulatedState } from "./simulated-state.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { DiskFailure, NodeLog, Storage } from "./storage.ts";
+import type { StreamHost } from "./streams.ts";
 import type { Flags, Surroundings } from "./surroundings.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
 
-export class SimulatedNode implements Host, Operated, ClientPort {
+export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   powered = true;
   private process: Process | null = null;
   /** The process is in the midst of a step. */
@@ -66,6 +68,10 @@ export class SimulatedNode implements Host, Operated, ClientPort {
 
   get listening(): boolean {
     return this.process !== null;
+  }
+
+  get listener(): ServerSide | null {
+    return this.process?.server ?? null;
   }
 
   get standing(): Standing | null {
@@ -111,12 +117,36 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     const shadow = this.shadow;
     const clockOffsetMs = this.random.between(0, 1e6);
     const clockRate = this.random.between(0.98, 1.02);
-    const service = new Service({
-      ...{ simulator, oracle, shadow, random: this.random, state: this.state.observed },
-      runs: () => this.running === member,
-      standing: () => driver.standing,
-      propose: (op) => driver.propose(op),
+    const time = () => ({
+      nowMs: clockOffsetMs + simulator.nowMs * clockRate,
+      wallMs: Math.round(1.7e12 + this.wallOffsetMs + simulator.nowMs),
     });
+    const state = this.state.observed.forProcess(
+      () => this.effect(),
+      (promise) => this.inTurn(member, promise),
+    );
+    const asked = { standing: () => driver.standing, propose: (op: OpEntry) => driver.propose(op) };
+    const { streams } = this.world;
+    const server =
+      streams === null
+        ? null
+        : new ServerSide({
+            ...{ self: member, cluster: this.world.cluster, policy: profile.policy, timeoutMs: profile.timeoutMs },
+            ...{ streams, judge: oracle, state, ...asked },
+            turn: (action) => this.enter(member, action),
+            nowMs: () => time().nowMs,
+            counted: (connections) => driver.setConnections(connections),
+            log: (level, message) => this.trace(`[${level}] ${message}`),
+          });
+    const service =
+      server !== null
+        ? null
+        : new Service({
+            ...{ simulator, oracle, shadow, random: this.random, state: this.state.observed, ...asked },
+            runs: () => this.running === member,
+          });
+    const clients = server ?? service;
+    if (clients === null) throw new SimulationFailure("simulator", "a process serves clients of one kind");
     const driver = new ReplicaDriver(
       {
         self: member,
@@ -137,21 +167,18 @@ export class SimulatedNode implements Host, Operated, ClientPort {
           this.world.written(this.pid, records);
         },
       }),
-      this.state.observed.forDriver(() => this.effect()),
+      server?.state ?? state,
       {
-        time: () => ({
-          nowMs: clockOffsetMs + simulator.nowMs * clockRate,
-          wallMs: Math.round(1.7e12 + this.wallOffsetMs + simulator.nowMs),
-        }),
+        time,
         send: (to, message) => this.send(member, to, message),
         schedule: (callback) => {
           simulator.after(this.random.between(0, 0.1), () => this.enter(member, callback));
         },
         standing: (standing) => this.stands(standing),
-        applied: (applied, standing) => service.answer(applied, standing),
+        applied: (applied, standing) => clients.applied(applied, standing),
         unavailable: (ops) => {
           this.effect();
-          service.refuse(ops);
+          clients.unavailable(ops);
         },
         changeReport: (request, report) => this.changeReported(request, report),
         stateFiles: this.state.files({
@@ -159,7 +186,10 @@ export class SimulatedNode implements Host, Operated, ClientPort {
           runs: () => this.running === member,
           report: (report) => {
             if (report.type === "installed") this.world.tally.stateTransfers++;
-            this.enter(member, () => this.dispatch({ type: "state", report }));
+            this.enter(member, () => {
+              if (report.type === "installed") clients.stateReplaced();
+              this.dispatch({ type: "state", report });
+            });
           },
         }),
         log: (level, message) => this.trace(`[${level}] ${message}`),
@@ -175,7 +205,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
       resumeMs: 0,
       countdown: Infinity,
       deadly: null,
-      service,
+      ...{ clients, service, server },
     };
     const { promised, commit } = log.recovered;
     this.trace(
@@ -183,6 +213,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
         `commit ${commit}, applied ${this.state.observed.applied.index}`,
     );
     network.started(this);
+    server?.begin();
     this.tickLater(member, this.random.between(0, profile.tickMs));
   }
 
@@ -219,8 +250,9 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.storage.crash(kind === "power");
     if (kind === "power") this.state.losePower();
     this.world.network.stopped(this, kind === "power");
+    if (process.server !== null) this.world.streams?.died(process.server, kind !== "power");
     if (kind === "power") return;
-    process.service.died();
+    process.clients.died();
   }
 
   dieMidway(count: number): void {
@@ -235,7 +267,10 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     const member = this.running;
     if (member === null) return;
     this.trace("is asked to stop");
-    this.enter(member, () => this.dispatch({ type: "stop" }));
+    this.enter(member, () => {
+      this.process?.clients.stopping();
+      this.dispatch({ type: "stop" });
+    });
     this.world.simulator.after(this.random.between(1, 100), () => {
       if (this.process?.member === member) this.crash("process");
     });
@@ -314,7 +349,11 @@ export class SimulatedNode implements Host, Operated, ClientPort {
 
   received(from: Member, message: ReplicaMessage): void {
     const member = this.running;
-    if (member !== null) this.enter(member, () => this.dispatch({ type: "received", from, message }));
+    if (member === null) return;
+    this.enter(member, () => {
+      if (message.type === "heartbeat") this.process?.server?.heard(from, message);
+      this.dispatch({ type: "received", from, message });
+    });
   }
 
   connected(peer: Member): void {
@@ -344,7 +383,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
         return;
       }
       this.enter(member, () => {
-        for (const op of ops) this.process?.service.accept(op, connection);
+        for (const op of ops) this.process?.service?.accept(op, connection);
       });
     });
   }
@@ -384,6 +423,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.world.oracle.commitKnown(this.shadow, standing.commit);
     if (standing.ready) this.world.oracle.serves(this.shadow, standing.view);
     this.trace(standsText(standing));
+    this.process?.clients.standingChanged();
   }
 
   // ---- inside
@@ -432,6 +472,13 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     this.run(action);
   }
 
+  /** What comes of it comes when the process runs, or never. */
+  private inTurn<T>(member: Member, promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      promise.then((value) => this.enter(member, () => resolve(value)), reject);
+    });
+  }
+
   private run(action: () => void): void {
     try {
       this.inside = true;
@@ -454,6 +501,7 @@ export class SimulatedNode implements Host, Operated, ClientPort {
     else waiting.push(tick);
     for (let next = waiting.shift(); next !== undefined && this.process === process; next = waiting.shift()) {
       this.run(next);
+      this.world.simulator.turnEnds();
     }
     process.stopped = null;
   }

@@ -2,6 +2,7 @@
  * Stands between the driver and a replica's state machine: keeps what was applied, and judges the order and the dedup of
  * whatever state machine is behind it, by a set of its own.
  */
+import type { ClientOp } from "../protocol/messages.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { StateStore } from "./storage.ts";
@@ -115,16 +116,19 @@ export class ObservedState implements Used {
     this.rebuild(kept);
   }
 
-  result(session: string, seq: number): ReturnType<StateMachine["result"]> {
-    return this.inner.result(session, seq);
+  result(session: string, seq: number, request?: ClientOp): ReturnType<StateMachine["result"]> {
+    return this.inner.result(session, seq, request);
   }
 
   hasApplied(session: string, seq: number): boolean {
     return this.inner.hasApplied(session, seq);
   }
 
-  /** What the driver sees: a state machine whose applying can be interrupted by death and is judged. */
-  forDriver(effect: () => void): StateMachine {
+  /**
+   * What a process sees: a state machine whose applying can be interrupted by death and is judged. `turn`: what comes
+   * later comes in a turn of the process.
+   */
+  forProcess(effect: () => void, turn: <T>(promise: Promise<T>) => Promise<T>): StateMachine {
     const inner = (): StateMachine => this.inner;
     return {
       get applied() {
@@ -141,8 +145,8 @@ export class ObservedState implements Used {
       close: () => inner().close(),
       session: (session) => inner().session(session),
       hasApplied: (session, seq) => this.hasApplied(session, seq),
-      result: (session, seq) => this.result(session, seq),
-      prepare: (request, session, attachment) => inner().prepare(request, session, attachment),
+      result: (session, seq, request) => this.result(session, seq, request),
+      prepare: (request, session, attachment) => turn(inner().prepare(request, session, attachment)),
       query: (request, session) => inner().query(request, session),
       waiting: (session) => inner().waiting(session),
       missed: (session, afterIndex, limit) => inner().missed(session, afterIndex, limit),

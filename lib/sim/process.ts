@@ -1,10 +1,27 @@
 /** What runs on a simulated machine, and how it ends. Types, and the one thing that is thrown. */
 import type { Member } from "../protocol/messages.ts";
+import type { Applied } from "../protocol/state-machine.ts";
+import type { Standing } from "../replication/events.ts";
 import type { ReplicaDriver } from "../server/driver.ts";
+import type { ServerSide } from "./server-side.ts";
 import type { Service } from "./service.ts";
 
 /** Thrown to stop a process in the midst of its effects. */
 export class Died {}
+
+/** What a process does for its clients, whatever these are. */
+export interface ClientSide {
+  applied(applied: Applied, standing: Standing): void;
+  /** These ops will never be proposed. */
+  unavailable(ops: readonly { readonly session: string; readonly seq: number }[]): void;
+  standingChanged(): void;
+  /** It is asked to stop. */
+  stopping(): void;
+  /** A snapshot has taken the place of the state. */
+  stateReplaced(): void;
+  /** The process died, and its machine is there to say so. */
+  died(): void;
+}
 
 export interface Process {
   readonly member: Member;
@@ -16,5 +33,9 @@ export interface Process {
   countdown: number;
   /** The kind of record around which it dies. */
   deadly: { readonly kind: number; readonly count: number } | null;
-  readonly service: Service;
+  readonly clients: ClientSide;
+  /** For clients that hand it their ops; null where clients connect by byte streams. */
+  readonly service: Service | null;
+  /** For clients that connect by byte streams; null where there are none. */
+  readonly server: ServerSide | null;
 }

@@ -7,6 +7,7 @@ import type { Order } from "./checkers.ts";
 import type { LinkQuality } from "./network.ts";
 import { retentionDefault, type Retention } from "../replication/events.ts";
 import { Random } from "./random.ts";
+import type { StreamQuality } from "./streams.ts";
 
 export const profileNames = [
   "crash",
@@ -19,8 +20,12 @@ export const profileNames = [
   "wipe",
   "lasting",
   "swarm",
+  "sessions",
 ] as const;
 export type ProfileName = (typeof profileNames)[number];
+
+/** Those drawn when none is chosen; `sessions` comes about in others too. */
+const drawnNames = profileNames.filter((name) => name !== "sessions");
 
 export interface Profile {
   readonly seed: number;
@@ -49,6 +54,8 @@ export interface Profile {
   readonly wal: boolean;
   /** Whether the state is the chat's, in SQLite. */
   readonly chat: boolean;
+  /** Where clients are the library, on byte streams to the real server side; null: they hand their ops to a service. */
+  readonly library: LibraryProfile | null;
   /** How long a client waits for an answer before it goes elsewhere. */
   readonly patienceMs: number;
   /** Before the heal one link stays cut for long, and everyone must be served nevertheless. */
@@ -75,6 +82,35 @@ export interface OperatorProfile {
   readonly deadly: number;
   /** By how much rarer other faults are, so that changes succeed at all. */
   readonly calm: number;
+}
+
+/** Clients that are the library, and how they are hindered. */
+export interface LibraryProfile {
+  /** As the library takes them. */
+  readonly silenceMs: number;
+  readonly connectTimeoutMs: number;
+  /** Accounts; fewer than clients: some have more than one session. */
+  readonly accounts: number;
+  readonly quality: StreamQuality;
+  /** Mean time between faults that strike clients and their connections. */
+  readonly faultMs: number;
+  readonly faults: LibraryFaults;
+}
+
+/** Relative weights, as {@link Faults}. */
+export interface LibraryFaults {
+  /** A connection is reset. */
+  readonly reset: number;
+  /** A connection falls silent for ever, and nobody is told. */
+  readonly freeze: number;
+  /** For a while nothing gets through between a client and a replica. */
+  readonly cut: number;
+  /** For a while what a client sends and gets comes late, in small pieces. */
+  readonly slow: number;
+  /** A client stands still. */
+  readonly pause: number;
+  /** A client is killed, loses power or quits; another session of its account takes its place. */
+  readonly end: number;
 }
 
 /** Relative weights; 0: this kind does not strike in this run. */
@@ -158,7 +194,7 @@ export interface ProfileChoice {
 /** The run of a seed, with what the caller has fixed. Fixing something does not change what else is drawn. */
 export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const random = new Random(seed);
-  const drawnName = random.pick(profileNames);
+  const drawnName = random.pick(drawnNames);
   const drawnPolicy: Policy = random.chance(0.5) ? "available" : "quorum";
   const drawnReplicas = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5]);
   const name = choice.profile ?? drawnName;
@@ -176,7 +212,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const faults = choice.fixed?.faults ?? drawnFaults;
   const order = orderOf(name, policy, faults, lossy);
   const operator = drawOperator(seed, choice, { name, policy, order, timeoutMs, fireMs });
-  return {
+  const drawn = {
     seed,
     name,
     policy,
@@ -211,8 +247,9 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     sessionOrder: order === "one",
     retention: drawRetention(seed, operator),
     operator,
-    ...choice.fixed,
   };
+  const library = drawLibrary(seed, drawn, choice.fixed);
+  return { ...drawn, library, ...(library === null ? {} : unhurried(drawn, library)), ...choice.fixed };
 }
 
 /**
@@ -227,6 +264,44 @@ function drawRetention(seed: number, operator: OperatorProfile | null): Retentio
     snapshotBehindEntries: random.pick([10, 40, 1e9]),
     snapshotBytesPerSecond: random.pick([500, 1e6]),
     compactMs: random.pick([20, 500]),
+  };
+}
+
+type Drawn = Omit<Profile, "library">;
+
+/** Drawn from a stream of its own, so that it changes nothing of a run without it. */
+function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> = {}): LibraryProfile | null {
+  const random = new Random(seed + 2 ** 45);
+  const isDrawn = random.chance(0.5);
+  const isChosen = drawn.name === "sessions";
+  if (fixed.library !== undefined) return fixed.library;
+  if (!isChosen && !(isDrawn && (fixed.chat ?? drawn.chat))) return null;
+  const weight = (): number => random.pick([0, 1, 1, 3]);
+  const silenceMs = random.pick([1_000, 3_000]);
+  return {
+    silenceMs,
+    connectTimeoutMs: random.pick([300, 1_000]),
+    accounts: 2 + random.below(3),
+    quality: {
+      delayMsMean: random.pick([0.2, 1, 20]),
+      pieceBytesMax: random.pick([Infinity, Infinity, 64, 5]),
+      systemBytes: random.pick([200, 4_000, 1e6]),
+      queueBytesMax: random.pick([10_000, 1e7]),
+    },
+    faultMs: silenceMs * random.pick([0.2, 0.5, 2]),
+    faults: { reset: weight(), freeze: weight(), cut: weight(), slow: weight(), pause: weight(), end: weight() },
+  };
+}
+
+/** Who finds out that a connection is silent, or a session lost, takes seconds: such a run lasts as long. */
+function unhurried(drawn: Drawn, { accounts }: LibraryProfile): Partial<Profile> {
+  const fireMs = drawn.fireMs + 10_000;
+  const clients = Math.max(2, drawn.clients, accounts);
+  const opsPerClient = Math.ceil(150 / clients);
+  return {
+    ...{ chat: true, fireMs, clients, opsPerClient },
+    thinkMs: (0.6 * fireMs * drawn.window) / opsPerClient,
+    faultMs: (drawn.faultMs * fireMs) / drawn.fireMs,
   };
 }
 
@@ -328,7 +403,20 @@ function drawFaults(random: Random, name: ProfileName): Faults {
       return { ...noFaults, ...clients, crash: 1, power: rarely(), pause: rarely(), partial: rarely() };
     case "swarm":
       return drawSwarm(random);
+    case "sessions":
+      return drawSessions(random);
   }
+}
+
+/** What moves sessions from replica to replica. */
+function drawSessions(random: Random): Faults {
+  const weight = (): number => random.pick([0, 1, 1, 2]);
+  const apart = random.chance(0.3);
+  return {
+    ...noFaults,
+    ...{ crash: 1 + weight(), power: weight(), midway: weight(), goodbye: weight(), pause: weight() },
+    ...{ partition: apart ? 1 : 0, slowDisk: random.pick([0, 0, 1]), total: random.pick([0, 0, 1]) },
+  };
 }
 
 /** Each kind with the same chance, however they go together. */

@@ -10,6 +10,7 @@ import type { ObservedState } from "./observed-state.ts";
 import type { Random } from "./random.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { Simulator } from "./simulator.ts";
+import type { ClientSide } from "./process.ts";
 import type { ClientConnection } from "./workload.ts";
 
 /** The process, as its clients' side sees it. */
@@ -27,7 +28,7 @@ export interface Served {
 
 const answerMs = 0.2;
 
-export class Service {
+export class Service implements ClientSide {
   /** Who waits for which op. */
   private readonly waiting = new Map<string, ClientConnection>();
   /** Connections on which no session stands, as it was refused: nothing more is taken from them. */
@@ -47,7 +48,7 @@ export class Service {
     served.propose(op);
   }
 
-  answer({ outcomes }: Applied, standing: Standing): void {
+  applied({ outcomes }: Applied, standing: Standing): void {
     if (standing.copies === 0) return;
     for (const { session, seq, result } of outcomes) {
       const key = `${session}/${seq}`;
@@ -58,7 +59,7 @@ export class Service {
     }
   }
 
-  refuse(ops: readonly { readonly session: string; readonly seq: number }[]): void {
+  unavailable(ops: readonly { readonly session: string; readonly seq: number }[]): void {
     for (const { session, seq } of ops) {
       const key = `${session}/${seq}`;
       const connection = this.waiting.get(key);
@@ -77,6 +78,18 @@ export class Service {
     for (const connection of new Set(this.waiting.values())) {
       simulator.after(random.between(0.1, 1), () => connection.lost());
     }
+  }
+
+  standingChanged(): void {
+    // These clients know nothing of views.
+  }
+
+  stopping(): void {
+    // What they have asked for is answered or not; they learn of the end when it comes.
+  }
+
+  stateReplaced(): void {
+    // Who waits for something waits for it in the log.
   }
 
   private reply(

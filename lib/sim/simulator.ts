@@ -19,6 +19,8 @@ export class Simulator {
   nowMs = 0;
   /** Events run so far. */
   events = 0;
+  /** After each event, and wherever a process has done one thing of several: what has waited for that, like promises. */
+  turnEnds: () => void = () => {};
   private readonly queue: Scheduled[] = [];
 
   constructor(
@@ -48,6 +50,7 @@ export class Simulator {
       this.nowMs = next.atMs;
       this.events++;
       next.action();
+      this.turnEnds();
       if (done !== undefined && done()) return true;
     }
   }

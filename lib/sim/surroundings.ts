@@ -8,6 +8,7 @@ import type { Random } from "./random.ts";
 import type { SnapshotLibrary } from "./simulated-state.ts";
 import type { Simulator } from "./simulator.ts";
 import type { StateStore, Storage } from "./storage.ts";
+import type { Streams } from "./streams.ts";
 
 /** What happened in a run, for its statistics. */
 export interface Tally {
@@ -33,7 +34,10 @@ export interface Surroundings {
   readonly network: Network;
   readonly oracle: Oracle;
   readonly profile: Profile;
+  readonly cluster: Uint8Array;
   readonly clusterTag: number;
+  /** Between clients and replicas; null where clients hand over their ops. */
+  readonly streams: Streams | null;
   readonly newStorage: () => Storage;
   readonly newState: () => StateStore;
   readonly snapshots: SnapshotLibrary;

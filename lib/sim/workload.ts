@@ -55,12 +55,28 @@ export interface ClientJudge {
   refused(session: string, seq: number): void;
 }
 
+/** A client, of whatever kind. */
+export interface WorkingClient extends FickleClient {
+  readonly session: string;
+  /** All that it comes to is answered. */
+  readonly done: boolean;
+  /** It has vanished. */
+  readonly gone: boolean;
+  /** What it waits for, for messages. */
+  readonly waiting: readonly (number | string)[];
+  start(): void;
+  /** Asks, without thinking any more, for no more than it needs to come to so much. */
+  finish(ops: number): void;
+  /** Asks for so much more, whatever it has come to. */
+  ask(ops: number): void;
+}
+
 interface Outstanding {
   readonly op: OpEntry;
   sends: number;
 }
 
-export class SimulatedClient implements FickleClient {
+export class SimulatedClient implements WorkingClient {
   acknowledged = 0;
   givenUp = 0;
   private readonly outstanding = new Map<number, Outstanding>();
