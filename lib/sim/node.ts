@@ -7,6 +7,7 @@ import type { OpEntry } from "../protocol/entries.ts";
 import { formatView } from "../protocol/ids.ts";
 import type { Member, ReplicaMessage } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
+import type { Prepared } from "../protocol/state-machine.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
@@ -123,7 +124,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     });
     const state = this.state.observed.forProcess(
       () => this.effect(),
-      (promise) => this.inTurn(member, promise),
+      (op, outcome) => this.prepared(member, op, outcome),
     );
     const asked = { standing: () => driver.standing, propose: (op: OpEntry) => driver.propose(op) };
     const { streams } = this.world;
@@ -472,10 +473,17 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     this.run(action);
   }
 
-  /** What comes of it comes when the process runs, or never. */
-  private inTurn<T>(member: Member, promise: Promise<T>): Promise<T> {
+  /** It comes when the process runs, or never. What is refused here may be accepted elsewhere, behind ops after it. */
+  private prepared(
+    member: Member,
+    { session, seq }: { readonly session: string; readonly seq: number },
+    outcome: Promise<Prepared>,
+  ): Promise<Prepared> {
     return new Promise((resolve, reject) => {
-      promise.then((value) => this.enter(member, () => resolve(value)), reject);
+      outcome.then((prepared) => {
+        if (!prepared.ok) this.world.oracle.doubted(session, seq);
+        this.enter(member, () => resolve(prepared));
+      }, reject);
     });
   }
 

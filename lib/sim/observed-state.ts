@@ -3,7 +3,7 @@
  * whatever state machine is behind it, by a set of its own.
  */
 import type { ClientOp } from "../protocol/messages.ts";
-import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
+import type { Applied, CommittedEntry, Prepared, StateMachine } from "../protocol/state-machine.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { StateStore } from "./storage.ts";
 
@@ -125,10 +125,13 @@ export class ObservedState implements Used {
   }
 
   /**
-   * What a process sees: a state machine whose applying can be interrupted by death and is judged. `turn`: what comes
-   * later comes in a turn of the process.
+   * What a process sees: a state machine whose applying can be interrupted by death and is judged. `prepared`: what comes
+   * of preparing an op comes in a turn of the process.
    */
-  forProcess(effect: () => void, turn: <T>(promise: Promise<T>) => Promise<T>): StateMachine {
+  forProcess(
+    effect: () => void,
+    prepared: (op: { readonly session: string; readonly seq: number }, outcome: Promise<Prepared>) => Promise<Prepared>,
+  ): StateMachine {
     const inner = (): StateMachine => this.inner;
     return {
       get applied() {
@@ -146,7 +149,8 @@ export class ObservedState implements Used {
       session: (session) => inner().session(session),
       hasApplied: (session, seq) => this.hasApplied(session, seq),
       result: (session, seq, request) => this.result(session, seq, request),
-      prepare: (request, session, attachment) => turn(inner().prepare(request, session, attachment)),
+      prepare: (request, session, attachment) =>
+        prepared({ session: session.session, seq: request.seq }, inner().prepare(request, session, attachment)),
       query: (request, session) => inner().query(request, session),
       waiting: (session) => inner().waiting(session),
       missed: (session, afterIndex, limit) => inner().missed(session, afterIndex, limit),

@@ -293,13 +293,16 @@ function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> = {}): 
   };
 }
 
-/** Who finds out that a connection is silent, or a session lost, takes seconds: such a run lasts as long. */
+/**
+ * Who finds out that a connection is silent, or a session lost, takes seconds: such a run lasts as long, and its replicas
+ * do less in between.
+ */
 function unhurried(drawn: Drawn, { accounts }: LibraryProfile): Partial<Profile> {
   const fireMs = drawn.fireMs + 10_000;
   const clients = Math.max(2, drawn.clients, accounts);
-  const opsPerClient = Math.ceil(150 / clients);
+  const opsPerClient = Math.ceil(120 / clients);
   return {
-    ...{ chat: true, fireMs, clients, opsPerClient },
+    ...{ chat: true, fireMs, clients, opsPerClient, tickMs: 30, heartbeatMs: drawn.timeoutMs / 6 },
     thinkMs: (0.6 * fireMs * drawn.window) / opsPerClient,
     faultMs: (drawn.faultMs * fireMs) / drawn.fireMs,
   };

@@ -58,7 +58,9 @@ export class SessionJudge {
   }
 
   ended(session: string, nowMs: number): void {
-    this.of(session).endedMs ??= nowMs;
+    const seen = this.sessions.get(session);
+    // One that ended before it began has seen nothing.
+    if (seen !== undefined) seen.endedMs ??= nowMs;
   }
 
   asked(request: OpRequest): void {
@@ -186,8 +188,10 @@ export class SessionJudge {
   private missesNothing({ model, logins }: Replay, session: string, seen: Seen): void {
     const login = logins.get(session)?.at(-1);
     if (login === undefined || login.to !== Infinity) return;
-    for (const { id, index, recipient, stored } of model.messages) {
+    for (const { id, index, recipient, stored, owners } of model.messages) {
       if (recipient !== login.account || index <= login.from || stored) continue;
+      // Deleted by another session of the account, before or after.
+      if (!owners.has(recipient)) continue;
       if (seen.eventIds.has(formatOpId(id))) continue;
       this.fail("delivery", `${seen.name}, logged in since ${login.from}, was never told message ${index}`);
     }
