@@ -40,6 +40,9 @@ export const mistakes = {
   "half is a majority": "a majority is more than half",
   "copies of the config": "copies are the members of the view, not of the config",
   "compaction past a missing replica": "what a replica of the config may still need is not deleted",
+  "missed is not pushed": "what came while a session was between connections is pushed when it resumes",
+  "unheard counts as seen": "what was pushed to a client that is not heard any more has not arrived",
+  "unanswered not sent again": "what has no answer is sent again on every new connection",
   "followed from below the floor": "a lineage that departs from what is final here is not followed",
 } as const;
 

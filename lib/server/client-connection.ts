@@ -112,7 +112,9 @@ export class ClientConnection implements WireOwner {
    * takes nothing any more, or is not heard, has not.
    */
   get seen(): number {
-    const isHeard = this.wire.quiet <= heardSweeps && this.wire.connection.queuedBytes === 0;
+    const isHeard =
+      (this.wire.quiet <= heardSweeps && this.wire.connection.queuedBytes === 0) ||
+      globalThis.mistaken?.("unheard counts as seen");
     const index = isHeard ? this.#hub.state.applied.index : this.#heardIndex;
     return this.#caughtUp ? index : Math.min(index, this.#pushedIndex);
   }
@@ -285,6 +287,7 @@ export class ClientConnection implements WireOwner {
     this.#heardIndex = lastMessageIndex;
     this.#sweptIndex = lastMessageIndex;
     this.#hub.opened(this);
+    if (globalThis.mistaken?.("missed is not pushed")) this.#pushedIndex = index;
     this.#pushMissed();
     this.#pump();
   }

@@ -4,7 +4,7 @@
  */
 import type { Mistake } from "../base/mistakes.ts";
 import type { Retention } from "../replication/events.ts";
-import { noFaults, type OperatorProfile, type ProfileChoice } from "./profile.ts";
+import { noFaults, type LibraryProfile, type OperatorProfile, type ProfileChoice } from "./profile.ts";
 
 const available = { policy: "available" } as const;
 const quorum = { policy: "quorum" } as const;
@@ -39,6 +39,20 @@ const hasty: Retention = {
   snapshotBytesPerSecond: 1e6,
   compactMs: 20,
 };
+
+/** Users of the library whom nothing happens to, until one falls silent. */
+const unheard: LibraryProfile = {
+  silenceMs: 1_000,
+  connectTimeoutMs: 300,
+  accounts: 3,
+  quality: { delayMsMean: 1, pieceBytesMax: Infinity, systemBytes: 1e6, queueBytesMax: 1e7 },
+  faultMs: 500,
+  faults: { reset: 0, freeze: 0, cut: 0, slow: 0, pause: 0, end: 0 },
+  endsUnheard: true,
+};
+
+/** Connections are reset all the time. */
+const restless: LibraryProfile = { ...unheard, faults: { ...unheard.faults, reset: 1 }, endsUnheard: false };
 
 export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "longest log wins": { profile: "partition", ...quorum, replicas: 3, fixed: longTails },
@@ -108,5 +122,8 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "half is a majority": { ...quorum },
   "copies of the config": { replicas: 3 },
   "compaction past a missing replica": { profile: "partition", ...available, fixed: { retention: hasty } },
+  "missed is not pushed": { profile: "sessions" },
+  "unheard counts as seen": { profile: "sessions", replicas: 3, fixed: { library: unheard } },
+  "unanswered not sent again": { profile: "sessions", fixed: { library: restless } },
   "followed from below the floor": { profile: "provisional", ...available, fixed: { retention: hasty } },
 };

@@ -4,6 +4,7 @@
  */
 import { drainMicrotasks } from "bun:jsc";
 import { Database } from "bun:sqlite";
+import { limits } from "../base/limits.ts";
 import { openChat } from "../chat/chat.ts";
 import type { PasswordHasher } from "../chat/passwords.ts";
 import { encodeFrame, decodeFrame } from "../protocol/codec.ts";
@@ -97,6 +98,7 @@ export class Cluster {
       newState: profile.chat ? () => chatState(hasher) : memoryState,
       snapshots: new Map(),
       tally: this.tally,
+      disturbed: () => this.sessionJudge.disturbed(this.simulator.nowMs),
       wipeable: (node) => this.mayBeWiped(node),
       replacementFlags: (pid) => (this.operator === null ? null : this.joining(pid)),
       written: (pid, records) => this.written?.(pid, records),
@@ -172,6 +174,23 @@ export class Cluster {
     this.heal();
     this.mustConverge();
     if (this.operator !== null) this.mustChange(this.operator);
+    if (profile.library?.endsUnheard === true) this.mustReachInbox();
+  }
+
+  /** A client loses power, and others write to it: nobody takes for told what it was not told. */
+  private mustReachInbox(): void {
+    const { simulator, library } = this;
+    const present = library.filter(({ gone }) => !gone);
+    const isAlone = (client: LibraryClient): boolean => present.every((each) => each === client || each.user !== client.user);
+    const lost = present.find((client) => client.user !== null && isAlone(client));
+    if (lost === undefined || present.length < 2) return;
+    lost.end("power");
+    simulator.run(simulator.nowMs + unheardMs);
+    for (const client of present) if (client !== lost) client.write(lost.account);
+    simulator.run(simulator.nowMs + unheardMs);
+    lost.reboot();
+    simulator.run(simulator.nowMs + limits.graceSeconds * 1_000 + unheardMs);
+    this.mustConverge();
   }
 
   /**
@@ -420,6 +439,8 @@ export class Cluster {
 }
 
 const foundingMs = 3_000;
+/** After so long a client that is silent is known to be. */
+const unheardMs = 5_000;
 /** So many are asked for in every run, after the heal if the fire left no time for them. */
 const opsWanted = 110;
 const addressOf = (pid: number): string => `replica-${pid}:1538`;

@@ -106,9 +106,20 @@ export class LibraryClient implements WorkingClient, StreamClient, Party {
     });
   }
 
-  /** A question, and what is told; null when the client is gone first. */
-  inquire(query: QueryRequest, told: (answer: Answer) => void): void {
-    this.turn(() => this.request(query, told));
+  /** The account that it is logged in to. */
+  get user(): string | null {
+    return this.chat?.user ?? null;
+  }
+
+  /** Writes to an account, beside all else. */
+  write(to: number): void {
+    this.turn(() => this.request({ type: "send", to: accountOf(to), text: "are you there?" }, () => {}));
+  }
+
+  /** Its machine is there again, without it. */
+  reboot(): void {
+    this.powered = true;
+    this.world.streams.goOn();
   }
 
   // What strikes it.
@@ -269,9 +280,9 @@ export class LibraryClient implements WorkingClient, StreamClient, Party {
     const before = this.lastSeq;
     const leaves = request.type === "logout" ? 1 : 0;
     this.leaves += leaves;
-    judge.asked(request);
     const promise = chat.request(request);
     const seq = this.lastSeq;
+    judge.asked(this.session, seq, request, this.world.simulator.nowMs);
     if (seq > before) oracle.invoked(this.session, seq);
     this.trace(`→ ${request.type} ${seq}${request.type === "send" ? ` to ${request.to}` : ""}`);
     const answered = (answer: Answer): void => {

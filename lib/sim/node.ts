@@ -246,6 +246,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     const { process } = this;
     if (process === null) return;
     this.trace(kind === "power" ? "loses power" : "dies");
+    this.world.disturbed();
     this.process = null;
     this.powered = kind !== "power";
     this.storage.crash(kind === "power");
@@ -282,6 +283,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     const { simulator } = this.world;
     if (process === null) return;
     this.trace(`stands still for ${Math.round(forMs)} ms`);
+    this.world.disturbed();
     process.stopped ??= [];
     process.resumeMs = Math.max(process.resumeMs, simulator.nowMs + forMs);
     simulator.after(forMs, () => {
@@ -504,6 +506,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   private resume(process: Process): void {
     const waiting = process.stopped ?? [];
     this.trace("goes on");
+    this.world.disturbed();
     const tick = (): void => process.driver.tick();
     if (this.random.chance(0.5)) waiting.unshift(tick);
     else waiting.push(tick);

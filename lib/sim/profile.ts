@@ -95,6 +95,8 @@ export interface LibraryProfile {
   /** Mean time between faults that strike clients and their connections. */
   readonly faultMs: number;
   readonly faults: LibraryFaults;
+  /** Whether in the end one more client falls silent, and is written to. */
+  readonly endsUnheard: boolean;
 }
 
 /** Relative weights, as {@link Faults}. */
@@ -290,6 +292,7 @@ function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> = {}): 
     },
     faultMs: silenceMs * random.pick([0.2, 0.5, 2]),
     faults: { reset: weight(), freeze: weight(), cut: weight(), slow: weight(), pause: weight(), end: weight() },
+    endsUnheard: random.chance(0.2),
   };
 }
 

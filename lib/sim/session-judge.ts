@@ -34,10 +34,17 @@ export interface Question {
   readonly sent: ReadonlyMap<string, number>;
 }
 
+/** After so long a replica knows that it does not hear a client any more. */
+const noticedMs = 4_000;
+
 export class SessionJudge {
   /** The first thing that was wrong. Kept, for much is seen where nobody would hear of what is thrown. */
   failure: unknown = null;
   private readonly sessions = new Map<string, Seen>();
+  /** When each send was asked for, by `session/seq`. */
+  private readonly askedMs = new Map<string, number>();
+  /** When a process ended or stood still last: how far its clients had come is known less exactly then. */
+  private disturbedMs = -Infinity;
   /** Ids of messages that anybody has asked to delete. */
   private readonly deleted = new Set<string>();
 
@@ -63,7 +70,12 @@ export class SessionJudge {
     if (seen !== undefined) seen.endedMs ??= nowMs;
   }
 
-  asked(request: OpRequest): void {
+  disturbed(nowMs: number): void {
+    this.disturbedMs = nowMs;
+  }
+
+  asked(session: string, seq: number, request: OpRequest, nowMs: number): void {
+    this.askedMs.set(opKey(session, seq), nowMs);
     if (request.type === "deleteMessages") for (const id of request.ids) this.deleted.add(formatOpId(id));
   }
 
@@ -137,6 +149,7 @@ export class SessionJudge {
       for (const [seq, answer] of seen.answers) this.agrees(replay, session, seq, answer);
       if (stays.has(session)) this.missesNothing(replay, session, seen);
     }
+    if (oneOrder) this.reachesSomebody(replay);
   }
 
   private message(seen: Seen, message: ChatMessage): void {
@@ -194,6 +207,28 @@ export class SessionJudge {
       if (!owners.has(recipient)) continue;
       if (seen.eventIds.has(formatOpId(id))) continue;
       this.fail("delivery", `${seen.name}, logged in since ${login.from}, was never told message ${index}`);
+    }
+  }
+
+  /**
+   * What was sent when all sessions of the account had ended without a word, and are known to have, is in its inbox: it
+   * was told to nobody.
+   */
+  private reachesSomebody({ model, logins }: Replay): void {
+    for (const { id, index, recipient, stored, owners } of model.messages) {
+      if (stored || !owners.has(recipient)) continue;
+      const askedMs = this.askedMs.get(formatOpId(id)) ?? 0;
+      const holders = [...logins].filter(([, all]) =>
+        all.some(({ account, from, to }) => account === recipient && from < index && index < to),
+      );
+      const isOwed = holders.every(([session, all]) => {
+        const endedMs = this.sessions.get(session)?.endedMs ?? Infinity;
+        const isOver = all.at(-1)?.to === Infinity && model.sessions.get(session)?.attached === false;
+        return isOver && this.disturbedMs < endedMs && askedMs > endedMs + noticedMs;
+      });
+      if (!isOwed) continue;
+      const { name } = recipient;
+      this.fail("delivery", `message ${index} was told to no session of ${name}, and is not in its inbox`);
     }
   }
 

@@ -194,10 +194,21 @@ export class StreamEnd implements Connection {
   }
 
   #take(count: number): Uint8Array {
-    const all = this.#out.length === 1 ? (this.#out[0] as Uint8Array) : Buffer.concat(this.#out);
+    const taken = new Uint8Array(count);
+    let at = 0;
+    let whole = 0;
+    for (; at < count; whole++) {
+      const bytes = this.#out[whole] as Uint8Array;
+      const left = count - at;
+      taken.set(bytes.length <= left ? bytes : bytes.subarray(0, left), at);
+      at += Math.min(bytes.length, left);
+      if (bytes.length <= left) continue;
+      this.#out[whole] = bytes.subarray(left);
+      break;
+    }
+    if (whole > 0) this.#out.splice(0, whole);
     this.#outBytes -= count;
-    this.#out = this.#outBytes === 0 ? [] : [all.subarray(count)];
-    return Uint8Array.from(all.subarray(0, count));
+    return taken;
   }
 
   #later(delayMs: number, action: () => void): void {

@@ -127,12 +127,12 @@ export class Streams {
   cut(client: StreamClient, pid: number, cut: boolean): void {
     const key = keyOf(client, pid);
     this.#cuts.set(key, (this.#cuts.get(key) ?? 0) + (cut ? 1 : -1));
-    if (!cut) this.#goOn();
+    if (!cut) this.goOn();
   }
 
   healAll(): void {
     this.#cuts.clear();
-    this.#goOn();
+    this.goOn();
   }
 
   /** Whether what an end has sent cannot arrive now. */
@@ -172,7 +172,8 @@ export class Streams {
     return (this.#cuts.get(keyOf(client, pid)) ?? 0) > 0;
   }
 
-  #goOn(): void {
+  /** What is on its way tries again. */
+  goOn(): void {
     for (const { clientEnd, hostEnd } of this.#open) {
       clientEnd.goOn();
       hostEnd.goOn();

@@ -42,6 +42,8 @@ export interface Surroundings {
   readonly newState: () => StateStore;
   readonly snapshots: SnapshotLibrary;
   readonly tally: Tally;
+  /** A process has ended, or stands still. */
+  readonly disturbed: () => void;
   /** Whether losing this replica's disk now would lose no promise. */
   readonly wipeable: (node: SimulatedNode) => boolean;
   /** What one whose disk was replaced is started with, where the config has changed; null: as before. */
