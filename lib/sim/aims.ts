@@ -4,7 +4,8 @@
  */
 import type { Mistake } from "../base/mistakes.ts";
 import type { Retention } from "../replication/events.ts";
-import { noFaults, type LibraryProfile, type OperatorProfile, type ProfileChoice } from "./profile.ts";
+import type { LibraryProfile } from "./library-profile.ts";
+import { noFaults, type OperatorProfile, type ProfileChoice } from "./profile.ts";
 
 const available = { policy: "available" } as const;
 const quorum = { policy: "quorum" } as const;
@@ -47,7 +48,7 @@ const unheard: LibraryProfile = {
   accounts: 3,
   quality: { delayMsMean: 1, pieceBytesMax: Infinity, systemBytes: 1e6, queueBytesMax: 1e7 },
   faultMs: 500,
-  faults: { reset: 0, freeze: 0, cut: 0, slow: 0, pause: 0, end: 0 },
+  faults: { reset: 0, freeze: 0, cut: 0, slow: 0, standstill: 0, end: 0 },
   endsUnheard: true,
 };
 

@@ -3,7 +3,7 @@
  * back for the heal. Draws from the seed; knows clients only through a few verbs.
  */
 import type { End } from "./library-client.ts";
-import type { LibraryFaults, LibraryProfile } from "./profile.ts";
+import type { LibraryFaults, LibraryProfile } from "./library-profile.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 import type { StreamClient, Streams } from "./streams.ts";
@@ -86,7 +86,7 @@ export class ClientChaos {
           client.quality = quality;
         });
       }
-      case "pause":
+      case "standstill":
         return client.pause(this.outageMs());
       case "end":
         client.end(random.pick(["killed", "power", "quit"]));

@@ -2,11 +2,6 @@
  * A whole simulated cluster: replicas, network, clients, faults and judge, put together from a profile. Runs it under
  * fire, heals it, and holds it to what must be true afterwards.
  */
-import { drainMicrotasks } from "bun:jsc";
-import { Database } from "bun:sqlite";
-import { limits } from "../base/limits.ts";
-import { openChat } from "../chat/chat.ts";
-import type { PasswordHasher } from "../chat/passwords.ts";
 import { encodeFrame, decodeFrame } from "../protocol/codec.ts";
 import { framePrefixBytes } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
@@ -18,21 +13,17 @@ import { Chaos } from "./faults.ts";
 import { clusterTagOf } from "../log/segment.ts";
 import { judgeChat, replay } from "./chat-judge.ts";
 import { makeChatOp } from "./chat-workload.ts";
-import { ClientChaos } from "./client-faults.ts";
-import { LibraryClient } from "./library-client.ts";
 import { MemoryDisk } from "./memory-log.ts";
 import { Network, type LinkQuality } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
-import { SessionJudge } from "./session-judge.ts";
 import { Simulator } from "./simulator.ts";
-import type { StateStore } from "./storage.ts";
-import { Streams } from "./streams.ts";
+import { chatState, hasherOf, memoryState } from "./state-stores.ts";
 import type { Surroundings, Tally, Flags } from "./surroundings.ts";
-import { MemoryStateMachine, type MemoryImage } from "./state-machine.ts";
 import type { Trace } from "./trace.ts";
+import { Users } from "./users.ts";
 import { WalStorage } from "./wal-storage.ts";
 import { SimulatedClient, type WorkingClient } from "./workload.ts";
 
@@ -45,10 +36,8 @@ export class Cluster {
   readonly oracle: Oracle;
   readonly nodes: SimulatedNode[] = [];
   readonly clients: WorkingClient[] = [];
-  private readonly library: LibraryClient[] = [];
-  private readonly sessionJudge: SessionJudge;
-  private readonly streams: Streams | null = null;
-  private readonly clientChaos: ClientChaos | null = null;
+  /** Where clients are the library. */
+  readonly users: Users | null = null;
   private readonly sessions: string[] = [];
   readonly chaos: Chaos;
   readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0, compactions: 0 };
@@ -72,12 +61,12 @@ export class Cluster {
       profile.encoded ? throughBytes : (message) => message,
     );
     this.oracle = new Oracle({ order: profile.order, nowMs: () => this.simulator.nowMs });
-    this.sessionJudge = new SessionJudge(this.oracle);
     // Of their own, so that they change nothing of a run without them.
     const clientRandom = new Random(profile.seed + 2 ** 46);
     if (profile.library !== null) {
-      this.streams = new Streams(this.simulator, clientRandom.fork());
-      this.simulator.turnEnds = () => this.turnEnds();
+      const { simulator, oracle, nodes, clients } = this;
+      const run = { simulator, oracle, profile, library: profile.library, nodes, clients, addressOf };
+      this.users = new Users(run, clientRandom);
     }
     const hasher = hasherOf(this.simulator, clientRandom.fork());
     const peers: Configured[] = [];
@@ -90,7 +79,7 @@ export class Cluster {
       profile,
       cluster,
       clusterTag,
-      streams: this.streams,
+      streams: this.users?.streams ?? null,
       newStorage: () =>
         profile.wal
           ? new WalStorage(this.simulator, this.random.fork(), cluster, profile.syncMs)
@@ -98,23 +87,15 @@ export class Cluster {
       newState: profile.chat ? () => chatState(hasher) : memoryState,
       snapshots: new Map(),
       tally: this.tally,
-      disturbed: () => this.sessionJudge.disturbed(this.simulator.nowMs),
+      disturbed: () => this.users?.judge.disturbed(this.simulator.nowMs),
       wipeable: (node) => this.mayBeWiped(node),
       replacementFlags: (pid) => (this.operator === null ? null : this.joining(pid)),
       written: (pid, records) => this.written?.(pid, records),
     };
     for (const { pid } of peers) this.addNode(pid, { peers, founds: true });
     for (let number = 0; number < profile.clients; number++) {
-      if (profile.library === null) this.addClient(number);
-      else this.addLibraryClient(number % profile.library.accounts);
-    }
-    if (profile.library !== null && this.streams !== null) {
-      this.clientChaos = new ClientChaos(this.simulator, clientRandom.fork(), this.streams, {
-        profile: profile.library,
-        pids: () => this.nodes.map(({ pid }) => pid),
-        clients: () => this.library,
-        replace: (client) => this.replace(client.number),
-      });
+      if (this.users === null) this.addClient(number);
+      else this.users.add();
     }
     this.chaos = new Chaos(this.simulator, this.random.fork(), profile, this.network, this.nodes, this.clients);
     const { operator } = profile;
@@ -136,7 +117,7 @@ export class Cluster {
     const node = new SimulatedNode(pid, this.world, flags);
     this.nodes.push(node);
     this.network.add(node);
-    this.streams?.add(addressOf(pid), node);
+    this.users?.streams.add(addressOf(pid), node);
     for (const { pid: other } of this.nodes) {
       this.network.quality(pid, other, this.link);
       this.network.quality(other, pid, this.link);
@@ -166,7 +147,7 @@ export class Cluster {
     // Mostly the founding is left in peace: a cluster that was never founded shows little.
     if (this.random.chance(0.8)) simulator.run(foundingMs, () => this.oracle.formed.size > 0);
     chaos.start();
-    this.clientChaos?.start();
+    this.users?.chaos.start();
     this.operator?.start();
     simulator.run(simulator.nowMs + profile.fireMs);
     if (profile.lasting) this.mustServeWithOneCut();
@@ -174,23 +155,7 @@ export class Cluster {
     this.heal();
     this.mustConverge();
     if (this.operator !== null) this.mustChange(this.operator);
-    if (profile.library?.endsUnheard === true) this.mustReachInbox();
-  }
-
-  /** A client loses power, and others write to it: nobody takes for told what it was not told. */
-  private mustReachInbox(): void {
-    const { simulator, library } = this;
-    const present = library.filter(({ gone }) => !gone);
-    const isAlone = (client: LibraryClient): boolean => present.every((each) => each === client || each.user !== client.user);
-    const lost = present.find((client) => client.user !== null && isAlone(client));
-    if (lost === undefined || present.length < 2) return;
-    lost.end("power");
-    simulator.run(simulator.nowMs + unheardMs);
-    for (const client of present) if (client !== lost) client.write(lost.account);
-    simulator.run(simulator.nowMs + unheardMs);
-    lost.reboot();
-    simulator.run(simulator.nowMs + limits.graceSeconds * 1_000 + unheardMs);
-    this.mustConverge();
+    if (this.users?.loseOne() === true) this.mustConverge();
   }
 
   /**
@@ -232,7 +197,7 @@ export class Cluster {
 
   private heal(): void {
     this.link = this.chaos.heal();
-    this.clientChaos?.heal();
+    this.users?.chaos.heal();
     this.operator?.stop();
     for (const node of this.nodes) node.mend();
     const present = this.clients.filter((client) => !client.gone).length;
@@ -283,6 +248,8 @@ export class Cluster {
       if (node.standing?.view === views[at]) continue;
       throw new SimulationFailure("liveness", `replica ${node.pid} left a view although nothing was wrong`);
     }
+    // A session whose loss was noticed just now is under way to everybody.
+    if (this.obstacle() !== null) simulator.run(simulator.nowMs + profile.timeoutMs, () => this.obstacle() === null);
     this.judgeEnd(true);
   }
 
@@ -336,10 +303,7 @@ export class Cluster {
     if (this.profile.chat) {
       const replayed = replay(first.applied.entries);
       judgeChat(first.applied.inner, replayed);
-      if (isCalm) {
-        const stays = this.library.filter((client) => !client.gone).map(({ session }) => session);
-        this.sessionJudge.judge(replayed, new Set(stays));
-      }
+      if (isCalm) this.users?.judgeEnd(replayed);
     }
     for (const node of this.nodes) {
       const missing = this.missingOn(node);
@@ -383,35 +347,6 @@ export class Cluster {
     return lost.length <= Math.max(1, (config.length - 1) / 2);
   }
 
-  /** What has waited for the end of a turn, and what was found wrong where nobody would have heard of it. */
-  private turnEnds(): void {
-    drainMicrotasks();
-    const { failure } = this.sessionJudge;
-    if (failure !== null) throw failure;
-  }
-
-  private addLibraryClient(account: number): LibraryClient | null {
-    const { profile, random, oracle, simulator, streams } = this;
-    if (streams === null || profile.library === null) return null;
-    const { opsPerClient: requests, window, thinkMs } = profile;
-    const servers = this.nodes.map(({ pid }) => addressOf(pid));
-    const client = new LibraryClient(
-      { simulator, streams, judge: this.sessionJudge, oracle, profile: profile.library, servers },
-      random.fork(),
-      { number: this.clients.length, account, requests, window, thinkMs },
-    );
-    this.library.push(client);
-    this.clients.push(client);
-    return client;
-  }
-
-  /** Somebody goes on with the account of a client that has ended. */
-  private replace(number: number): void {
-    const client = this.library.find((each) => each.number === number);
-    if (client === undefined || this.library.length > 12) return;
-    this.addLibraryClient(client.account)?.start();
-  }
-
   private addClient(number: number): void {
     const { profile, random, oracle } = this;
     const session = random.uuid();
@@ -439,8 +374,6 @@ export class Cluster {
 }
 
 const foundingMs = 3_000;
-/** After so long a client that is silent is known to be. */
-const unheardMs = 5_000;
 /** So many are asked for in every run, after the heal if the fire left no time for them. */
 const opsWanted = 110;
 const addressOf = (pid: number): string => `replica-${pid}:1538`;
@@ -449,43 +382,6 @@ const addressOf = (pid: number): string => `replica-${pid}:1538`;
 function makeOp(client: number, session: string, seq: number, oldest: number): OpEntry {
   const command = new Uint8Array([client, seq & 0xff, seq >> 8, 0x5e]);
   return { session, seq, oldest, at: 0, origAt: 0, digest: new Uint8Array(8).fill(seq & 0xff), command };
-}
-
-function memoryState(): StateStore {
-  const stateMachine = new MemoryStateMachine();
-  return {
-    stateMachine,
-    digest: () => String(stateMachine.digest),
-    image: () => stateMachine.image(),
-    restore: (image) => stateMachine.restore(image as MemoryImage),
-  };
-}
-
-/** Takes a moment, as the real one does, and none of the processor's. */
-function hasherOf(simulator: Simulator, random: Random): PasswordHasher {
-  const later = <T>(result: T): Promise<T> =>
-    new Promise((resolve) => simulator.after(random.around(5), () => resolve(result)));
-  return {
-    hash: (password) => later(`${random.uint32()} ${password}`),
-    verify: (password, hash) => later(hash.endsWith(` ${password}`)),
-  };
-}
-
-function chatState(passwordHasher: PasswordHasher): StateStore {
-  let database = new Database(":memory:");
-  let chat = openChat(database, { passwordHasher });
-  return {
-    get stateMachine() {
-      return chat;
-    },
-    digest: () => chat.digest(),
-    image: () => database.serialize(),
-    restore: (image) => {
-      chat.close();
-      database = Database.deserialize(image as Uint8Array);
-      chat = openChat(database, { passwordHasher });
-    },
-  };
 }
 
 function describeStanding({ pid, standing }: SimulatedNode): string {

@@ -7,7 +7,7 @@ import { ClientClosedError, createClient } from "../client/client.ts";
 import type { ChatClient, ClientEvent, OpRequest, QueryRequest } from "../client/types.ts";
 import type { OpId } from "../protocol/messages.ts";
 import type { Oracle } from "./checkers.ts";
-import type { LibraryProfile } from "./profile.ts";
+import type { LibraryProfile } from "./library-profile.ts";
 import type { Random } from "./random.ts";
 import { accountOf, draw, passwordOf, type Acquaintance } from "./session-workload.ts";
 import type { Answer, SessionJudge } from "./session-judge.ts";

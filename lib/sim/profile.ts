@@ -4,10 +4,10 @@
  */
 import type { Policy } from "../protocol/messages.ts";
 import type { Order } from "./checkers.ts";
+import { drawLibrary, unhurried, type LibraryProfile } from "./library-profile.ts";
 import type { LinkQuality } from "./network.ts";
 import { retentionDefault, type Retention } from "../replication/events.ts";
 import { Random } from "./random.ts";
-import type { StreamQuality } from "./streams.ts";
 
 export const profileNames = [
   "crash",
@@ -82,37 +82,6 @@ export interface OperatorProfile {
   readonly deadly: number;
   /** By how much rarer other faults are, so that changes succeed at all. */
   readonly calm: number;
-}
-
-/** Clients that are the library, and how they are hindered. */
-export interface LibraryProfile {
-  /** As the library takes them. */
-  readonly silenceMs: number;
-  readonly connectTimeoutMs: number;
-  /** Accounts; fewer than clients: some have more than one session. */
-  readonly accounts: number;
-  readonly quality: StreamQuality;
-  /** Mean time between faults that strike clients and their connections. */
-  readonly faultMs: number;
-  readonly faults: LibraryFaults;
-  /** Whether in the end one more client falls silent, and is written to. */
-  readonly endsUnheard: boolean;
-}
-
-/** Relative weights, as {@link Faults}. */
-export interface LibraryFaults {
-  /** A connection is reset. */
-  readonly reset: number;
-  /** A connection falls silent for ever, and nobody is told. */
-  readonly freeze: number;
-  /** For a while nothing gets through between a client and a replica. */
-  readonly cut: number;
-  /** For a while what a client sends and gets comes late, in small pieces. */
-  readonly slow: number;
-  /** A client stands still. */
-  readonly pause: number;
-  /** A client is killed, loses power or quits; another session of its account takes its place. */
-  readonly end: number;
 }
 
 /** Relative weights; 0: this kind does not strike in this run. */
@@ -266,48 +235,6 @@ function drawRetention(seed: number, operator: OperatorProfile | null): Retentio
     snapshotBehindEntries: random.pick([10, 40, 1e9]),
     snapshotBytesPerSecond: random.pick([500, 1e6]),
     compactMs: random.pick([20, 500]),
-  };
-}
-
-type Drawn = Omit<Profile, "library">;
-
-/** Drawn from a stream of its own, so that it changes nothing of a run without it. */
-function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> = {}): LibraryProfile | null {
-  const random = new Random(seed + 2 ** 45);
-  const isDrawn = random.chance(0.5);
-  const isChosen = drawn.name === "sessions";
-  if (fixed.library !== undefined) return fixed.library;
-  if (!isChosen && !(isDrawn && (fixed.chat ?? drawn.chat))) return null;
-  const weight = (): number => random.pick([0, 1, 1, 3]);
-  const silenceMs = random.pick([1_000, 3_000]);
-  return {
-    silenceMs,
-    connectTimeoutMs: random.pick([300, 1_000]),
-    accounts: 2 + random.below(3),
-    quality: {
-      delayMsMean: random.pick([0.2, 1, 20]),
-      pieceBytesMax: random.pick([Infinity, Infinity, 64, 5]),
-      systemBytes: random.pick([200, 4_000, 1e6]),
-      queueBytesMax: random.pick([10_000, 1e7]),
-    },
-    faultMs: silenceMs * random.pick([0.2, 0.5, 2]),
-    faults: { reset: weight(), freeze: weight(), cut: weight(), slow: weight(), pause: weight(), end: weight() },
-    endsUnheard: random.chance(0.2),
-  };
-}
-
-/**
- * Who finds out that a connection is silent, or a session lost, takes seconds: such a run lasts as long, and its replicas
- * do less in between.
- */
-function unhurried(drawn: Drawn, { accounts }: LibraryProfile): Partial<Profile> {
-  const fireMs = drawn.fireMs + 10_000;
-  const clients = Math.max(2, drawn.clients, accounts);
-  const opsPerClient = Math.ceil(120 / clients);
-  return {
-    ...{ chat: true, fireMs, clients, opsPerClient, tickMs: 30, heartbeatMs: drawn.timeoutMs / 6 },
-    thinkMs: (0.6 * fireMs * drawn.window) / opsPerClient,
-    faultMs: (drawn.faultMs * fireMs) / drawn.fireMs,
   };
 }
 

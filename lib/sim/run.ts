@@ -2,9 +2,9 @@
 import { makeMistake, type Mistake } from "../base/mistakes.ts";
 import { aims } from "./aims.ts";
 import { Cluster } from "./cluster.ts";
-import type { Chaos } from "./faults.ts";
 import { SimulationFailure } from "./failure.ts";
-import { drawProfile, type Profile, type ProfileChoice } from "./profile.ts";
+import type { LibraryFaults } from "./library-profile.ts";
+import { drawProfile, type Faults, type Profile, type ProfileChoice } from "./profile.ts";
 import type { Tally } from "./surroundings.ts";
 import { Trace } from "./trace.ts";
 
@@ -18,7 +18,7 @@ export interface RunResult {
   readonly acknowledged: number;
   readonly viewsFormed: number;
   /** Faults brought about, by kind. */
-  readonly struck: Chaos["struck"];
+  readonly struck: Readonly<Partial<Record<keyof Faults | keyof LibraryFaults, number>>>;
   /** Changes of the config that came into force. */
   readonly changes: number;
   readonly tally: Tally;
@@ -59,7 +59,7 @@ export function runSeed(seed: number, options: RunOptions = {}): RunResult {
     messages: cluster.network.delivered,
     acknowledged: cluster.oracle.acknowledged.size,
     viewsFormed: cluster.oracle.formed.size,
-    struck: cluster.chaos.struck,
+    struck: { ...cluster.chaos.struck, ...cluster.users?.chaos.struck },
     changes: cluster.operator?.made ?? 0,
     tally: cluster.tally,
     virtualMs: cluster.simulator.nowMs,

@@ -53,6 +53,7 @@ describe("the judge notices", () => {
     ...(["commit on one disk", "ack before fsync", "volatile promise", "attempt taken for formed"] as const),
     ...(["append supersedes", "half is a majority", "commit without act", "copies of the config"] as const),
     ...(["forks forgotten", "hung one waits", "ack after failed fsync"] as const),
+    ...(["missed is not pushed", "unheard counts as seen", "unanswered not sent again"] as const),
   ];
   for (const mistake of quick) {
     test(mistake, () => {
@@ -71,6 +72,15 @@ test("the few seeds are of every kind: real logs and quick ones, the real chat a
   expect(new Set(profiles.map(({ replicas }) => replicas)).size).toBeGreaterThan(2);
 });
 
+test("some clients of the chat are the real library, and some profiles are about them", () => {
+  const drawn = Array.from({ length: 400 }, (_, seed) => drawProfile(seed));
+  const withLibrary = drawn.filter(({ library }) => library !== null);
+  expect(withLibrary.length).toBeGreaterThan(10);
+  expect(withLibrary.every(({ chat }) => chat)).toBeTrue();
+  expect(drawn.some(({ chat, library }) => chat && library === null)).toBeTrue();
+  expect(seeds.every((seed) => drawProfile(seed, { profile: "sessions" }).library !== null)).toBeTrue();
+});
+
 test("a run is a function of its seed", () => {
   for (const seed of [3, 4, 5]) {
     const one = runSeed(seed);
@@ -78,5 +88,6 @@ test("a run is a function of its seed", () => {
     expect(one.hash).toBe(other.hash);
     expect(one.events).toBe(other.events);
   }
+  expect(runSeed(3, { profile: "sessions" }).hash).toBe(runSeed(3, { profile: "sessions", traceLines: 10 }).hash);
   expect(runSeed(6).hash).not.toBe(runSeed(7).hash);
 });

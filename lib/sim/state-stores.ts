@@ -1,0 +1,47 @@
+/**
+ * The states that simulated replicas apply their logs to: the real chat on SQLite in memory, or a small one. Hashes of
+ * passwords take a moment of virtual time and none of the processor's.
+ */
+import { Database } from "bun:sqlite";
+import { openChat } from "../chat/chat.ts";
+import type { PasswordHasher } from "../chat/passwords.ts";
+import type { Random } from "./random.ts";
+import type { Simulator } from "./simulator.ts";
+import { MemoryStateMachine, type MemoryImage } from "./state-machine.ts";
+import type { StateStore } from "./storage.ts";
+
+export function memoryState(): StateStore {
+  const stateMachine = new MemoryStateMachine();
+  return {
+    stateMachine,
+    digest: () => String(stateMachine.digest),
+    image: () => stateMachine.image(),
+    restore: (image) => stateMachine.restore(image as MemoryImage),
+  };
+}
+
+export function hasherOf(simulator: Simulator, random: Random): PasswordHasher {
+  const later = <T>(result: T): Promise<T> =>
+    new Promise((resolve) => simulator.after(random.around(5), () => resolve(result)));
+  return {
+    hash: (password) => later(`${random.uint32()} ${password}`),
+    verify: (password, hash) => later(hash.endsWith(` ${password}`)),
+  };
+}
+
+export function chatState(passwordHasher: PasswordHasher): StateStore {
+  let database = new Database(":memory:");
+  let chat = openChat(database, { passwordHasher });
+  return {
+    get stateMachine() {
+      return chat;
+    },
+    digest: () => chat.digest(),
+    image: () => database.serialize(),
+    restore: (image) => {
+      chat.close();
+      database = Database.deserialize(image as Uint8Array);
+      chat = openChat(database, { passwordHasher });
+    },
+  };
+}
