@@ -42,7 +42,8 @@ type Drawn = Omit<Profile, "library">;
 /** Drawn from a stream of its own, so that it changes nothing of a run without it. */
 export function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> = {}): LibraryProfile | null {
   const random = new Random(seed + 2 ** 45);
-  const isDrawn = random.chance(0.5);
+  // Such a run costs as much as several others.
+  const isDrawn = random.chance(0.25);
   const isChosen = drawn.name === "sessions";
   if (fixed.library !== undefined) return fixed.library;
   if (!isChosen && !(isDrawn && (fixed.chat ?? drawn.chat))) return null;

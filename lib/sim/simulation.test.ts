@@ -73,7 +73,7 @@ test("the few seeds are of every kind: real logs and quick ones, the real chat a
 });
 
 test("some clients of the chat are the real library, and some profiles are about them", () => {
-  const drawn = Array.from({ length: 400 }, (_, seed) => drawProfile(seed));
+  const drawn = Array.from({ length: 1000 }, (_, seed) => drawProfile(seed));
   const withLibrary = drawn.filter(({ library }) => library !== null);
   expect(withLibrary.length).toBeGreaterThan(10);
   expect(withLibrary.every(({ chat }) => chat)).toBeTrue();
