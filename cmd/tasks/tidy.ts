@@ -32,7 +32,7 @@ const foreignImports: Readonly<Record<string, readonly string[]>> = {
   chat: ["bun:sqlite"],
   client: ["hyperid", "valibot"],
   server: [],
-  sim: ["bun:sqlite"],
+  sim: ["bun:sqlite", "bun:jsc"],
 };
 
 /** Clocks, timers, randomness and I/O that need no import. */

@@ -70,14 +70,14 @@ export interface Replay {
   readonly model: Model;
   /** What each op of a client came to, by `session/seq`, and where. */
   readonly outcomes: ReadonlyMap<string, { readonly expected: Expected; readonly index: number }>;
-  /** For each session: from which index to which it was logged in to which account; the last may last. */
+  /** For each session: since which index and until which it was logged in to which account; the last may last. */
   readonly logins: ReadonlyMap<string, readonly Login[]>;
 }
 
 export interface Login {
   readonly account: ModelAccount;
-  readonly from: number;
-  to: number;
+  readonly since: number;
+  until: number;
 }
 
 export function replay(entries: readonly CommittedEntry[]): Replay {
@@ -106,11 +106,11 @@ export function replay(entries: readonly CommittedEntry[]): Replay {
 function noteLogins(logins: Map<string, Login[]>, model: Model, index: number): void {
   for (const [session, { account }] of model.sessions) {
     const last = logins.get(session)?.at(-1);
-    const current = last !== undefined && last.to === Infinity ? last.account : null;
+    const current = last !== undefined && last.until === Infinity ? last.account : null;
     if (current === account) continue;
-    if (last !== undefined && current !== null) last.to = index;
+    if (last !== undefined && current !== null) last.until = index;
     if (account === null) continue;
-    const login = { account, from: index, to: Infinity };
+    const login = { account, since: index, until: Infinity };
     const own = logins.get(session);
     if (own === undefined) logins.set(session, [login]);
     else own.push(login);

@@ -45,6 +45,8 @@ export interface Acknowledged {
  */
 export type Order = "one" | "one-until-provisional" | "lineages";
 
+type Told = { readonly index: number; readonly view: number; readonly copies: number };
+
 export interface OracleOptions {
   readonly order: Order;
   readonly nowMs: () => number;
@@ -220,17 +222,11 @@ export class Oracle implements ShadowObserver, ClientJudge {
   }
 
   /** The same, as a client of the library is told it: where the op stands, and on so many disks. */
-  told(
-    session: string,
-    seq: number,
-    { index, view, copies }: { readonly index: number; readonly view: number; readonly copies: number },
-  ): void {
-    const op = opKey(session, seq);
-    const chain = this.byPlace.get(place({ index, view }));
-    const info = chain === undefined ? undefined : this.entries.get(chain);
-    if (info === undefined || chain === undefined || info.op !== op) {
-      this.fail("acknowledge", `${op} is acknowledged at ${place({ index, view })}, where something else stands`);
-    }
+  told(op: string, { index, view, copies }: Told): void {
+    const chain = this.byPlace.get(place({ index, view })) ?? 0n;
+    const info = this.entries.get(chain);
+    if (info?.op !== op)
+      this.fail("acknowledge", `${op} is acknowledged at ${place({ index, view })}: another's place`);
     this.judgeAcknowledged(info, chain, op, copies);
   }
 

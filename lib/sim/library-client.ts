@@ -265,7 +265,7 @@ export class LibraryClient implements WorkingClient, StreamClient, Party {
     if (chat === null || this.closing) return;
     if (!isQuery(request)) return this.op(request, told);
     const question = judge.question(this.session, request, chat.user);
-    this.trace(`? ${request.type}`);
+    this.trace(`asks: ${request.type}`);
     this.expect(chat.request(request), request.type, (answer) => {
       judge.guarded(() => judge.told(this.session, question, answer));
       if (answer.type === "messageList") for (const { id } of answer.messages.slice(0, 5)) this.meet(id);
@@ -335,7 +335,7 @@ function spelled(event: ClientEvent): string {
     case "connection":
       return `${event.connection.state} ${JSON.stringify(event.connection)}`;
     case "message":
-      return `← message ${event.message.index} from ${event.message.from}`;
+      return `← message ${event.message.index}`;
     case "changed":
       return `← ${event.what} changed`;
     case "notice":

@@ -7,10 +7,10 @@ import type { OpEntry } from "../protocol/entries.ts";
 import { formatView } from "../protocol/ids.ts";
 import type { Member, ReplicaMessage } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
-import type { Prepared } from "../protocol/state-machine.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { ReplicaDriver } from "../server/driver.ts";
 import { DiskError } from "../log/disk.ts";
+import { clientSideOf } from "./client-side.ts";
 import { describeMessage, standsText, who } from "./describe.ts";
 import { SimulationFailure } from "./failure.ts";
 import { judgedLog } from "./judged-log.ts";
@@ -19,8 +19,7 @@ import type { ObservedState } from "./observed-state.ts";
 import type { Operated } from "./operator.ts";
 import { Died, type Process } from "./process.ts";
 import type { Random } from "./random.ts";
-import { Service } from "./service.ts";
-import { ServerSide } from "./server-side.ts";
+import type { ServerSide } from "./server-side.ts";
 import { SimulatedState } from "./simulated-state.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { DiskFailure, NodeLog, Storage } from "./storage.ts";
@@ -118,36 +117,18 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     const shadow = this.shadow;
     const clockOffsetMs = this.random.between(0, 1e6);
     const clockRate = this.random.between(0.98, 1.02);
-    const time = () => ({
-      nowMs: clockOffsetMs + simulator.nowMs * clockRate,
-      wallMs: Math.round(1.7e12 + this.wallOffsetMs + simulator.nowMs),
+    const nowMs = (): number => clockOffsetMs + simulator.nowMs * clockRate;
+    const { state, ...sides } = clientSideOf(this.world, {
+      ...{ self: member, shadow, random: this.random, observed: this.state.observed },
+      effect: () => this.effect(),
+      turn: (action) => this.enter(member, action),
+      runs: () => this.running === member,
+      nowMs,
+      standing: () => driver.standing,
+      propose: (op) => driver.propose(op),
+      counted: (connections) => driver.setConnections(connections),
+      log: (level, message) => this.trace(`[${level}] ${message}`),
     });
-    const state = this.state.observed.forProcess(
-      () => this.effect(),
-      (op, outcome) => this.prepared(member, op, outcome),
-    );
-    const asked = { standing: () => driver.standing, propose: (op: OpEntry) => driver.propose(op) };
-    const { streams } = this.world;
-    const server =
-      streams === null
-        ? null
-        : new ServerSide({
-            ...{ self: member, cluster: this.world.cluster, policy: profile.policy, timeoutMs: profile.timeoutMs },
-            ...{ streams, judge: oracle, state, ...asked },
-            turn: (action) => this.enter(member, action),
-            nowMs: () => time().nowMs,
-            counted: (connections) => driver.setConnections(connections),
-            log: (level, message) => this.trace(`[${level}] ${message}`),
-          });
-    const service =
-      server !== null
-        ? null
-        : new Service({
-            ...{ simulator, oracle, shadow, random: this.random, state: this.state.observed, ...asked },
-            runs: () => this.running === member,
-          });
-    const clients = server ?? service;
-    if (clients === null) throw new SimulationFailure("simulator", "a process serves clients of one kind");
     const driver = new ReplicaDriver(
       {
         self: member,
@@ -168,18 +149,18 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
           this.world.written(this.pid, records);
         },
       }),
-      server?.state ?? state,
+      state,
       {
-        time,
+        time: () => ({ nowMs: nowMs(), wallMs: Math.round(1.7e12 + this.wallOffsetMs + simulator.nowMs) }),
         send: (to, message) => this.send(member, to, message),
         schedule: (callback) => {
           simulator.after(this.random.between(0, 0.1), () => this.enter(member, callback));
         },
         standing: (standing) => this.stands(standing),
-        applied: (applied, standing) => clients.applied(applied, standing),
+        applied: (applied, standing) => sides.clients.applied(applied, standing),
         unavailable: (ops) => {
           this.effect();
-          clients.unavailable(ops);
+          sides.clients.unavailable(ops);
         },
         changeReport: (request, report) => this.changeReported(request, report),
         stateFiles: this.state.files({
@@ -188,7 +169,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
           report: (report) => {
             if (report.type === "installed") this.world.tally.stateTransfers++;
             this.enter(member, () => {
-              if (report.type === "installed") clients.stateReplaced();
+              if (report.type === "installed") sides.clients.stateReplaced();
               this.dispatch({ type: "state", report });
             });
           },
@@ -206,7 +187,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
       resumeMs: 0,
       countdown: Infinity,
       deadly: null,
-      ...{ clients, service, server },
+      ...sides,
     };
     const { promised, commit } = log.recovered;
     this.trace(
@@ -214,7 +195,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
         `commit ${commit}, applied ${this.state.observed.applied.index}`,
     );
     network.started(this);
-    server?.begin();
+    sides.server?.begin();
     this.tickLater(member, this.random.between(0, profile.tickMs));
   }
 
@@ -253,8 +234,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     if (kind === "power") this.state.losePower();
     this.world.network.stopped(this, kind === "power");
     if (process.server !== null) this.world.streams?.died(process.server, kind !== "power");
-    if (kind === "power") return;
-    process.clients.died();
+    if (kind !== "power") process.clients.died();
   }
 
   dieMidway(count: number): void {
@@ -473,20 +453,6 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
       return;
     }
     this.run(action);
-  }
-
-  /** It comes when the process runs, or never. What is refused here may be accepted elsewhere, behind ops after it. */
-  private prepared(
-    member: Member,
-    { session, seq }: { readonly session: string; readonly seq: number },
-    outcome: Promise<Prepared>,
-  ): Promise<Prepared> {
-    return new Promise((resolve, reject) => {
-      outcome.then((prepared) => {
-        if (!prepared.ok) this.world.oracle.doubted(session, seq);
-        this.enter(member, () => resolve(prepared));
-      }, reject);
-    });
   }
 
   private run(action: () => void): void {

@@ -14,6 +14,7 @@ import { Heartbeats } from "../server/heartbeats.ts";
 import { WatchedState } from "../server/watched-state.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { ClientSide } from "./process.ts";
+import { hashOf } from "./simulated-state.ts";
 import type { Party, Streams } from "./streams.ts";
 import type { ClientJudge } from "./workload.ts";
 
@@ -56,7 +57,7 @@ export class ServerSide implements ClientSide, Party {
         state: this.state,
         standing: () => process.standing(),
         propose: (op) => process.propose(op),
-        sha256: (bytes) => new Bun.CryptoHasher("sha256").update(bytes).digest(),
+        sha256: (bytes) => Uint8Array.fromHex(hashOf(bytes)),
         heartbeat: (pid) => this.heartbeats.latest(pid, process.nowMs() - process.timeoutMs),
         processes: {
           isLive: (pid, incarnation) =>

@@ -105,7 +105,7 @@ export class SessionJudge {
       return;
     }
     if (!("index" in answer)) return this.fail("answers", `${what} is answered by ${answer.type}`);
-    this.oracle.told(session, seq, answer);
+    this.oracle.told(opKey(session, seq), answer);
     if (answer.type === "sent") {
       if (formatOpId(answer.id) !== opKey(session, seq)) this.fail("answers", `${what} was sent as another message`);
       seen.sent.set(opKey(session, seq), answer.index);
@@ -200,13 +200,13 @@ export class SessionJudge {
   /** Since its login it was told of everything that came to its account, but for what went to the inbox. */
   private missesNothing({ model, logins }: Replay, session: string, seen: Seen): void {
     const login = logins.get(session)?.at(-1);
-    if (login === undefined || login.to !== Infinity) return;
+    if (login === undefined || login.until !== Infinity) return;
     for (const { id, index, recipient, stored, owners } of model.messages) {
-      if (recipient !== login.account || index <= login.from || stored) continue;
+      if (recipient !== login.account || index <= login.since || stored) continue;
       // Deleted by another session of the account, before or after.
       if (!owners.has(recipient)) continue;
       if (seen.eventIds.has(formatOpId(id))) continue;
-      this.fail("delivery", `${seen.name}, logged in since ${login.from}, was never told message ${index}`);
+      this.fail("delivery", `${seen.name}, logged in since ${login.since}, was never told message ${index}`);
     }
   }
 
@@ -219,11 +219,11 @@ export class SessionJudge {
       if (stored || !owners.has(recipient)) continue;
       const askedMs = this.askedMs.get(formatOpId(id)) ?? 0;
       const holders = [...logins].filter(([, all]) =>
-        all.some(({ account, from, to }) => account === recipient && from < index && index < to),
+        all.some(({ account, since, until }) => account === recipient && since < index && index < until),
       );
       const isOwed = holders.every(([session, all]) => {
         const endedMs = this.sessions.get(session)?.endedMs ?? Infinity;
-        const isOver = all.at(-1)?.to === Infinity && model.sessions.get(session)?.attached === false;
+        const isOver = all.at(-1)?.until === Infinity && model.sessions.get(session)?.attached === false;
         return isOver && this.disturbedMs < endedMs && askedMs > endedMs + noticedMs;
       });
       if (!isOwed) continue;

@@ -158,5 +158,5 @@ export class SimulatedState {
 }
 
 /** As long as SHA-256, and good enough to tell the snapshots of one run apart. */
-const hashOf = (bytes: Uint8Array): string =>
+export const hashOf = (bytes: Uint8Array): string =>
   [1n, 2n, 3n, 4n].map((seed) => Bun.hash.xxHash64(bytes, seed).toString(16).padStart(16, "0")).join("");
