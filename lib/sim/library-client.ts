@@ -3,7 +3,8 @@
  * and deletes, a few requests at a time. It can stand still and come to any end. Tells the judge what it asks and sees.
  */
 import { isQuery } from "../client/answers.ts";
-import { ClientClosedError, createClient } from "../client/client.ts";
+import { createClient } from "../client/client.ts";
+import { ClientClosedError } from "../client/closed.ts";
 import type { ChatClient, ClientEvent, OpRequest, QueryRequest } from "../client/types.ts";
 import type { OpId } from "../protocol/messages.ts";
 import type { Oracle } from "./checkers.ts";
