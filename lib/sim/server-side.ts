@@ -68,6 +68,8 @@ export class ServerSide implements ClientSide, Party {
         administer: ({ type }) => {
           throw new SimulationFailure("simulator", `a simulated client asks for ${type}`);
         },
+        // One process answers in its own turn.
+        answerElsewhere: null,
         counted: (connections) => process.counted(connections),
         log: (level, message) => process.log(level, message),
       },
