@@ -57,7 +57,8 @@ export function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> 
       delayMsMean: random.pick([0.2, 1, 20]),
       pieceBytesMax: random.pick([Infinity, Infinity, 64, 5]),
       systemBytes: random.pick([200, 4_000, 1e6]),
-      queueBytesMax: random.pick([10_000, 1e7]),
+      // More than a window of ops is long: a client that has been away sends all of it at once.
+      queueBytesMax: random.pick([40_000, 1e7]),
     },
     faultMs: silenceMs * random.pick([0.2, 0.5, 2]),
     faults: { reset: weight(), freeze: weight(), cut: weight(), slow: weight(), standstill: weight(), end: weight() },
