@@ -213,7 +213,7 @@ export class Replica {
     // The news of one heartbeat may be old; who is really cold says so again.
     const { change } = reason;
     const mayStart = leads || change !== null;
-    const waitMs = !mayStart ? rankDelayMs(core) : reason.isUrgent ? 0 : 3 * core.options.heartbeatMs;
+    const waitMs = (mayStart ? 0 : rankDelayMs(core)) + (reason.isUrgent ? 0 : 3 * core.options.heartbeatMs);
     if (core.nowMs - core.reasonSinceMs < waitMs) return;
     if (newcomer !== null) noteAdmission(core, newcomer);
     core.say(core.refusals === 0 ? "info" : "debug", `starting a view: ${reason.why}`);

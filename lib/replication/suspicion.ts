@@ -47,7 +47,7 @@ export function isAwaitingView(core: Core): boolean {
   return core.nowMs - core.promisedHeardMs <= timeoutMs && core.nowMs - core.promisedMs <= patienceMs;
 }
 
-/** `isUrgent`: a primary need not look twice. */
+/** `isUrgent`: nobody need look twice. */
 export interface Reason {
   readonly why: string;
   readonly isUrgent: boolean;
@@ -66,6 +66,8 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
   if (installed !== null && installed.view === core.promised && installed.isPrimary) {
     const lost = installed.entry.members.find((member) => core.detector.suspectsMember(member));
     if (lost !== undefined) return urgent(`replica ${lost.pid} is lost`);
+    const deaf = isStuck(core) ? installed.entry.members.find(({ pid }) => holdsUp(core, installed, pid)) : undefined;
+    if (deaf !== undefined) return urgent(`replica ${deaf.pid} does not hear the primary, and holds up what it is sent`);
     if (!installed.formed) return isStuck(core) ? urgent("the view does not form") : null;
     if (due !== null) return changing(due);
     if (admissible !== null) return urgent(`replica ${admissible} has caught up`);
@@ -73,11 +75,20 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
     return cold === undefined ? null : { why: `replica ${cold.pid} was away`, isUrgent: false, change: null };
   }
   if (installed !== null && installed.view === core.promised) {
-    if (!hearsPrimary(core)) return urgent(`primary ${installed.primary.pid} is lost`);
+    // One that is stuck because of a member that it is about to leave out is left the time for that.
+    const isStuckOnly = installed.primaryStuck && !core.detector.suspectsMember(installed.primary);
+    const why = `primary ${installed.primary.pid} is ${isStuckOnly ? "stuck" : "lost"}`;
+    if (!hearsPrimary(core)) return { why, isUrgent: !isStuckOnly, change: null };
     return due === null ? null : changing(due);
   }
   if (core.following !== null || isAwaitingView(core)) return null;
   return mayStartCold(core) ? urgent("no view is formed") : null;
+}
+
+/** It says that it does not hear this primary, and has not got all that it was sent: that is not to be awaited. */
+function holdsUp(core: Core, { progress }: Installed, pid: number): boolean {
+  const isBehind = (progress.get(pid)?.matchIndex ?? Infinity) < core.log.lastIndex;
+  return isBehind && core.detector.fresh(pid)?.hears.includes(core.self.pid) === false;
 }
 
 function changing(change: ConfigChange): Reason {
