@@ -249,7 +249,8 @@ export class Cluster {
       throw new SimulationFailure("liveness", `replica ${node.pid} left a view although nothing was wrong`);
     }
     // A session whose loss was noticed just now is under way to everybody.
-    if (this.obstacle() !== null) simulator.run(simulator.nowMs + profile.timeoutMs, () => this.obstacle() === null);
+    if (this.obstacle() !== null)
+      simulator.run(simulator.nowMs + 20 * profile.timeoutMs, () => this.obstacle() === null);
     this.judgeEnd(true);
   }
 

@@ -2,6 +2,7 @@
  * What a run is like whose clients are the real library: how their bytes travel, and what strikes them and their
  * connections how often. Data only; `client-faults.ts` brings the faults about.
  */
+import { limits } from "../base/limits.ts";
 import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
 import type { StreamQuality } from "./streams.ts";
@@ -57,8 +58,8 @@ export function drawLibrary(seed: number, drawn: Drawn, fixed: Partial<Profile> 
       delayMsMean: random.pick([0.2, 1, 20]),
       pieceBytesMax: random.pick([Infinity, Infinity, 64, 5]),
       systemBytes: random.pick([200, 4_000, 1e6]),
-      // More than a window of ops is long: a client that has been away sends all of it at once.
-      queueBytesMax: random.pick([40_000, 1e7]),
+      // More than a window of ops or a page of messages is long: what is sent anew at once must not cut each connection.
+      queueBytesMax: random.pick([400_000, limits.sendQueueBytesMax]),
     },
     faultMs: silenceMs * random.pick([0.2, 0.5, 2]),
     faults: { reset: weight(), freeze: weight(), cut: weight(), slow: weight(), standstill: weight(), end: weight() },
