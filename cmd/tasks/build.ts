@@ -1,36 +1,21 @@
 /**
- * Builds dist/chatd, the one executable, when any of its inputs changed since the last build; `--force` builds anyway.
- * Runs by itself (`bun run build`) and for whoever needs the executable (`ensureBuilt`). Imports no package.
+ * Builds dist/chatd, the one executable, when any of its inputs changed since the last build; and, when asked to, one for
+ * each machine that others may have (`targets.ts`). Runs by itself (`bun run build`) and for whoever needs the executable
+ * (`ensureBuilt`). Imports no package.
  */
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { compile, dist, entries, flags } from "./compile.ts";
+import { endWrongUsage, flagsOrEnd } from "./flags.ts";
 import { ensureInstalled } from "./install.ts";
-import { bun, root, runQuietly } from "./run.ts";
-
-const dist = join(root, "dist");
+import { root } from "./run.ts";
+import { buildFor, isTargetName, targetNames, type TargetName } from "./targets.ts";
 
 /** The built executable. */
 export const executable = join(dist, "chatd");
 
 const stampFile = join(dist, "chatd.inputs");
-
-/** What `bun build` is told besides names. */
-export const flags = [
-  "--compile",
-  "--minify",
-  "--bytecode",
-  "--format=esm",
-  "--sourcemap",
-  // Without these two the executable would run what a bunfig.toml or .env in the *current* directory says.
-  "--no-compile-autoload-bunfig",
-  "--no-compile-autoload-dotenv",
-  // The mistakes that the simulator makes in the real code (lib/base/mistakes.ts) are not in the product.
-  "--drop=globalThis.mistaken",
-];
-
-/** The program, and what runs on threads of its own. */
-const entries = ["cmd/chatd/main.ts", "lib/io/checkpoint-worker.ts", "cmd/chatd/query-worker.ts"];
 
 export interface BuildOptions {
   /** Builds even when nothing changed. */
@@ -49,14 +34,10 @@ export async function ensureBuilt(options: BuildOptions = {}): Promise<"built" |
   }
   progress("building dist/chatd …");
   await mkdir(dist, { recursive: true });
-  // Built aside and renamed: replicas that run the old file keep it, and a half-written one is never seen. The name of
-  // the output is always the same, which makes equal sources give equal bytes.
+  // Built aside and renamed: replicas that run the old file keep it, and a half-written one is never seen.
   const aside = await mkdtemp(join(dist, ".build-"));
   try {
-    const define = `CHATD_VERSION=${JSON.stringify(await packageVersion())}`;
-    const output = join(aside, "chatd");
-    const result = await runQuietly([bun, "build", ...flags, "--define", define, "--outfile", output, ...entries]);
-    if (result.exitCode !== 0) throw new Error(`bun build failed (exit ${result.exitCode}):\n${result.output.trim()}`);
+    const output = await compile(aside);
     await rm(stampFile, { force: true });
     if (existsSync(`${output}.map`)) await rename(`${output}.map`, `${executable}.map`);
     await rename(output, executable);
@@ -65,11 +46,6 @@ export async function ensureBuilt(options: BuildOptions = {}): Promise<"built" |
     await rm(aside, { recursive: true, force: true });
   }
   return "built";
-}
-
-async function packageVersion(): Promise<string> {
-  const manifest: { version: string } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
-  return manifest.version;
 }
 
 /** A hash over everything that goes into the executable, and over the compiler. */
@@ -89,14 +65,62 @@ async function inputsHash(): Promise<string> {
   return hasher.digest("hex");
 }
 
-if (import.meta.main) {
+const script = "bun run build";
+
+const usage = `Builds chatd, one executable that needs nothing else.
+
+  bun run build                      dist/chatd, for this machine, if anything changed
+  bun run build --all                dist/chatd-TARGET for every target, and dist/SHA256SUMS
+  bun run build --target linux-arm64 for this one; may be given more than once
+
+  --force        dist/chatd even if nothing changed
+  --all          for every target
+  --target NAME  ${targetNames.join(", ")}
+  --help
+
+Equal sources give equal bytes, in whatever directory they are built. What an executable for another machine stands on
+comes from the npm registry, once. Those for x64 run on every processor, also on old ones without AVX2.
+
+Exit status: 0 all built, 1 something could not be (it says what, and goes on with the rest), 64 usage.
+`;
+
+async function main(): Promise<number> {
+  const given = flagsOrEnd(script, usage, {
+    force: { type: "boolean" },
+    all: { type: "boolean" },
+    target: { type: "string", multiple: true },
+  });
+  const wanted = targetsOf(given.all === true, given.target ?? []);
+  if (given.force === true && wanted.length > 0)
+    endWrongUsage(script, "--force is for dist/chatd; targets are built anew always");
   const started = performance.now();
+  const seconds = (): string => ((performance.now() - started) / 1000).toFixed(1);
   try {
-    const outcome = await ensureBuilt({ force: Bun.argv.includes("--force") });
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    console.log(outcome === "built" ? `built dist/chatd in ${seconds} s` : "dist/chatd is up to date");
+    if (wanted.length === 0) {
+      const outcome = await ensureBuilt({ force: given.force === true });
+      console.log(outcome === "built" ? `built dist/chatd in ${seconds()} s` : "dist/chatd is up to date");
+      return 0;
+    }
+    await ensureInstalled((line) => console.log(line));
+    const faults = await buildFor(wanted, (line) => console.log(line));
+    for (const fault of faults) console.error(fault);
+    const built = wanted.length - faults.length;
+    console.log(
+      `built ${built} of ${wanted.length} in ${seconds()} s${built > 0 ? "; their sums: dist/SHA256SUMS" : ""}`,
+    );
+    return faults.length === 0 ? 0 : 1;
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
+    return 1;
   }
 }
+
+function targetsOf(all: boolean, names: readonly string[]): readonly TargetName[] {
+  if (all && names.length > 0) endWrongUsage(script, "--all and --target contradict each other");
+  for (const name of names) {
+    if (!isTargetName(name)) endWrongUsage(script, `there is no target ${JSON.stringify(name)}`);
+  }
+  return all ? targetNames : [...new Set(names.filter(isTargetName))];
+}
+
+if (import.meta.main) process.exitCode = await main();

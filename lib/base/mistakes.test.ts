@@ -1,7 +1,7 @@
 /** Nothing of the simulator's mistakes is in the product: neither the switches nor their names. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { flags } from "../../cmd/tasks/build.ts";
+import { flags } from "../../cmd/tasks/compile.ts";
 import { makeMistake, mistakes, type Mistake } from "./mistakes.ts";
 
 const root = join(import.meta.dir, "../..");

@@ -2,7 +2,7 @@
  * Known ways to get a replicated log wrong, as switches in the real code: `globalThis.mistaken?.("name")` is true where
  * the simulator makes that mistake, to see whether its judge notices (`bun run sim --mutations`). Only `lib/sim` makes
  * any. It is a property of the global object because the build of the product drops the calls by that name
- * (`--drop=globalThis.mistaken` in `cmd/tasks/build.ts`): there, nothing of this is left.
+ * (`--drop=globalThis.mistaken` in `cmd/tasks/compile.ts`): there, nothing of this is left.
  */
 
 declare global {
