@@ -2,13 +2,12 @@
  * Asks replicas as an operator: tries one server after the other, goes to the replica that makes a change, and repeats the
  * request until it is done, refused, or has been waited for long enough. Prints nothing.
  */
-import { Inquiry, UnansweredError } from "../../lib/client/inquiry.ts";
+import { UnansweredError, type Inquiry } from "../../lib/client/inquiry.ts";
 import { systemClock } from "../../lib/io/clock.ts";
-import { tcpTransport } from "../../lib/io/tcp.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
 import type { Frame, FrameOf } from "../../lib/protocol/messages.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
-import { software } from "./version.ts";
+import { inquireAt } from "./inquiring.ts";
 
 export type Change = Omit<FrameOf<"changeConfig">, "type" | "request">;
 
@@ -114,13 +113,7 @@ export class ClusterAsking {
   }
 
   async #open(address: string): Promise<Inquiry> {
-    const settings = { connectTimeoutMs: connectMs, silenceMs: 3 * connectMs, software };
-    const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
-    const inquiry = await Inquiry.open(address, settings, {
-      transport: tcpTransport(),
-      clock: systemClock,
-      randomBytes,
-    });
+    const inquiry = await inquireAt(address, connectMs);
     this.#reached = true;
     for (const { pid, address: where } of inquiry.place?.replicas ?? []) this.#learnt.set(pid, where);
     return inquiry;

@@ -5,6 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { chatCommand } from "./chat.ts";
 import { clusterCommand } from "./cluster.ts";
+import { completeCommand, completionCommand } from "./completion-command.ts";
 import { CommandFailure, complain, exitStatus } from "./failure.ts";
 import { inspectLogCommand } from "./inspect-log.ts";
 import { serveCommand } from "./serve.ts";
@@ -32,14 +33,16 @@ function program(): Command {
     .addCommand(chatCommand())
     .addCommand(clusterCommand())
     .addCommand(inspectLogCommand())
+    .addCommand(completionCommand())
     .addHelpText("after", examples);
+  root.addCommand(completeCommand(root), { hidden: true });
   return makeStrict(root);
 }
 
 async function main(words: readonly string[]): Promise<void> {
   const root = program();
   if (words.length === 0) {
-    complain("what is to be done? One of serve, chat, cluster, inspect-log; see chatd --help");
+    complain("what is to be done? One of serve, chat, cluster, inspect-log, completion; see chatd --help");
     process.exitCode = exitStatus.usage;
     return;
   }

@@ -40,7 +40,7 @@ export function serveCommand(): Command {
   return new Command("serve")
     .description("Run one replica.")
     .addOption(
-      new Option("--pid <N>", "which of the peers this is; required").env("CHATD_PID").argParser(wholeNumber(1, 255)),
+      new Option("--pid <PID>", "which of the peers this is; required").env("CHATD_PID").argParser(wholeNumber(1, 255)),
     )
     .addOption(
       new Option("--peers <LIST>", "every replica's address: PID=HOST:PORT,…; one port serves clients and replicas")

@@ -53,7 +53,7 @@ async function inputsHash(): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
   hasher.update([Bun.version, Bun.revision, process.platform, process.arch, ...flags, ...entries].join("\0"));
   const files = ["package.json", "bun.lock", "tsconfig.json"];
-  for (const pattern of ["lib/**/*.ts", "cmd/chatd/**/*.ts"]) {
+  for (const pattern of ["lib/**/*.ts", "cmd/chatd/**/*.ts", "cmd/chatd/*.{bash,zsh,fish}"]) {
     for await (const file of new Bun.Glob(pattern).scan({ cwd: root })) {
       if (!file.endsWith(".test.ts")) files.push(file);
     }
