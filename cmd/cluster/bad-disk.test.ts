@@ -98,10 +98,7 @@ describe("a log with a byte that is not what was written", () => {
   test("is found out, repaired from the others, and then as good as theirs", async () => {
     await withScene(async (scene) => {
       const { cluster } = scene;
-      const ledger = new Ledger();
-      await cluster.start();
-      const alice = await scene.signedIn(1, "alice");
-      const bob = await scene.signedIn(3, "bob");
+      const { alice, bob, ledger } = await scene.begin(1, 3);
       await bothSend(ledger, alice, bob, "before the damage", 100);
       await cluster.kill(2);
       const damagedAt = await damageMiddle(join(cluster.place(2).dataDirectory, "log", "00000001.wal"));

@@ -7,11 +7,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureBuilt } from "../tasks/build.ts";
+import { flagsOrEnd } from "../tasks/flags.ts";
 import { Cluster } from "./cluster.ts";
 import { faultsAt, faultsOnDisk, passwordOf } from "./inquiry.ts";
 import { JsonClient } from "./json-client.ts";
 import { Ledger } from "./ledger.ts";
 import { runToEnd } from "./lifetime.ts";
+
+const usage = `A tour that needs no terminal: two accounts talk while replicas are killed under them, half a minute long.
+
+  bun run demo
+
+  --help
+
+It works in a temporary directory and on free ports, and leaves nothing behind.
+Exit status: 0 everything acknowledged is there exactly once, 1 it is not, 64 usage.
+`;
 
 const users = ["alice", "bob"] as const;
 type User = (typeof users)[number];
@@ -150,6 +161,7 @@ async function expire(): Promise<never> {
   throw new Error(`not done after ${demoTimeoutMs / 1000} s`);
 }
 
+flagsOrEnd("bun run demo", usage, {});
 await ensureBuilt({ progress: say });
 const directory = await mkdtemp(join(tmpdir(), "chatd-demo-"));
 const cluster = Cluster.inDirectory(directory);

@@ -6,6 +6,7 @@ import { ensureBuilt } from "../tasks/build.ts";
 import { Cluster } from "./cluster.ts";
 import { passwordOf } from "./inquiry.ts";
 import { JsonClient } from "./json-client.ts";
+import { Ledger } from "./ledger.ts";
 
 /** A cluster, the clients of it that a test made, and the accounts that send. */
 export class Scene {
@@ -29,6 +30,14 @@ export class Scene {
     const client = this.client(pid);
     await client.signIn(user, passwordOf(user));
     return client;
+  }
+
+  /** Starts the cluster, with alice at one of its replicas and bob at another, and a ledger of what they will send. */
+  async begin(alicePid: number, bobPid: number): Promise<{ alice: JsonClient; bob: JsonClient; ledger: Ledger }> {
+    await this.cluster.start();
+    const alice = await this.signedIn(alicePid, "alice");
+    const bob = await this.signedIn(bobPid, "bob");
+    return { alice, bob, ledger: new Ledger() };
   }
 
   async close(): Promise<void> {

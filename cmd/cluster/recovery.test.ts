@@ -37,10 +37,7 @@ describe("coming back", () => {
   test("all three, after a loss of power in the middle of sending", async () => {
     await withScene(async (scene) => {
       const { cluster } = scene;
-      const ledger = new Ledger();
-      await cluster.start();
-      const alice = await scene.signedIn(1, "alice");
-      const bob = await scene.signedIn(3, "bob");
+      const { alice, bob, ledger } = await scene.begin(1, 3);
       for (let round = 0; round < 3; round++) {
         const sending = [
           ledger.sendMany(alice, "alice", "bob", `round ${round}`, 60),
@@ -62,10 +59,7 @@ describe("coming back", () => {
   test("all three, after an orderly stop", async () => {
     await withScene(async (scene) => {
       const { cluster } = scene;
-      const ledger = new Ledger();
-      await cluster.start();
-      const alice = await scene.signedIn(1, "alice");
-      await scene.signedIn(3, "bob");
+      const { alice, ledger } = await scene.begin(1, 3);
       await ledger.sendMany(alice, "alice", "bob", "before the stop", 50);
       const endings = await cluster.stop();
       expect(endings).toEqual(Array.from({ length: 3 }, () => ({ exitCode: 0, signal: null })));
@@ -78,10 +72,7 @@ describe("coming back", () => {
   test("one after the other, each stopped in order while clients send", async () => {
     await withScene(async (scene) => {
       const { cluster } = scene;
-      const ledger = new Ledger();
-      await cluster.start();
-      const alice = await scene.signedIn(1, "alice");
-      await scene.signedIn(2, "bob");
+      const { alice, ledger } = await scene.begin(1, 2);
       for (const pid of cluster.pids) {
         const sending = ledger.sendMany(alice, "alice", "bob", `while ${pid} restarts`, 60);
         expect(await cluster.stop(pid)).toEqual([{ exitCode: 0, signal: null }]);

@@ -3,7 +3,6 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Cluster } from "./cluster.ts";
 import { withScene } from "./end-to-end.fixture.ts";
 import { faultsAt, faultsOnDisk } from "./inquiry.ts";
-import { Ledger } from "./ledger.ts";
 import { Relays } from "./relays.ts";
 
 // Real processes: the 5 s that Bun gives a test are for less.
@@ -16,10 +15,7 @@ describe("relays", () => {
       await withScene(
         async (scene) => {
           const { cluster } = scene;
-          const ledger = new Ledger();
-          await cluster.start();
-          const alice = await scene.signedIn(1, "alice");
-          await scene.signedIn(2, "bob");
+          const { alice, ledger } = await scene.begin(1, 2);
           expect((await ledger.send(alice, "alice", "bob", "whole")).copies).toBe(3);
           relays.cut(1, 3, "drop");
           // Nothing replica 1 says arrives at 3: what needs all three stops until 3 is left out.

@@ -6,9 +6,23 @@
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { ensureBuilt, executable } from "../tasks/build.ts";
+import { flagsOrEnd } from "../tasks/flags.ts";
 import { Cluster, type Place } from "./cluster.ts";
 import { Keeper } from "./kept.ts";
 import { runToEnd } from "./lifetime.ts";
+
+const usage = `Installs, builds, runs three replicas on this machine and opens the chat in this terminal.
+
+  bun start
+
+  --help
+
+Replicas that run already are used, and one that is missing is started. They end with the chat that started them, once
+nobody else is connected; what was written stays. Without a terminal they run until SIGINT or SIGTERM.
+
+  CHATD_PEERS     where they serve: PID=HOST:PORT,…
+  XDG_STATE_HOME  below it, in chatd/PID, is the data of each (~/.local/state)
+`;
 
 const defaultPeers = "1=127.0.0.1:1538,2=127.0.0.1:2538,3=127.0.0.1:3538";
 /** How long the chat, and then the replicas, may take to end when asked. */
@@ -18,6 +32,7 @@ const lookMs = 300;
 /** A replica that does not answer may be about to: whoever started the others has this long to start it, too. */
 const startingMs = 1000;
 
+flagsOrEnd("bun start", usage, {});
 const inTerminal = process.stdin.isTTY && process.stdout.isTTY;
 /** Progress. */
 const say = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -24,7 +24,7 @@ const rewrite = process.env["UPDATE_GOLDEN"] === "1";
 const howTo = (path: string): string =>
   `${path} is missing or does not hold what is encoded now. For a new or changed definition run ` +
   "`UPDATE_GOLDEN=1 bun test lib/protocol/golden.test.ts && bun run generate`, edit its value to something telling, " +
-  "run it and `bun run fmt` again, and look at the difference: bytes that changed for an old frame are a new version of the protocol.";
+  "run it again, and look at the difference: bytes that changed for an old frame are a new version of the protocol.";
 
 interface Golden {
   readonly number: number;

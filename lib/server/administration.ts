@@ -5,7 +5,7 @@
 import { isLoopback } from "../base/address.ts";
 import type { AdminRequest, FrameOf, Placement, ReplicaReport } from "../protocol/messages.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
-import type { HeartbeatOf } from "./status.ts";
+import { replicaStatus, type HeartbeatOf } from "./status.ts";
 import type { Wire } from "./wire.ts";
 
 export interface AdministrationOptions {
@@ -97,40 +97,15 @@ export class Administration {
   #replica(pid: number, address: string, configured: boolean): ReplicaReport {
     const { pid: self, software } = this.#options;
     const standing = this.#ports.standing();
+    const own = { pid: self, connections: this.#ports.connections() };
+    const status = replicaStatus(pid, address, standing, own, this.#ports.heartbeat);
     const member = standing.members.some((each) => each.pid === pid);
-    const known = { pid, address, configured, member };
-    const end = standing.primary === self ? standing.lastIndex : this.#ports.heartbeat(standing.primary)?.lastIndex;
-    const lagOf = (index: number): number => Math.max(0, (end ?? standing.lastIndex) - index);
-    if (pid === self) {
-      const { role, view, lastIndex: index, commit } = standing;
-      return {
-        ...known,
-        role,
-        view,
-        index,
-        commit,
-        lag: lagOf(index),
-        connections: this.#ports.connections(),
-        software,
-      };
-    }
+    const known = { ...status, configured, member };
+    if (pid === self) return { ...known, view: standing.view, software };
     const heartbeat = this.#ports.heartbeat(pid);
-    if (heartbeat === null) {
-      const nothing = { view: 0, index: 0, commit: 0, lag: 0, connections: 0, software: "" };
-      return { ...known, role: "unreachable", ...nothing };
-    }
-    const { role, lastIndex: index, commit, connections } = heartbeat;
+    if (heartbeat === null) return { ...known, view: 0, software: "" };
     // A learner is in no view: its log has come to one.
     const view = heartbeat.installed === 0 ? heartbeat.lastView : heartbeat.installed;
-    return {
-      ...known,
-      role,
-      view,
-      index,
-      commit,
-      lag: lagOf(index),
-      connections,
-      software: this.#ports.softwareOf(pid),
-    };
+    return { ...known, view, software: this.#ports.softwareOf(pid) };
   }
 }

@@ -244,6 +244,18 @@ function serverEndOf(world: World) {
   return pair.server;
 }
 
+/** Of so many replicas: alice at the first, bob at another, who has got a first message from her. */
+async function aliceAndBob(replicas: number, bobPid: number, text: string) {
+  const world = await World.of(replicas);
+  const alice = await world.client(1);
+  const bob = await world.client(bobPid);
+  await alice.signIn("alice");
+  await bob.signIn("bob");
+  alice.op({ type: "send", to: "bob", text });
+  await world.until(() => bob.texts.length === 1);
+  return { world, alice, bob };
+}
+
 describe("a session", () => {
   test("is detached at once by a goodbye", async () => {
     const world = await World.of(2);
@@ -299,13 +311,7 @@ describe("a session", () => {
   });
 
   test("gets what arrived while it was between replicas, in order, before what comes live", async () => {
-    const world = await World.of(2);
-    const alice = await world.client(1);
-    const bob = await world.client(2);
-    await alice.signIn("alice");
-    await bob.signIn("bob");
-    alice.op({ type: "send", to: "bob", text: "before" });
-    await world.until(() => bob.texts.length === 1);
+    const { world, alice, bob } = await aliceAndBob(2, 2, "before");
     const seen = await bob.next("message");
     bob.lose();
     const wanted = Array.from({ length: 450 }, (_, at) => `while away ${at}`);
@@ -329,13 +335,7 @@ describe("a session", () => {
   }
 
   test("that does not come back finds in the inbox what came after its loss, and nothing else", async () => {
-    const world = await World.of(2);
-    const alice = await world.client(1);
-    const bob = await world.client(2);
-    await alice.signIn("alice");
-    await bob.signIn("bob");
-    alice.op({ type: "send", to: "bob", text: "seen" });
-    await world.until(() => bob.texts.length === 1);
+    const { world, alice, bob } = await aliceAndBob(2, 2, "seen");
     bob.lose();
     await world.network.run(10);
     alice.op({ type: "send", to: "bob", text: "into the void" });
@@ -344,13 +344,7 @@ describe("a session", () => {
   });
 
   test("that fell silent finds in the inbox what was sent to it since", async () => {
-    const world = await World.of(2);
-    const alice = await world.client(1);
-    const bob = await world.client(2);
-    await alice.signIn("alice");
-    await bob.signIn("bob");
-    alice.op({ type: "send", to: "bob", text: "seen" });
-    await world.until(() => bob.texts.length === 1);
+    const { world, alice, bob } = await aliceAndBob(2, 2, "seen");
     for (let second = 0; second < 5; second++) {
       bob.send({ type: "ping", nonce: second });
       await world.network.run(1000);
@@ -366,13 +360,7 @@ describe("a session", () => {
   });
 
   test("of a replica that died finds in the inbox what came after that", async () => {
-    const world = await World.of(3);
-    const alice = await world.client(1);
-    const bob = await world.client(3);
-    await alice.signIn("alice");
-    await bob.signIn("bob");
-    alice.op({ type: "send", to: "bob", text: "seen" });
-    await world.until(() => bob.texts.length === 1);
+    const { world, alice, bob } = await aliceAndBob(3, 3, "seen");
     await world.network.run(500);
     world.kill(3);
     alice.op({ type: "send", to: "bob", text: "into the void" });
