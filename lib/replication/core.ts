@@ -1,133 +1,31 @@
 /**
- * The state of one replica that all parts of the core share, and the few acts through which every part changes disk,
- * network and commit: `persist`, `supersede`, `promise`, `advanceCommit`, `deliver`. Decides nothing about views.
+ * The state of one replica that all its parts share, and the few acts through which each of them changes disk, network
+ * and commit: `persist`, `supersedeAfter`, `promise`, `advanceCommit`. Decides nothing about views. What stands in it, part
+ * by part, is `state.ts`'s.
  */
 import { assert } from "../base/assert.ts";
-import { limits } from "../base/limits.ts";
 import { Random } from "../base/random.ts";
-import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
-import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
+import { encodeEntry } from "../protocol/codec.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import type { Attempt, Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
+import type { Attempt, Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { makeView, viewCount } from "../protocol/ids.ts";
-import { decodeRecord, encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import { encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { StateOrder } from "../protocol/state-files.ts";
-import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { Detector } from "./detector.ts";
-import type { WantedChange } from "./config-change.ts";
-import { retentionDefault, type ConfigChange, type Effect, type ReplicaOptions, type Retention } from "./events.ts";
-import type { Formation, PromiseGiven } from "./formation.ts";
-import { Floors } from "./floors.ts";
+import { retentionDefault, type Effect, type ReplicaOptions, type Retention } from "./events.ts";
 import { ReplicatedLog } from "./log.ts";
-import { Snapshots } from "./snapshots.ts";
-
-/** How far one member of the primary's view has come. */
-export interface Progress {
-  readonly member: Member;
-  /** On its disk up to here. */
-  matchIndex: number;
-  /** Sent up to before here. */
-  nextIndex: number;
-  /** The commit index it was last told. */
-  toldCommit: number;
-  /** When matchIndex last moved, or there was nothing to wait for. */
-  progressMs: number;
-  /** When records were last sent again. */
-  resentMs: number;
-}
-
-/** The view whose VIEW entry this incarnation has appended as one of its members. */
-export interface Installed {
-  readonly view: number;
-  readonly entry: ViewEntry;
-  readonly primary: Member;
-  readonly isPrimary: boolean;
-  /** The append that carries its VIEW entry. */
-  readonly sequence: number;
-  readonly actIndex: number;
-  /** Its ACT has committed, and since when. */
-  formed: boolean;
-  formedMs: number;
-  primaryHeardMs: number;
-  primaryStuck: boolean;
-  /** When commit last moved, or nothing was outstanding. */
-  progressMs: number;
-  /** Primary only: every member but itself. */
-  readonly progress: Map<number, Progress>;
-  /** Primary only: how much of each sender's forwarding stream has been taken. */
-  readonly streams: Map<number, { incarnation: number; stream: number; next: number }>;
-  /** By uuid: up to here the log of this view is on its disk, as it has told in this view. */
-  readonly onDisk: Map<string, number>;
-}
-
-/** An own try to start a view. */
-export interface Candidacy {
-  stage: "asking" | "joining" | "fetching" | "installing";
-  readonly why: string;
-  /** The change of config that it brings, and the formed view from which it was started. */
-  readonly wanted: WantedChange | null;
-  readonly nonce: number;
-  view: number;
-  startedMs: number;
-  sentMs: number;
-  /** Pids that answered `go`. */
-  readonly go: Set<number>;
-  readonly promises: Map<number, PromiseGiven>;
-  members: readonly Member[];
-  formation: Formation | null;
-  newView: FrameOf<"newView"> | null;
-  readonly okay: Set<number>;
-  /** Why it may not form yet, in words. */
-  obstacle: string;
-}
-
-/** A change that an operator asks for at this replica. */
-export interface Wish {
-  readonly change: ConfigChange;
-  /** When it was last asked for: a wish that nobody repeats lapses. */
-  askedMs: number;
-  /** The view last started for it; 0 for none. */
-  attempted: number;
-  /** Whoever is to be added was reached at the address given. */
-  readonly answers: boolean;
-}
-
-/** A formed view that this replica is not in and learns from. */
-export interface Following {
-  readonly view: number;
-  readonly epoch: number;
-  readonly members: readonly Member[];
-  heardMs: number;
-}
-
-/** The one fetch under way: bringing the log to `target`, or to the end of another's log for ever (learning). */
-export interface Fetch {
-  readonly from: number;
-  nonce: number;
-  after: Position;
-  readonly target: Position | null;
-  /** Where the other's log ended when it last answered. */
-  end: number;
-  sentMs: number;
-  /** A reply is awaited. */
-  waiting: boolean;
-  readonly done: () => void;
-}
-
-export interface PendingOp {
-  readonly op: OpEntry;
-  readonly sinceMs: number;
-  /** It has been appended or forwarded by this replica: its fate is open until it comes out of the log. */
-  sent: boolean;
-}
-
-export const keyOf = (op: { readonly session: string; readonly seq: number }): string => `${op.session}/${op.seq}`;
-
-/** The state as it was found: where it stands on the log's lineage, and the greatest time of an op in it. */
-export interface StateFound {
-  readonly index: number;
-  readonly clock: number;
-}
+import {
+  Floors,
+  Snapshots,
+  type Candidacy,
+  type Fetch,
+  type Following,
+  type Installed,
+  type PendingOp,
+  type StateFound,
+  type Wish,
+} from "./state.ts";
 
 export class Core {
   readonly options: ReplicaOptions;
@@ -430,39 +328,5 @@ export class Core {
     if (commit <= this.commit) return false;
     this.commit = commit;
     return true;
-  }
-
-  /** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
-  deliver(): void {
-    if (this.stateless || this.snapshots.holdsUpApplying || this.delivered >= this.commit) return;
-    this.copies = this.log.lastAct(this.commit)?.members ?? 0;
-    if (globalThis.mistaken?.("copies of the config")) this.copies = this.config.length;
-    const entries: CommittedEntry[] = [];
-    while (this.delivered < this.commit && entries.length < limits.applyBatchEntriesMax) {
-      const room = limits.applyBatchEntriesMax - entries.length;
-      for (const bytes of this.log.read(this.delivered + 1, limits.batchBytesMax).slice(0, room)) {
-        if (this.delivered >= this.commit) break;
-        entries.push(this.#committed(bytes));
-        this.delivered++;
-      }
-    }
-    const replayed = entries.findIndex(({ index }) => index > this.replayedIndex);
-    this.effects.push({ type: "committed", entries, replayed: replayed < 0 ? entries.length : replayed });
-    if (this.delivered < this.commit) this.effects.push({ type: "continue" });
-  }
-
-  #committed(bytes: Uint8Array): CommittedEntry {
-    const record = decodeRecord(bytes, 0);
-    assert(typeof record !== "string" && record.index === this.delivered + 1, "the log reads back whole and in order");
-    const { index, view, chain } = record;
-    if (record.kind !== recordKind.op) return { index, view, chain, op: null };
-    const op = decodeEntry(record.kind, record.payload);
-    assert(op.type === "op", "an OP record holds an op");
-    const key = keyOf(op);
-    if (this.pending.delete(key)) this.pendingProgressMs = this.nowMs;
-    this.inFlight.delete(key);
-    this.merging?.delete(key);
-    this.stateClock = Math.max(this.stateClock, op.at);
-    return { index, view, chain, op };
   }
 }

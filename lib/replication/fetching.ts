@@ -7,7 +7,8 @@ import { formatView } from "../protocol/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import { joinRecords, splitRecords } from "../protocol/record.ts";
-import type { Core, Fetch } from "./core.ts";
+import type { Core } from "./core.ts";
+import type { Fetch } from "./state.ts";
 
 /** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
 export function fetchBase(core: Core, from: number, target: Position, done: () => void): void {

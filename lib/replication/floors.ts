@@ -11,23 +11,6 @@ import type { Heartbeat } from "./detector.ts";
 const missingMs = 60_000;
 const remindMs = 3_600_000;
 
-export class Floors {
-  /** Up to here what was applied is durable. */
-  appliedDurably = 0;
-  /** A sync of the state is under way, for what was applied up to here. */
-  syncing: number | null = null;
-  lookedMs: number | null = null;
-  /** Since when somebody is missing without whom nothing can be deleted, and when that was said. */
-  missingSinceMs: number | null = null;
-  saidMs = -Infinity;
-
-  /** The log has dropped what stood after `keptIndex`. */
-  superseded(keptIndex: number): void {
-    this.appliedDurably = Math.min(this.appliedDurably, keptIndex);
-    if (this.syncing !== null) this.syncing = Math.min(this.syncing, keptIndex);
-  }
-}
-
 /**
  * Within a view all logs agree as far as they go, and so does that of a learner that has come to its entries. What was told
  * in an earlier view counts no more: its teller may have gone over to a fork since, and this one not have heard of it.

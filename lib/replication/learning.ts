@@ -4,12 +4,13 @@
  */
 import { formatView } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
-import type { Core, Installed } from "./core.ts";
+import { abandon, behindEntriesMax } from "./candidacy.ts";
+import type { Core } from "./core.ts";
 import type { Heartbeat } from "./detector.ts";
 import { fetchForEver } from "./fetching.ts";
 import { compareLogs, isSame } from "./formation.ts";
+import type { Installed } from "./state.ts";
 import { hearsPrimary, isAwaitingView } from "./suspicion.ts";
-import { abandon, behindEntriesMax } from "./view-change.ts";
 import { flush, resendPending } from "./writing.ts";
 
 type Standing = Pick<Heartbeat, "installed" | "formed" | "epoch" | "members">;

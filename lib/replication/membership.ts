@@ -7,10 +7,11 @@ import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { formatView, viewPid } from "../protocol/ids.ts";
 import { majorityStays, viewObstacle } from "./config-change.ts";
-import type { Core, Installed, Wish } from "./core.ts";
+import type { Core } from "./core.ts";
 import type { ChangeReport, ConfigChange, Event } from "./events.ts";
 import { hasCaughtUp } from "./learning.ts";
 import { isMerged } from "./merging.ts";
+import type { Installed, Wish } from "./state.ts";
 
 /** A wish that was not repeated for this long is dropped: whoever asked for it is gone. */
 const wishMs = 3_000;

@@ -6,7 +6,8 @@
 import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
-import { keyOf, type Core } from "./core.ts";
+import type { Core } from "./core.ts";
+import { keyOf } from "./state.ts";
 import { accept } from "./writing.ts";
 
 /**

@@ -1,12 +1,23 @@
 /**
  * The replicated log as a state machine: `step(event)` returns effects. Pure: no clock, randomness, file or socket; the
  * same events give the same effects. Here events are dispatched and heartbeats sent; the sub-protocols are in
- * `writing`, `view-change`, `membership`, `fetching`, `learning`, `merging`, the predicates in `suspicion` and `formation`.
+ * `writing`, `delivering`, `candidacy`, `view-change`, `membership`, `fetching`, `learning`, `merging`, the predicates in
+ * `suspicion` and `formation`.
  */
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, ReplicaMessage } from "../protocol/messages.ts";
-import { Core, type StateFound } from "./core.ts";
+import {
+  abandon,
+  onAskReply,
+  onJoinRefused,
+  onPromised,
+  onViewOk,
+  startCandidacy,
+  tickCandidacy,
+} from "./candidacy.ts";
+import { Core } from "./core.ts";
+import { deliver } from "./delivering.ts";
 import type { Effect, Event, ReplicaOptions, Standing } from "./events.ts";
 import { onCompacted, onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
 import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
@@ -15,20 +26,9 @@ import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
 import { isMerged, tickMerging } from "./merging.ts";
 import { onSnapshotFetch, onSnapshotOffer, onSnapshotPart, onStateReport, tickSnapshots } from "./snapshots.ts";
 import { correspondents, isReady, isSettled, roleOf, stand } from "./standing.ts";
+import type { StateFound } from "./state.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
-import {
-  abandon,
-  knowsLaterConfig,
-  onAsk,
-  onAskReply,
-  onJoin,
-  onJoinRefused,
-  onNewView,
-  onPromised,
-  onViewOk,
-  startCandidacy,
-  tickCandidacy,
-} from "./view-change.ts";
+import { knowsLaterConfig, onAsk, onJoin, onNewView } from "./view-change.ts";
 import {
   accept,
   flush,
@@ -76,7 +76,7 @@ export class Replica {
     const core = this.#core;
     core.log.trim();
     this.#dispatch(event);
-    core.deliver();
+    deliver(core);
     if (core.delivered >= core.commit) flush(core);
     tellCommit(core);
     this.#announce();

@@ -8,47 +8,12 @@ import type { SnapshotName } from "../protocol/fields.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import type { StateReport } from "../protocol/state-files.ts";
 import type { Core } from "./core.ts";
+import type { Transfer } from "./state.ts";
 
 /** A snapshot that nobody has asked for this long is deleted. */
 const unusedMs = 30_000;
 /** Who has offered none for so long (making one takes its time) is given up for another. */
 const patienceMs = 20_000;
-
-/** A snapshot that this replica has made for others. */
-interface Made {
-  readonly snapshot: SnapshotName;
-  askedMs: number;
-  /** Whom it was made for has heard of it. */
-  isOffered: boolean;
-}
-
-/** A snapshot that this replica fetches. */
-interface Transfer {
-  from: number;
-  /** What is being fetched; null until one was offered. */
-  snapshot: SnapshotName | null;
-  /** `whole`: all is here, and waits for the log to come as far. */
-  stage: "asking" | "fetching" | "checking" | "whole" | "installing";
-  nonce: number;
-  /** Fetched up to here. */
-  offset: number;
-  /** When it last got on, and when to ask next. */
-  progressMs: number;
-  askMs: number;
-  /** The question that is not answered yet was asked then; -Infinity when there is none. */
-  askedMs: number;
-}
-
-export class Snapshots {
-  made: Made | null = null;
-  isMaking = false;
-  transfer: Transfer | null = null;
-
-  /** What is committed is not applied meanwhile: the snapshot holds it. */
-  get holdsUpApplying(): boolean {
-    return this.transfer !== null && this.transfer.snapshot !== null;
-  }
-}
 
 // ---- who needs one
 

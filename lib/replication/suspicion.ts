@@ -2,8 +2,9 @@
  * When to start a view: who is missed, who leads, whose turn it is. Never whether a view may form.
  */
 import { viewPid } from "../protocol/ids.ts";
-import type { Core, Installed } from "./core.ts";
+import type { Core } from "./core.ts";
 import type { ConfigChange } from "./events.ts";
+import type { Installed } from "./state.ts";
 
 /**
  * To hear the primary: heartbeats (or writes) of the installed view from the process that leads it, while promised ==

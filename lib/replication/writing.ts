@@ -9,8 +9,9 @@ import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import { joinRecords, recordKind, splitRecords } from "../protocol/record.ts";
-import { keyOf, type Core, type Installed, type PendingOp, type Progress } from "./core.ts";
+import type { Core } from "./core.ts";
 import { isSame } from "./formation.ts";
+import { keyOf, type Installed, type PendingOp, type Progress } from "./state.ts";
 
 /** Entries that may be under way to a member beyond what it has acked; the rest waits for its acks. */
 const underwayEntriesMax = 2_048;

@@ -11,7 +11,7 @@ import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import type { ChangeReport, Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
 import type { StateFiles } from "../protocol/state-files.ts";
-import type { StateFound } from "../replication/core.ts";
+import type { StateFound } from "../replication/state.ts";
 import { Replica } from "../replication/replica.ts";
 
 /** What the driver needs of the write-ahead log; `persisted` comes back as an event. */

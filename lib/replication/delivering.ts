@@ -1,0 +1,45 @@
+/**
+ * Handing what is committed to the state machine, in log order and once; and what that settles here: an op that comes out
+ * of the log waits no more. Does not decide what is committed.
+ */
+import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { decodeEntry } from "../protocol/codec.ts";
+import { decodeRecord, recordKind } from "../protocol/record.ts";
+import type { CommittedEntry } from "../protocol/state-machine.ts";
+import type { Core } from "./core.ts";
+import { keyOf } from "./state.ts";
+
+/** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
+export function deliver(core: Core): void {
+  if (core.stateless || core.snapshots.holdsUpApplying || core.delivered >= core.commit) return;
+  core.copies = core.log.lastAct(core.commit)?.members ?? 0;
+  if (globalThis.mistaken?.("copies of the config")) core.copies = core.config.length;
+  const entries: CommittedEntry[] = [];
+  while (core.delivered < core.commit && entries.length < limits.applyBatchEntriesMax) {
+    const room = limits.applyBatchEntriesMax - entries.length;
+    for (const bytes of core.log.read(core.delivered + 1, limits.batchBytesMax).slice(0, room)) {
+      if (core.delivered >= core.commit) break;
+      entries.push(committed(core, bytes));
+      core.delivered++;
+    }
+  }
+  const replayed = entries.findIndex(({ index }) => index > core.replayedIndex);
+  core.effects.push({ type: "committed", entries, replayed: replayed < 0 ? entries.length : replayed });
+  if (core.delivered < core.commit) core.effects.push({ type: "continue" });
+}
+
+function committed(core: Core, bytes: Uint8Array): CommittedEntry {
+  const record = decodeRecord(bytes, 0);
+  assert(typeof record !== "string" && record.index === core.delivered + 1, "the log reads back whole and in order");
+  const { index, view, chain } = record;
+  if (record.kind !== recordKind.op) return { index, view, chain, op: null };
+  const op = decodeEntry(record.kind, record.payload);
+  assert(op.type === "op", "an OP record holds an op");
+  const key = keyOf(op);
+  if (core.pending.delete(key)) core.pendingProgressMs = core.nowMs;
+  core.inFlight.delete(key);
+  core.merging?.delete(key);
+  core.stateClock = Math.max(core.stateClock, op.at);
+  return { index, view, chain, op };
+}

@@ -1,0 +1,78 @@
+/**
+ * What the candidate and the others do alike in a view change: tell what they promise a view with, and enter it with its
+ * VIEW entry. Sends nothing.
+ */
+import { assert } from "../base/assert.ts";
+import type { ViewEntry } from "../protocol/entries.ts";
+import { viewPid } from "../protocol/ids.ts";
+import type { FrameOf } from "../protocol/messages.ts";
+import type { LogRecord } from "../protocol/record.ts";
+import type { Core } from "./core.ts";
+import { isSame } from "./formation.ts";
+import type { Progress } from "./state.ts";
+
+/** Beginnings of views told with a promise. */
+const promisedViewsMax = 1_024;
+
+/** What this replica holds, as it goes with the promise of the view that it has promised last. */
+export function ownPromise(core: Core): FrameOf<"promised"> {
+  return {
+    type: "promised",
+    view: core.promised,
+    epoch: core.epoch,
+    last: core.log.last,
+    floor: core.log.base.index,
+    floorView: core.log.base.view,
+    hot: core.hot,
+    damaged: core.damaged,
+    // One without a state votes with its log; a member is one who can apply it too.
+    behind: core.stateless || (core.damaged && !core.refetched),
+    commit: core.commit,
+    attempts: [...core.log.attempts()],
+    views: core.log.viewTable(core.log.lastIndex, promisedViewsMax),
+  };
+}
+
+/** Puts the VIEW record after the base and enters the view. */
+export function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: () => void): void {
+  const { added } = core.log.extend(core.log.position(record.index - 1), [record], "forbidden");
+  const primary = entry.members.find(({ pid }) => pid === viewPid(entry.view));
+  assert(primary !== undefined, "who starts a view leads it");
+  const isPrimary = isSame(primary, core.self);
+  const progress = new Map<number, Progress>();
+  if (isPrimary) {
+    for (const member of entry.members) {
+      if (isSame(member, core.self)) continue;
+      const { nowMs } = core;
+      progress.set(member.pid, {
+        member,
+        matchIndex: record.index - 1,
+        nextIndex: record.index,
+        toldCommit: 0,
+        progressMs: nowMs,
+        resentMs: nowMs,
+      });
+    }
+  }
+  core.following = null;
+  core.fetch = null;
+  core.reasonSinceMs = null;
+  core.inFlight.clear();
+  core.relayed = [];
+  core.installed = {
+    view: entry.view,
+    entry,
+    primary,
+    isPrimary,
+    sequence: core.persist(added, durable),
+    actIndex: record.index + 1,
+    formed: globalThis.mistaken?.("attempt taken for formed") === true,
+    formedMs: core.nowMs,
+    primaryHeardMs: core.nowMs,
+    primaryStuck: false,
+    progressMs: core.nowMs,
+    progress,
+    streams: new Map(),
+    onDisk: new Map(),
+  };
+}
