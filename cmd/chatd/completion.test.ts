@@ -105,10 +105,12 @@ describe("what is offered", () => {
       ["--view", "--verify", "--views"],
     ],
     [
-      ["chat", "--json", "--"],
-      ["--server", "--give-up-ms", "--help"],
+      ["cluster", "remove", "--accept-loss", "--"],
+      ["--server", "--json", "--help"],
     ],
-    [["chat", "--user", "alice", "--j"], []],
+    [["chat", "--plain", "--js"], []],
+    [["chat", "--json", "--pl"], []],
+    [["chat", "--password-file", ""], [":files"]],
     [["chat", "--nonsense="], []],
     [["chat", "--", "--j"], []],
     [
@@ -123,6 +125,7 @@ describe("what is offered", () => {
       ["chat", "--user=ali"],
       ["--user=alice", "--user=alina"],
     ],
+    [["chat", "--user", "alice", "--send", "b"], ["b.c"]],
     [["chat", "--user", "*"], []],
     [["cluster", "remove", ""], ["1"]],
   ];
@@ -238,6 +241,7 @@ describe.each(Object.keys(shells) as (keyof typeof shells)[])("in %s", (name) =>
     ["chatd serve --policy=q", "$ chatd serve --policy=quorum"],
     ["chatd serve --log-level d", "$ chatd serve --log-level debug"],
     ["chatd chat --user alic", "$ chatd chat --user alice"],
+    ["chatd chat --user alice --send Bo", "$ chatd chat --user alice --send Bob"],
     ["chatd chat --user=alin", "$ chatd chat --user=alina"],
     [`chatd chat --server=127.0.0.1:1 --server SERVERS --user B`, "--user Bob"],
     ["chatd inspect-log 0000", "$ chatd inspect-log 00000001.wal"],

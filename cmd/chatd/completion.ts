@@ -191,6 +191,7 @@ class Values {
         return words(kinds.map((kind) => before + kind));
       }
       case "DIR":
+      case "FILE":
         return { candidates: [], files: true };
       default:
         return nothing;

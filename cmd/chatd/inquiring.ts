@@ -4,15 +4,12 @@
  */
 import { limits } from "../../lib/base/limits.ts";
 import { Inquiry } from "../../lib/client/inquiry.ts";
-import { systemClock } from "../../lib/io/clock.ts";
-import { tcpTransport } from "../../lib/io/tcp.ts";
+import { clientPorts } from "../../lib/io/client-ports.ts";
 import { software } from "./version.ts";
 
 /** Connects to a replica and waits for its welcome, so long each. Throws `UnansweredError`. */
 export function inquireAt(address: string, connectTimeoutMs: number): Promise<Inquiry> {
-  const settings = { connectTimeoutMs, silenceMs: 3 * connectTimeoutMs, software };
-  const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
-  return Inquiry.open(address, settings, { transport: tcpTransport(), clock: systemClock, randomBytes });
+  return Inquiry.open(address, { connectTimeoutMs, silenceMs: 3 * connectTimeoutMs, software }, clientPorts());
 }
 
 /** The first accounts by name whose names begin so, a page at most; whatever the case. Throws as `inquireAt` does. */

@@ -2,13 +2,11 @@
  * Whether a replica with an empty disk founds a cluster or joins one: it asks those named by `--peers`. Believes only a
  * replica that serves in a formed view, at an address that the operator has given. Changes nothing.
  */
-import { Inquiry, UnansweredError } from "../../lib/client/inquiry.ts";
-import { systemClock } from "../../lib/io/clock.ts";
-import { tcpTransport } from "../../lib/io/tcp.ts";
+import { UnansweredError } from "../../lib/client/inquiry.ts";
 import type { Configured } from "../../lib/protocol/messages.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
+import { inquireAt } from "./inquiring.ts";
 import type { ServeSettings } from "./serve-flags.ts";
-import { software } from "./version.ts";
 
 /** A cluster that goes on already. */
 export interface LiveCluster {
@@ -41,14 +39,8 @@ export async function findCluster(settings: ServeSettings): Promise<LiveCluster 
 
 /** Null unless a member of a formed view answers. */
 async function whoServes(address: string): Promise<(LiveCluster & { readonly policy: string }) | null> {
-  const settings = { connectTimeoutMs: answerMs, silenceMs: 3 * answerMs, software };
-  const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
   try {
-    const inquiry = await Inquiry.open(address, settings, {
-      transport: tcpTransport(),
-      clock: systemClock,
-      randomBytes,
-    });
+    const inquiry = await inquireAt(address, answerMs);
     const { cluster: id, place } = inquiry;
     inquiry.close();
     return place?.ready === true ? { id, replicas: place.replicas, policy: place.policy } : null;
