@@ -10,6 +10,7 @@ export interface Totals {
   repairs: number;
   stateTransfers: number;
   compactions: number;
+  expiries: number;
   /** Runs that struck at least five times and acknowledged at least 100 ops. */
   full: number;
   readonly struck: Record<string, number>;
@@ -18,7 +19,7 @@ export interface Totals {
 
 export const newTotals = (): Totals => ({
   ...{ seeds: 0, acknowledged: 0, viewsFormed: 0, changes: 0, merges: 0, repairs: 0 },
-  ...{ stateTransfers: 0, compactions: 0, full: 0 },
+  ...{ stateTransfers: 0, compactions: 0, expiries: 0, full: 0 },
   struck: {},
   failed: [],
 });
@@ -35,6 +36,7 @@ export function add(
   totals.repairs += tally.repairs;
   totals.stateTransfers += tally.stateTransfers;
   totals.compactions += tally.compactions;
+  totals.expiries += tally.expiries;
   let strikes = 0;
   for (const [kind, count] of Object.entries(struck)) {
     strikes += count;
@@ -45,13 +47,13 @@ export function add(
 }
 
 export function describeTotals(totals: Totals): string {
-  const { seeds, acknowledged, viewsFormed, changes, merges, repairs, stateTransfers, compactions, full, struck } =
-    totals;
+  const { seeds, acknowledged, viewsFormed, changes, merges, repairs, full, struck } = totals;
+  const { stateTransfers, compactions, expiries } = totals;
   const kinds = Object.entries(struck).sort(([, one], [, other]) => other - one);
   const faults = kinds.reduce((sum, [, count]) => sum + count, 0);
   return [
     `${acknowledged} ops acknowledged, ${viewsFormed} views formed, ${changes} changes of the config, ${merges} merges, ${repairs} repairs, ` +
-      `${stateTransfers} state transfers, ${compactions} times a log was shortened; ${full} of ${seeds} runs with 100 ops and five faults or more`,
+      `${stateTransfers} state transfers, ${compactions} times a log was shortened, ${expiries} sessions expired; ${full} of ${seeds} runs with 100 ops and five faults or more`,
     `${faults} faults: ${kinds.map(([kind, count]) => `${kind} ${count}`).join(", ")}`,
   ].join("\n");
 }

@@ -43,6 +43,8 @@ export const mistakes = {
   "missed is not pushed": "what came while a session was between connections is pushed when it resumes",
   "unheard counts as seen": "what was pushed to a client that is not heard any more has not arrived",
   "unanswered not sent again": "what has no answer is sent again on every new connection",
+  "expiry beside forks": "no session expires while a replica is missing or a fork is not merged",
+  "forgotten at once": "a session is closed on every replica before it is forgotten",
   "followed from below the floor": "a lineage that departs from what is final here is not followed",
 } as const;
 

@@ -144,7 +144,7 @@ class SqliteChat implements Chat {
 
   hasApplied(session: string, seq: number): boolean {
     if (isSystemSession(session)) return true;
-    const known = this.#parts.stores.sessions.byUuid(session);
+    const known = this.#parts.stores.sessions.retained(session);
     return known !== null && (seq === 0 || this.#parts.stores.sessions.hasApplied(known, seq));
   }
 

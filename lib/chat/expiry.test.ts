@@ -2,15 +2,25 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { openChat } from "./chat.ts";
-import { inMemory, Lineage, view } from "./chat.fixture.ts";
+import { inMemory, Lineage } from "./chat.fixture.ts";
 
 function talk(lineage: Lineage) {
   const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];
   return { alice, bob };
 }
 
-const expire = (lineage: Lineage, sessions: string[], before = Number.MAX_SAFE_INTEGER, inView = view): void => {
-  lineage.system({ type: "expire", view: inView, before, sessions });
+const close = (lineage: Lineage, sessions: string[], before = Number.MAX_SAFE_INTEGER, settled = 0): void => {
+  lineage.system({ type: "expire", settled, before, sessions });
+};
+
+/** As the primary proposes it once the session is found closed, with nothing apart. */
+const forget = (lineage: Lineage, sessions: string[]): void => {
+  close(lineage, sessions, 1, lineage.state.applied.index);
+};
+
+const expire = (lineage: Lineage, sessions: string[]): void => {
+  close(lineage, sessions);
+  forget(lineage, sessions);
 };
 
 test("a session that nobody holds and nobody has used since expires: it is unknown from then on, for ever", async () => {
@@ -37,15 +47,43 @@ test("a session that nobody holds and nobody has used since expires: it is unkno
   expect(one?.digest()).toBe(other?.digest() ?? "");
 });
 
-test("one that is held, was used since, or is named in a later view does not expire", () => {
+test("one that is held or was used since does not expire", () => {
   const lineage = new Lineage(inMemory());
   const { alice, bob } = talk(lineage);
   expire(lineage, [alice.session]);
   bob.detach();
-  expire(lineage, [bob.session], 1);
-  expire(lineage, [bob.session], Number.MAX_SAFE_INTEGER, view - 1);
+  close(lineage, [bob.session], 1);
+  forget(lineage, [bob.session]);
   expect(lineage.state.session(alice.session)).not.toBeNull();
   expect(lineage.state.session(bob.session)).not.toBeNull();
+});
+
+test("a closed session takes what a fork had taken, each op once, and nothing else, until it is forgotten", () => {
+  const lineage = new Lineage(inMemory(), inMemory());
+  const { bob } = talk(lineage);
+  bob.detach();
+  const { session } = bob;
+  const unknown = { type: "refused", code: "unauthorized" };
+  const closing = lineage.state.applied.index + 1;
+  close(lineage, [session]);
+  expect(lineage.state.session(session)).toBeNull();
+  expect(lineage.state.result(session, 1)).toBeNull();
+  lineage.system({ type: "attach", session, pid: 3, incarnation: 1, number: 1 });
+  expect(lineage.state.attachments().some((attachment) => attachment.session === session)).toBe(false);
+  expect(lineage.commit({ session, seq: 8 }, { type: "logout" })).toMatchObject(unknown);
+  expect(lineage.state.hasApplied(session, 8)).toBe(false);
+  expect(lineage.merge(session, 8, { type: "logout" })).toMatchObject({ type: "done", duplicate: false });
+  expect(lineage.merge(session, 8, { type: "logout" })).toMatchObject({ type: "done", duplicate: true });
+  expect(lineage.state.hasApplied(session, 8)).toBe(true);
+  // Proposed again before the closing was known to be everywhere: it stays closed.
+  expect(lineage.state.idleSessions(1, 10)).toEqual([session]);
+  close(lineage, [session], 1, closing - 1);
+  expect(lineage.state.hasApplied(session, 8)).toBe(true);
+  close(lineage, [session], 1, closing);
+  expect(lineage.state.hasApplied(session, 8)).toBe(false);
+  expect(lineage.merge(session, 9, { type: "logout" })).toMatchObject(unknown);
+  const [one, other] = lineage.states;
+  expect(one?.digest()).toBe(other?.digest() ?? "");
 });
 
 test("expiry outlives the process", () => {

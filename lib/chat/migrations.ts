@@ -29,6 +29,15 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
     new WordIndex(statements).enter(0, settled);
     statements.finalize();
   },
+  4: (database) => {
+    database.run(`CREATE TABLE sessions_of_4 (${tables.sessions}`);
+    database.run(
+      `INSERT INTO sessions_of_4 SELECT number, uuid, view, token_hash, account, login, pid, incarnation, attachment, held,
+         attached, attached_before, created_at, used_at, 0, expired FROM sessions`,
+    );
+    database.run("DROP TABLE sessions");
+    database.run("ALTER TABLE sessions_of_4 RENAME TO sessions");
+  },
 };
 
 /** Foreign keys are checked at the end of each step, not meanwhile: a table may be made anew under its name. */

@@ -6,7 +6,7 @@
  * replica, never reused, and appended in order.
  */
 /** Raised with every change of the tables, with a step in `migrations.ts`; a database with a greater one is refused. */
-export const stateVersion = 3;
+export const stateVersion = 4;
 
 /** "chtd": tells a state of chatd from any other SQLite file. */
 export const applicationId = 0x63687464;
@@ -75,6 +75,8 @@ export const tables = {
     created_at INTEGER NOT NULL,
     -- When it was last attached or detached, logged in or out, or its applied ops written down (within 64 ops).
     used_at INTEGER NOT NULL,
+    -- The log index at which it was closed; 0 while it is open. Closed, it takes only what a fork had taken before.
+    closed INTEGER NOT NULL,
     -- Only its uuid still counts: it stands in the ids of its messages, and is never given away again.
     expired INTEGER NOT NULL CHECK (expired IN (0, 1)),
     CHECK ((account IS NULL) = (login IS NULL))

@@ -35,6 +35,8 @@ export interface Session {
   attachedBefore: number;
   /** As `used_at`. */
   usedAt: number;
+  /** As `closed`. */
+  closed: number;
   readonly applied: AppliedOps;
 }
 
@@ -68,6 +70,7 @@ interface SessionRow {
   attached: number;
   attached_before: number;
   used_at: number;
+  closed: number;
   expired: number;
 }
 
@@ -97,6 +100,7 @@ export class Sessions {
   readonly #setAccount: Statement<unknown, [number | null, number | null, number, number]>;
   readonly #setAttachment: Statement<unknown, [number, number, number, number, number, number, number, number]>;
   readonly #touch: Statement<unknown, [number, number]>;
+  readonly #close: Statement<unknown, [number, number]>;
   readonly #expire: Statement<unknown, [number]>;
   readonly #deleteRanges: Statement<unknown, [number]>;
   readonly #setRange: Statement<unknown, [number, number, number]>;
@@ -115,7 +119,7 @@ export class Sessions {
   constructor(statements: Statements, accounts: Accounts) {
     this.#accounts = accounts;
     this.#insert = statements.prepare(
-      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0)",
+      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0, 0)",
     );
     this.#setAccount = statements.prepare("UPDATE sessions SET account = ?, login = ?, used_at = ? WHERE number = ?");
     this.#setAttachment = statements.prepare(
@@ -123,6 +127,7 @@ export class Sessions {
        WHERE number = ?`,
     );
     this.#touch = statements.prepare("UPDATE sessions SET used_at = ? WHERE number = ?");
+    this.#close = statements.prepare("UPDATE sessions SET closed = ? WHERE number = ?");
     this.#expire = statements.prepare("UPDATE sessions SET expired = 1 WHERE number = ?");
     this.#deleteRanges = statements.prepare("DELETE FROM applied_ranges WHERE session = ?");
     this.#setRange = statements.prepare(
@@ -158,6 +163,7 @@ export class Sessions {
         attached: row.attached,
         attachedBefore: row.attached_before,
         usedAt: row.used_at,
+        closed: row.closed,
         applied: noOps(),
       };
       account?.sessions.add(session);
@@ -176,29 +182,42 @@ export class Sessions {
     }
   }
 
+  /** One that is open. */
   byUuid(uuid: string): Session | null {
+    const session = this.retained(uuid);
+    return session?.closed === 0 ? session : null;
+  }
+
+  /** Also one that is closed: which of its ops were applied is still known. */
+  retained(uuid: string): Session | null {
     return this.#byUuid.get(uuid) ?? null;
   }
 
   /** Also one that has expired: whose op an id names. */
   identified(uuid: string): Session | null {
-    return this.byUuid(uuid) ?? this.#expired.get(uuid) ?? null;
+    return this.retained(uuid) ?? this.#expired.get(uuid) ?? null;
   }
 
-  /** Those that nobody holds and nobody has used since, at most so many. */
+  /** Those that nobody holds and nobody has used since, and those that are closed already, at most so many. */
   idle(before: number, limit: number): string[] {
     const found: string[] = [];
     for (const session of this.#byUuid.values()) {
-      if (!isIdle(session, before)) continue;
+      if (session.closed === 0 && !isIdle(session, before)) continue;
       found.push(session.uuid);
       if (found.length === limit) break;
     }
     return found;
   }
 
-  /** Forgets all but the uuid, if it is still idle. */
-  expire(session: Session, before: number, at: number): void {
+  /** Takes no ops any more but those that a fork had taken, if it is still idle. */
+  close(session: Session, before: number, index: number): void {
     if (!isIdle(session, before)) return;
+    session.closed = index;
+    this.#close.run(index, session.number);
+  }
+
+  /** Forgets all but the uuid. */
+  forget(session: Session, at: number): void {
     if (session.account !== null) this.logOut(session, at);
     const { applied, number, uuid } = session;
     for (const result of applied.numbers) if (result !== undefined) this.#deleteResult.run(result);
@@ -232,6 +251,7 @@ export class Sessions {
       attached: place.number,
       attachedBefore: 0,
       usedAt: at,
+      closed: 0,
       applied: noOps(),
     });
   }

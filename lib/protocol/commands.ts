@@ -3,7 +3,7 @@
  * Every command names accounts and messages by id, resolved before it is proposed, and carries everything random.
  */
 import { limits } from "../base/limits.ts";
-import { opId, view } from "./fields.ts";
+import { opId } from "./fields.ts";
 import { bool, bytes, define, list, text, uint, uuid, type ValueOf } from "./schema.ts";
 
 /** Which connection of which process holds a session. A later attachment replaces an earlier one. */
@@ -26,10 +26,10 @@ export const commands = {
   expire: define(
     12,
     "log",
-    "Forgets sessions that nobody holds and nobody has used since; of no effect in a later view.",
+    "Closes sessions that nobody holds and nobody has used since; forgets those that were closed long enough ago.",
     {
-      /** In which no replica of the config was missing and nothing of a fork was left to be merged. */
-      view,
+      /** Every replica of the config held the log up to here, and nothing of a fork was left to be merged. */
+      settled: uint(),
       before: uint(),
       sessions: list(uuid, limits.pageMax),
     },

@@ -39,7 +39,8 @@ function committed(core: Core, bytes: Uint8Array): CommittedEntry {
   const key = keyOf(op);
   if (core.pending.delete(key)) core.pendingProgressMs = core.nowMs;
   core.inFlight.delete(key);
-  core.merging?.delete(key);
+  // Not when a client asks for it again: whose session is closed is refused what a fork has done for it.
+  if (core.merging?.get(key)?.origAt === op.origAt) core.merging.delete(key);
   core.stateClock = Math.max(core.stateClock, op.at);
   return { index, view, chain, op };
 }

@@ -68,7 +68,8 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
     const lost = installed.entry.members.find((member) => core.detector.suspectsMember(member));
     if (lost !== undefined) return urgent(`replica ${lost.pid} is lost`);
     const deaf = isStuck(core) ? installed.entry.members.find(({ pid }) => holdsUp(core, installed, pid)) : undefined;
-    if (deaf !== undefined) return urgent(`replica ${deaf.pid} does not hear the primary, and holds up what it is sent`);
+    if (deaf !== undefined)
+      return urgent(`replica ${deaf.pid} does not hear the primary, and holds up what it is sent`);
     if (!installed.formed) return isStuck(core) ? urgent("the view does not form") : null;
     if (due !== null) return changing(due);
     if (admissible !== null) return urgent(`replica ${admissible} has caught up`);

@@ -144,7 +144,9 @@ function propose(core: Core, ops: readonly OpEntry[]): void {
     const key = keyOf(op);
     if (core.inFlight.has(key)) continue;
     core.inFlight.add(key);
-    const at = Math.max(core.lastAt, core.wallMs);
+    const nowAt = Math.max(core.lastAt, core.wallMs);
+    // What a fork held is told from what is new by its two times, also where the clock of the log stands still.
+    const at = nowAt === op.origAt ? nowAt + 1 : nowAt;
     core.lastAt = at;
     const payload = encodeEntry({ type: "op", ...op, at, origAt: op.origAt === 0 ? at : op.origAt });
     const record = core.nextRecord(recordKind.op, installed.view, payload);

@@ -40,6 +40,7 @@ export class Attachments {
   readonly #self: Member;
   readonly #systemSession: string;
   readonly #propose: (op: OpEntry) => void;
+  readonly #unusedMs: number;
   #number = 0;
   #seq = 0;
   /** Detaches under way, by the seq of their op. */
@@ -51,11 +52,20 @@ export class Attachments {
   #sweeps = 0;
   #primarySweeps = 0;
 
-  /** `systemSession` is this process's alone: under it every system op has its own seq. */
-  constructor(self: Member, systemSession: string, propose: (op: OpEntry) => void) {
+  /**
+   * `systemSession` is this process's alone: under it every system op has its own seq. `unusedMs`: for how long sessions
+   * stay that nobody uses.
+   */
+  constructor(
+    self: Member,
+    systemSession: string,
+    propose: (op: OpEntry) => void,
+    unusedMs = limits.sessionDays * 86_400_000,
+  ) {
     this.#self = self;
     this.#systemSession = systemSession;
     this.#propose = propose;
+    this.#unusedMs = unusedMs;
   }
 
   /** An attachment for a new connection; not in the log yet. */
@@ -123,13 +133,14 @@ export class Attachments {
 
   /**
    * Now and then, on the primary of a view in which no replica is missing and nothing of a fork is left: sessions that
-   * have not been used for long expire. The log's clock counts, not that of a machine.
+   * have not been used for long are closed, and those that were found closed are forgotten. The log's clock counts, not
+   * that of a machine.
    */
-  expire(state: StateMachine, view: number): void {
+  expire(state: StateMachine): void {
     if (this.#sweeps % expirySweeps !== 0) return;
-    const before = state.clock - limits.sessionDays * 86_400_000;
+    const before = state.clock - this.#unusedMs;
     const sessions = before <= 0 ? [] : [...state.idleSessions(before, limits.pageMax)];
-    if (sessions.length > 0) this.#op({ type: "expire", view, before, sessions });
+    if (sessions.length > 0) this.#op({ type: "expire", settled: state.applied.index, before, sessions });
   }
 
   #op(command: Extract<Command, { type: "attach" | "detach" | "expire" }>): number {

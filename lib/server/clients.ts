@@ -147,10 +147,10 @@ export class Clients implements Hub {
   sweep(): void {
     this.guesses.sweep();
     for (const connection of [...this.#connections]) connection.sweep();
-    const { role, ready, settled, view } = this.#ports.standing();
+    const { role, ready, settled } = this.#ports.standing();
     if (this.#stopping) return;
     this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.processes);
-    if (settled) this.#attachments.expire(this.state, view);
+    if (settled) this.#attachments.expire(this.state);
   }
 
   /** Takes no more clients, and begins no more of their requests: they ask again elsewhere. */

@@ -5,7 +5,7 @@
 import type { Mistake } from "../base/mistakes.ts";
 import type { Retention } from "../replication/events.ts";
 import type { LibraryProfile } from "./library-profile.ts";
-import { noFaults, type OperatorProfile, type ProfileChoice } from "./profile.ts";
+import { noFaults, type ExpiryProfile, type OperatorProfile, type ProfileChoice } from "./profile.ts";
 
 const available = { policy: "available" } as const;
 const quorum = { policy: "quorum" } as const;
@@ -54,6 +54,24 @@ const unheard: LibraryProfile = {
 
 /** Connections are reset all the time. */
 const restless: LibraryProfile = { ...unheard, faults: { ...unheard.faults, reset: 1 }, endsUnheard: false };
+
+/** Sessions that clients leave behind expire as soon as that may be, about when they come back. */
+const hastyExpiry: ExpiryProfile = { unusedMs: 40, sweepsPerTick: 60, leaving: 0.5, awayMs: 150 };
+
+/** Clients that come and go, on disks so slow that something is always under way when replicas are cut off. */
+const idlers = {
+  library: null,
+  clients: 6,
+  opsPerClient: 60,
+  window: 1,
+  thinkMs: 20,
+  syncMs: 40,
+  fireMs: 6_000,
+  faultMs: 400,
+  timeoutMs: 300,
+  heartbeatMs: 50,
+  patienceMs: 300,
+};
 
 export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "longest log wins": { profile: "partition", ...quorum, replicas: 3, fixed: longTails },
@@ -126,5 +144,12 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "missed is not pushed": { profile: "sessions" },
   "unheard counts as seen": { profile: "sessions", replicas: 3, fixed: { library: unheard } },
   "unanswered not sent again": { profile: "sessions", fixed: { library: restless } },
+  "expiry beside forks": { profile: "partition", ...available, fixed: { library: null, expiry: hastyExpiry } },
+  "forgotten at once": {
+    profile: "partition",
+    ...available,
+    replicas: 3,
+    fixed: { ...idlers, faults: { ...noFaults, partition: 3, split: 2 }, expiry: hastyExpiry },
+  },
   "followed from below the floor": { profile: "provisional", ...available, fixed: { retention: hasty } },
 };

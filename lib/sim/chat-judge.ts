@@ -80,19 +80,35 @@ export interface Login {
   until: number;
 }
 
-export function replay(entries: readonly CommittedEntry[]): Replay {
+/** What was applied, and what a state made of it. */
+export interface Judged {
+  readonly entries: readonly CommittedEntry[];
+  /** What was refused because its session was not known, or closed. */
+  readonly strangers: ReadonlySet<CommittedEntry>;
+  /** At which index each session was closed, and forgotten. */
+  readonly closed: ReadonlyMap<string, number>;
+  readonly forgotten: ReadonlyMap<string, number>;
+}
+
+export function replay({ entries, strangers, closed, forgotten }: Judged): Replay {
   const model = new Model();
   const holders = new Holders(model);
   const outcomes = new Map<string, { readonly expected: Expected; readonly index: number }>();
   const logins = new Map<string, Login[]>();
-  for (const { op, index } of entries) {
-    if (op === null) continue;
+  for (const entry of entries) {
+    const { op, index } = entry;
+    if (op === null || strangers.has(entry)) continue;
     const command = decodeCommand(op.command);
     const merged = op.origAt !== op.at;
     if (command.type === "attach" || command.type === "detach") {
-      holders.apply(command);
+      holders.apply(command, op.at);
+    } else if (command.type === "expire") {
+      for (const session of command.sessions) {
+        if (closed.get(session) === index) holders.close(session, command.before);
+        if (forgotten.get(session) === index) model.forget(session);
+      }
     } else if (command.type === "registerSession") {
-      holders.register(op.session, command, merged);
+      holders.register(op.session, command, op.at, merged);
     } else if (model.sessions.has(op.session)) {
       const id = { session: op.session, seq: op.seq };
       const expected = model.apply(id, op.digest.toHex(), (own) => effect(model, id, command, own, { index, merged }));
@@ -121,35 +137,52 @@ function noteLogins(logins: Map<string, Login[]>, model: Model, index: number): 
 class Holders {
   readonly #last = new Map<string, Attached>();
   readonly #held = new Set<string>();
+  readonly #usedAt = new Map<string, number>();
+  readonly #closed = new Set<string>();
 
   constructor(private readonly model: Model) {}
 
-  register(session: string, attachment: Omit<Attached, "session">, merged: boolean): void {
+  register(session: string, attachment: Omit<Attached, "session">, at: number, merged: boolean): void {
     if (this.model.sessions.has(session)) {
-      if (!merged) this.#attach({ ...attachment, session });
+      if (!merged) this.#attach({ ...attachment, session }, at);
       return;
     }
     this.model.register(session);
     this.#last.set(session, { ...attachment, session });
+    this.#usedAt.set(session, at);
     this.#held.add(session);
   }
 
-  apply(command: Attached & ({ readonly type: "attach" } | { readonly type: "detach"; readonly seen: number })): void {
+  apply(
+    command: Attached & ({ readonly type: "attach" } | { readonly type: "detach"; readonly seen: number }),
+    at: number,
+  ): void {
     const { session } = command;
     if (!this.model.sessions.has(session)) return;
-    if (command.type === "attach") return this.#attach(command);
+    if (command.type === "attach") return this.#attach(command, at);
     const last = this.#last.get(session);
     if (!this.#held.has(session) || last === undefined || !isSame(last, command)) return;
     this.#held.delete(session);
+    this.#usedAt.set(session, at);
     this.model.detached(session, command.seen);
   }
 
-  #attach(attachment: Attached): void {
+  /** It may be later than told here that a session was used last, not earlier. */
+  close(session: string, before: number): void {
+    const usedAt = this.#usedAt.get(session) ?? Infinity;
+    this.#closed.add(session);
+    if (!this.#held.has(session) && usedAt < before) return;
+    throw new SimulationFailure("chat", `session ${session} has expired, although held or used at ${usedAt}`);
+  }
+
+  #attach(attachment: Attached, at: number): void {
     const { session, pid, incarnation, number } = attachment;
+    if (this.#closed.has(session)) return;
     const last = this.#last.get(session);
     // One that the same process has replaced or ended already comes too late.
     if (last !== undefined && last.pid === pid && last.incarnation === incarnation && last.number >= number) return;
     this.#last.set(session, attachment);
+    this.#usedAt.set(session, at);
     this.#held.add(session);
     this.model.attached(session, true);
   }

@@ -59,6 +59,10 @@ export class Model {
     this.sessions.set(session, { account: null, login: 0, attached: true, applied: new Map() });
   }
 
+  forget(session: string): void {
+    this.sessions.delete(session);
+  }
+
   attached(session: string, attached: boolean): void {
     this.#session(session).attached = attached;
   }

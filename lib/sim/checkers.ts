@@ -62,6 +62,8 @@ export class Oracle implements ShadowObserver, ClientJudge {
   provisional = false;
   /** Set once a replica was removed in whatever state it was. */
   lossAccepted = false;
+  /** Sessions that have expired, on whichever replica. */
+  readonly expired = new Set<string>();
   /** The config of the greatest view that formed; null before the founding. */
   latestConfig: readonly Configured[] | null = null;
   private greatestFormed = 0;
@@ -250,6 +252,16 @@ export class Oracle implements ShadowObserver, ClientJudge {
   /** A client was told that its op was certainly never proposed. Called only for ops sent once, to one replica. */
   refused(session: string, seq: number): void {
     this.refusedOps.add(opKey(session, seq));
+  }
+
+  /** A replica forgets a session: nothing that was acknowledged of it may turn up later, to be taken for new. */
+  forgotten(log: ShadowLog, session: string, holds: (seq: number) => boolean): void {
+    this.expired.add(session);
+    if (this.lossAccepted) return;
+    const isApart = (owner: string, seq: number): boolean => owner !== session || holds(seq);
+    const [apart] = this.missing(isApart);
+    if (apart === undefined) return;
+    this.fail("expiry", `${name(log)} forgets session ${session} while ${apart.op}, acknowledged, is not yet here`);
   }
 
   /** Nothing may be said that is not yet durable. */

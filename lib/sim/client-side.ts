@@ -4,6 +4,7 @@ import type { Member } from "../protocol/messages.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import type { ObservedState } from "./observed-state.ts";
+import { Presence } from "./presence.ts";
 import type { ClientSide } from "./process.ts";
 import type { Random } from "./random.ts";
 import { ServerSide } from "./server-side.ts";
@@ -51,11 +52,13 @@ export function clientSideOf(world: Surroundings, process: SidedProcess): Sides 
         }, reject);
       }),
   );
+  const { policy, timeoutMs, expiry } = profile;
   if (streams === null) {
-    const service = new Service({ ...process, simulator, oracle, state: process.observed });
+    const ports = { ...process, nowMs: () => simulator.nowMs, state: () => process.observed.inner };
+    const presence = expiry === null ? null : new Presence({ ...ports, expiry, absenceMs: 2 * timeoutMs });
+    const service = new Service({ ...process, simulator, oracle, state: process.observed, presence });
     return { state, clients: service, service, server: null };
   }
-  const { policy, timeoutMs } = profile;
   const server = new ServerSide({ ...process, state, cluster, policy, timeoutMs, streams, judge: oracle });
   return { state: server.state, clients: server, service: null, server };
 }

@@ -40,7 +40,7 @@ export class Cluster {
   readonly users: Users | null = null;
   private readonly sessions: string[] = [];
   readonly chaos: Chaos;
-  readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0, compactions: 0 };
+  readonly tally: Tally = { merges: 0, repairs: 0, stateTransfers: 0, compactions: 0, expiries: 0 };
   readonly operator: Operator | null = null;
   private readonly world: Surroundings;
   private link: LinkQuality;
@@ -248,7 +248,7 @@ export class Cluster {
       if (node.standing?.view === views[at]) continue;
       throw new SimulationFailure("liveness", `replica ${node.pid} left a view although nothing was wrong`);
     }
-    // A session whose loss was noticed just now is under way to everybody.
+    // A session whose loss was noticed, or that expired, just now is under way to everybody.
     if (this.obstacle() !== null)
       simulator.run(simulator.nowMs + 20 * profile.timeoutMs, () => this.obstacle() === null);
     this.judgeEnd(true);
@@ -294,15 +294,21 @@ export class Cluster {
   }
 
   private missingOn(node: SimulatedNode): Acknowledged[] {
-    return this.oracle.missing((session, seq) => node.applied.hasApplied(session, seq));
+    const { oracle } = this;
+    return oracle.missing((session, seq) => {
+      if (node.applied.holds(session, seq)) return true;
+      // Of a session that expired what only a machine given up for lost had acknowledged is gone, also if it returns.
+      return oracle.lossAccepted && node.applied.forgotten.has(session);
+    });
   }
 
   /** `isCalm`: everything that was under way has arrived. */
   private judgeEnd(isCalm: boolean): void {
     const [first, ...rest] = this.nodes;
     if (first === undefined) return;
+    this.tally.expiries = this.oracle.expired.size;
     if (this.profile.chat) {
-      const replayed = replay(first.applied.entries);
+      const replayed = replay(first.applied);
       judgeChat(first.applied.inner, replayed);
       if (isCalm) this.users?.judgeEnd(replayed);
     }
@@ -364,9 +370,14 @@ export class Cluster {
           window: profile.window,
           thinkMs: profile.thinkMs,
           patienceMs: profile.patienceMs,
-          opensSession: profile.chat,
+          opensSession: profile.chat || profile.expiry !== null,
+          leaving: profile.expiry?.leaving ?? 0,
+          awayMs: profile.expiry?.awayMs ?? 0,
+          newSession: () => (this.sessions[number] = random.uuid()),
           makeOp: (owner, seq, oldest) =>
-            profile.chat ? makeChatOp(number, this.sessions, seq, oldest) : makeOp(number, owner, seq, oldest),
+            profile.chat || seq === 0
+              ? makeChatOp(number, this.sessions, seq, oldest)
+              : makeOp(number, owner, seq, oldest),
         },
         oracle,
       ),

@@ -334,7 +334,10 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     const member = this.running;
     if (member === null) return;
     this.enter(member, () => {
-      if (message.type === "heartbeat") this.process?.server?.heard(from, message);
+      if (message.type === "heartbeat") {
+        this.process?.server?.heard(from, message);
+        this.process?.service?.heard(from, message);
+      }
       this.dispatch({ type: "received", from, message });
     });
   }
@@ -418,6 +421,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     return new SimulatedState(world, this.random.fork(), {
       applying: (entry, previous) => oracle.applied(shadow(), entry, previous),
       isDoubted: (op) => oracle.isDoubted(op),
+      forgotten: (session, holds) => oracle.forgotten(shadow(), session, holds),
       emptied: () => {
         if (this.process !== null) oracle.rewound(shadow());
       },
@@ -488,6 +492,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
       const { process } = this;
       if (process === null || process.member !== member) return;
       if (process.stopped === null) this.enter(member, () => process.driver.tick());
+      if (process.service?.keepsSessions === true) this.enter(member, () => process.service?.sweep());
       this.tickLater(member, this.world.profile.tickMs * this.random.between(0.9, 1.3));
     });
   }

@@ -2,8 +2,11 @@
  * Stands between the driver and a replica's state machine: keeps what was applied, and judges the order and the dedup of
  * whatever state machine is behind it, by a set of its own.
  */
+import { decodeCommand } from "../protocol/codec.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import type { ClientOp } from "../protocol/messages.ts";
 import type { Applied, CommittedEntry, Prepared, StateMachine } from "../protocol/state-machine.ts";
+import { isSystemSession } from "../server/identity.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { StateStore } from "./storage.ts";
 
@@ -12,6 +15,8 @@ export interface StateObserver {
   applying(entry: CommittedEntry, previous: CommittedEntry | undefined): void;
   /** Whether its place among the ops of its session is open. */
   isDoubted(op: string): boolean;
+  /** A session has expired here; `holds` tells which of its ops were applied before. */
+  forgotten(session: string, holds: (seq: number) => boolean): void;
   /** The state was thrown away. */
   emptied(): void;
 }
@@ -20,6 +25,8 @@ export interface StateObserver {
 export interface ObservedImage {
   readonly entries: readonly CommittedEntry[];
   readonly strangers: ReadonlySet<CommittedEntry>;
+  readonly closed: ReadonlyMap<string, number>;
+  readonly forgotten: ReadonlyMap<string, number>;
 }
 
 /** The calls that the driver and the simulated connections make. */
@@ -29,7 +36,10 @@ export class ObservedState implements Used {
   /** Every entry applied since the start or the last reset: entry i + 1 at i. */
   entries: CommittedEntry[] = [];
   /** Entries whose op was of a session that this lineage did not know: nothing was done, and nothing remembered. */
-  private readonly strangers = new Set<CommittedEntry>();
+  readonly strangers = new Set<CommittedEntry>();
+  /** The index at which each session was closed, and at which it was forgotten. */
+  readonly closed = new Map<string, number>();
+  readonly forgotten = new Map<string, number>();
   private readonly highestSeq = new Map<string, number>();
   private readonly seen = new Set<string>();
 
@@ -48,13 +58,20 @@ export class ObservedState implements Used {
   }
 
   image(): ObservedImage {
-    return { entries: [...this.entries], strangers: new Set(this.strangers) };
+    return {
+      entries: [...this.entries],
+      strangers: new Set(this.strangers),
+      closed: new Map(this.closed),
+      forgotten: new Map(this.forgotten),
+    };
   }
 
   /** The state behind has become another's. */
-  restore({ entries, strangers }: ObservedImage): void {
+  restore({ entries, strangers, closed, forgotten }: ObservedImage): void {
     for (const entry of strangers) this.strangers.add(entry);
     this.rebuild([...entries]);
+    for (const [session, index] of closed) this.closed.set(session, index);
+    for (const [session, index] of forgotten) this.forgotten.set(session, index);
   }
 
   /** The state is of no use any more; it will be taken from another replica. */
@@ -67,7 +84,19 @@ export class ObservedState implements Used {
     return this.inner.applied;
   }
 
+  /** What follows sessions that are to be forgotten is applied apart, to see what became of them. */
   apply(entries: readonly CommittedEntry[]): Applied {
+    const at = entries.findIndex(({ op }, index) => index < entries.length - 1 && op !== null && expires(op) !== null);
+    if (at < 0) return this.applyTogether(entries);
+    const one = this.applyTogether(entries.slice(0, at + 1));
+    const other = this.apply(entries.slice(at + 1));
+    return {
+      outcomes: [...one.outcomes, ...other.outcomes],
+      deliveries: [...one.deliveries, ...other.deliveries],
+    };
+  }
+
+  private applyTogether(entries: readonly CommittedEntry[]): Applied {
     for (const entry of entries) {
       this.observer.applying(entry, this.entries.at(-1));
       this.entries.push(entry);
@@ -81,6 +110,7 @@ export class ObservedState implements Used {
       const outcome = applied.outcomes[next];
       if (outcome === undefined || outcome.session !== op.session || outcome.seq !== op.seq) continue;
       next++;
+      for (const session of expires(op) ?? []) this.mayForget(session, entry.index);
       if (outcome.result?.type === "refused" && outcome.result.code === "unauthorized") {
         this.strangers.add(entry);
         continue;
@@ -122,6 +152,16 @@ export class ObservedState implements Used {
 
   hasApplied(session: string, seq: number): boolean {
     return this.inner.hasApplied(session, seq);
+  }
+
+  /** Whether the session was known and takes no ops any more. */
+  hasClosed(session: string): boolean {
+    return this.closed.has(session);
+  }
+
+  /** As `hasApplied`, also of a session that has expired since. */
+  holds(session: string, seq: number): boolean {
+    return this.forgotten.has(session) ? this.seen.has(`${session}/${seq}`) : this.hasApplied(session, seq);
   }
 
   /**
@@ -167,8 +207,21 @@ export class ObservedState implements Used {
     this.highestSeq.set(session, Math.max(highest, seq));
   }
 
+  /** What the state machine made of a session that was to be forgotten. */
+  private mayForget(session: string, index: number): void {
+    if (this.forgotten.has(session) || this.inner.session(session) !== null) return;
+    if (!this.closed.has(session)) this.closed.set(session, index);
+    // Every one was opened by its op 0.
+    if (this.inner.hasApplied(session, 0)) return;
+    this.forgotten.set(session, index);
+    this.observer.forgotten(session, (seq) => this.seen.has(`${session}/${seq}`));
+  }
+
   private rebuild(entries: CommittedEntry[]): void {
     this.entries = entries;
+    for (const expired of [this.closed, this.forgotten]) {
+      for (const [session, index] of expired) if (index > entries.length) expired.delete(session);
+    }
     this.seen.clear();
     this.highestSeq.clear();
     for (const entry of entries) {
@@ -178,4 +231,11 @@ export class ObservedState implements Used {
       this.highestSeq.set(op.session, Math.max(op.seq, this.highestSeq.get(op.session) ?? 0));
     }
   }
+}
+
+/** The sessions that an op wants forgotten; null if it is about something else. */
+function expires({ session, command }: OpEntry): readonly string[] | null {
+  if (!isSystemSession(session)) return null;
+  const decoded = decodeCommand(command);
+  return decoded.type === "expire" ? decoded.sessions : null;
 }

@@ -66,6 +66,19 @@ export interface Profile {
   readonly retention: Retention;
   /** Changes of the config while it runs; null: there are none. */
   readonly operator: OperatorProfile | null;
+  /** Sessions that nobody uses expire; null: they never do. */
+  readonly expiry: ExpiryProfile | null;
+}
+
+/** When sessions expire, and how clients leave them behind. */
+export interface ExpiryProfile {
+  /** For how long a session stays that nobody uses, by the clock of the log. */
+  readonly unusedMs: number;
+  /** Replicas look after sessions so many times a tick, not once a second. */
+  readonly sweepsPerTick: number;
+  /** How probably a client that waits for nothing leaves, and for how long it is away. */
+  readonly leaving: number;
+  readonly awayMs: number;
 }
 
 /** What an operator does to the config, and how it is hindered. */
@@ -218,9 +231,28 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     sessionOrder: order === "one",
     retention: drawRetention(seed, operator),
     operator,
+    expiry: drawExpiry(seed, timeoutMs),
   };
   const library = drawLibrary(seed, drawn, choice.fixed);
-  return { ...drawn, library, ...(library === null ? {} : unhurried(drawn, library)), ...choice.fixed };
+  return {
+    ...drawn,
+    library,
+    ...(library === null ? {} : { ...unhurried(drawn, library), expiry: null }),
+    ...choice.fixed,
+  };
+}
+
+/** Drawn from a stream of its own, in which no seed of fixtures/seeds has any: those runs show what they showed. */
+function drawExpiry(seed: number, timeoutMs: number): ExpiryProfile | null {
+  const random = new Random(seed + 2 ** 49 + 2 ** 41);
+  if (random.chance(0.75)) return null;
+  const unusedMs = timeoutMs * random.pick([0.2, 1, 3]);
+  return {
+    unusedMs,
+    sweepsPerTick: random.pick([1, 6, 30]),
+    leaving: random.pick([0, 0.02, 0.1]),
+    awayMs: unusedMs * random.pick([1, 3]),
+  };
 }
 
 /**

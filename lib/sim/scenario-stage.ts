@@ -70,6 +70,7 @@ export class Stage {
       clients: 0,
       wal: true,
       chat: false,
+      expiry: null,
       encoded: true,
       recoveryWaitMs: Math.min(recoveryWaitMs, 1e12),
       link: { delayMsMin: 0.1, delayMsMean: 0.05, loss: 0, duplication: 0, reordering: 0, lateMsMean: 0 },
@@ -228,6 +229,7 @@ export class Stage {
           `${pid} ${end === "acknowledged" ? `acknowledges ${name}, copies ${copies}` : `answers ${name}: ${end}`}`,
         );
       },
+      forgotten: () => {},
       lost: () => {
         const open = names.filter((name) => !this.acknowledged(name));
         if (this.detail !== "nothing") this.say(`the client at ${pid} loses its connection, ${open.join(" ")} unknown`);

@@ -3,10 +3,12 @@
  * shows the judge every answer. Proposes through the driver; knows no views.
  */
 import type { OpEntry } from "../protocol/entries.ts";
+import type { FrameOf, Member } from "../protocol/messages.ts";
 import type { Applied, OpResult } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import type { Oracle } from "./checkers.ts";
 import type { ObservedState } from "./observed-state.ts";
+import type { Presence } from "./presence.ts";
 import type { Random } from "./random.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { Simulator } from "./simulator.ts";
@@ -20,6 +22,8 @@ export interface Served {
   readonly random: Random;
   readonly state: ObservedState;
   readonly shadow: ShadowLog;
+  /** Null where sessions need no holder. */
+  readonly presence: Presence | null;
   /** It has not died. */
   runs(): boolean;
   standing(): Standing;
@@ -36,9 +40,34 @@ export class Service implements ClientSide {
 
   constructor(private readonly served: Served) {}
 
+  get keepsSessions(): boolean {
+    return this.served.presence !== null;
+  }
+
+  /** Looks after sessions: those whose connection has ended, whose replica is gone, that nobody uses. */
+  sweep(): void {
+    this.served.presence?.sweep();
+  }
+
+  heard(from: Member, heartbeat: FrameOf<"heartbeat">): void {
+    this.served.presence?.heard(from, heartbeat);
+  }
+
   accept(op: OpEntry, connection: ClientConnection): void {
     const { served } = this;
+    const { presence } = served;
     if (!connection.open || this.unopened.has(connection)) return;
+    if (served.state.hasClosed(op.session)) {
+      served.simulator.after(answerMs, () => connection.forgotten(op.session));
+      return;
+    }
+    if (presence !== null && op.seq === 0) {
+      const registration = presence.open(op, connection);
+      if (registration === null) return;
+      this.waiting.set(`${op.session}/0`, connection);
+      served.propose(registration);
+      return;
+    }
     const known = served.state.result(op.session, op.seq);
     if (known !== null && served.standing().copies > 0) {
       this.reply(connection, op.session, op.seq, known, served.standing());
@@ -49,6 +78,8 @@ export class Service implements ClientSide {
   }
 
   applied({ outcomes }: Applied, standing: Standing): void {
+    const { presence } = this.served;
+    for (const op of presence === null ? [] : outcomes) if (presence?.isOwn(op) === true) presence.settled(op.seq);
     if (standing.copies === 0) return;
     for (const { session, seq, result } of outcomes) {
       const key = `${session}/${seq}`;
@@ -60,14 +91,17 @@ export class Service implements ClientSide {
   }
 
   unavailable(ops: readonly { readonly session: string; readonly seq: number }[]): void {
+    const { presence } = this.served;
     for (const { session, seq } of ops) {
       const key = `${session}/${seq}`;
-      const connection = this.waiting.get(key);
+      const attaching = presence?.isOwn({ session }) === true ? presence.unavailable(seq) : undefined;
+      const connection = attaching ?? this.waiting.get(key);
       this.waiting.delete(key);
       if (connection === undefined) continue;
-      // Seq 0 opens the session: a client goes elsewhere when it is not opened.
-      if (seq === 0) this.unopened.add(connection);
-      const tell = seq === 0 ? () => connection.lost() : () => connection.ended(session, seq, "unavailable", 0);
+      // An attach and seq 0 open the session: a client goes elsewhere when it is not opened.
+      const isOpening = attaching !== undefined || seq === 0;
+      if (isOpening) this.unopened.add(connection);
+      const tell = isOpening ? () => connection.lost() : () => connection.ended(session, seq, "unavailable", 0);
       this.served.simulator.after(answerMs, tell);
     }
   }
@@ -105,7 +139,8 @@ export class Service implements ClientSide {
     if (result.type === "refused") {
       simulator.after(answerMs, () => {
         // Refused for good, or unknown to this side of a fork: a client goes elsewhere with it.
-        if (result.code === "unauthorized") connection.lost();
+        if (result.code === "unauthorized" && state.hasClosed(session)) connection.forgotten(session);
+        else if (result.code === "unauthorized") connection.lost();
         else connection.ended(session, seq, "refused", 0);
       });
       return;

@@ -52,7 +52,7 @@ describe("the judge notices", () => {
   const quick: readonly Mistake[] = [
     ...(["commit on one disk", "ack before fsync", "volatile promise", "attempt taken for formed"] as const),
     ...(["append supersedes", "half is a majority", "commit without act", "copies of the config"] as const),
-    ...(["forks forgotten", "hung one waits", "ack after failed fsync"] as const),
+    ...(["forks forgotten", "hung one waits", "ack after failed fsync", "expiry beside forks"] as const),
     ...(["missed is not pushed", "unheard counts as seen", "unanswered not sent again"] as const),
   ];
   for (const mistake of quick) {
@@ -79,6 +79,19 @@ test("some clients of the chat are the real library, and some profiles are about
   expect(withLibrary.every(({ chat }) => chat)).toBeTrue();
   expect(drawn.some(({ chat, library }) => chat && library === null)).toBeTrue();
   expect(seeds.every((seed) => drawProfile(seed, { profile: "sessions" }).library !== null)).toBeTrue();
+});
+
+test("sessions expire in some of the runs, with the chat and without", () => {
+  const expiring = Array.from({ length: 120 }, (_, at) => at + 1).filter((seed) => drawProfile(seed).expiry !== null);
+  for (const chat of [true, false]) {
+    let expiries = 0;
+    for (const seed of expiring.filter((each) => drawProfile(each).chat === chat).slice(0, 10)) {
+      const { failure, tally } = runSeed(seed);
+      expect(failure).toBeNull();
+      expiries += tally.expiries;
+    }
+    expect(expiries).toBeGreaterThan(0);
+  }
 });
 
 test("a run is a function of its seed", () => {

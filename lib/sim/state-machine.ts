@@ -1,8 +1,11 @@
 /**
- * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, for
- * runs that are about the log and want speed. Knows no chat.
+ * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, forgets
+ * sessions, for runs that are about the log and want speed. Knows no chat. A session begins with its first op.
  */
 import { assert } from "../base/assert.ts";
+import { decodeCommand } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import type {
   Applied,
   Attachment,
@@ -14,10 +17,20 @@ import type {
   StateMachine,
 } from "../protocol/state-machine.ts";
 import type { Push, QueryReply, Refusal } from "../protocol/messages.ts";
+import { isSystemSession } from "../server/identity.ts";
+
+interface MemorySession {
+  readonly results: Map<number, OpResult>;
+  readonly attachment: Attachment | null;
+  readonly usedAt: number;
+  /** The index at which it was closed; 0 while it is open. */
+  readonly closed: number;
+}
 
 export interface MemoryImage {
   readonly entries: readonly CommittedEntry[];
-  readonly results: ReadonlyMap<string, ReadonlyMap<number, OpResult>>;
+  readonly sessions: ReadonlyMap<string, MemorySession>;
+  readonly expired: ReadonlySet<string>;
   readonly digest: number;
   readonly clock: number;
 }
@@ -27,7 +40,8 @@ export class MemoryStateMachine implements StateMachine {
   digest = 0;
   clock = 0;
   private readonly entries: CommittedEntry[] = [];
-  private readonly results = new Map<string, Map<number, OpResult>>();
+  private readonly sessions = new Map<string, MemorySession>();
+  private readonly expired = new Set<string>();
 
   get applied(): { readonly index: number; readonly view: number; readonly chain: bigint } {
     return this.entries.at(-1) ?? { index: 0, view: 0, chain: 0n };
@@ -41,56 +55,108 @@ export class MemoryStateMachine implements StateMachine {
       if (entry.op === null) continue;
       this.clock = Math.max(this.clock, entry.op.at);
       const { session, seq } = entry.op;
-      let results = this.results.get(session);
-      if (results === undefined) this.results.set(session, (results = new Map()));
-      const known = results.get(seq);
-      if (known !== undefined) {
-        outcomes.push({ session, seq, result: duplicate(known) });
-        continue;
-      }
-      const { index, view } = entry;
-      const result: OpResult = { type: "done", index, view, duplicate: false, count: seq };
-      results.set(seq, result);
-      this.digest = mix(this.digest, entry.op.command);
+      const result = isSystemSession(session) ? this.system(entry, entry.op) : this.client(entry, entry.op);
       outcomes.push({ session, seq, result });
     }
     return { outcomes, deliveries: [] };
   }
 
-  /** What it is made of, not shared with it. */
-  image(): MemoryImage {
-    const results = new Map([...this.results].map(([session, bySeq]) => [session, new Map(bySeq)]));
-    return { entries: [...this.entries], results, digest: this.digest, clock: this.clock };
+  private client({ index, view }: CommittedEntry, op: OpEntry): OpResult {
+    const { session: uuid, seq, at } = op;
+    const merged = op.origAt !== at;
+    const session = this.sessions.get(uuid) ?? {
+      ...{ results: new Map<number, OpResult>(), attachment: null, usedAt: at, closed: 0 },
+    };
+    if (this.expired.has(uuid) || (session.closed !== 0 && !merged)) {
+      return { type: "refused", code: "unauthorized", message: "The session has expired." };
+    }
+    if (seq === 0 && !merged) this.attach(uuid, session, decodeCommand(op.command), at);
+    else this.sessions.set(uuid, { ...session, usedAt: at });
+    const known = session.results.get(seq);
+    if (known !== undefined) return duplicate(known);
+    const result: OpResult = { type: "done", index, view, duplicate: false, count: seq };
+    session.results.set(seq, result);
+    this.digest = mix(this.digest, op.command);
+    return result;
   }
 
-  restore({ entries, results, digest, clock }: MemoryImage): void {
+  private system({ index }: CommittedEntry, op: OpEntry): null {
+    const command = decodeCommand(op.command);
+    const session = "session" in command ? this.sessions.get(command.session) : undefined;
+    if (command.type === "attach" && session?.closed === 0) this.attach(command.session, session, command, op.at);
+    if (command.type === "detach" && session?.attachment != null && isSame(session.attachment, command)) {
+      this.sessions.set(command.session, { ...session, attachment: null, usedAt: op.at });
+    }
+    if (command.type === "expire") for (const uuid of command.sessions) this.expire(uuid, index, command);
+    return null;
+  }
+
+  /** As the chat does it: closed first, forgotten once every replica is known to have it closed. */
+  private expire(uuid: string, index: number, { settled, before }: { settled: number; before: number }): void {
+    const session = this.sessions.get(uuid);
+    if (session === undefined) return;
+    if (session.closed === 0 && !isIdle(session, before)) return;
+    const closed = session.closed || index;
+    this.digest = mix(this.digest, new TextEncoder().encode(`${uuid} ${closed}`));
+    this.sessions.set(uuid, { ...session, closed });
+    if (closed > settled && globalThis.mistaken?.("forgotten at once") !== true) return;
+    this.sessions.delete(uuid);
+    this.expired.add(uuid);
+  }
+
+  private attach(uuid: string, session: MemorySession, command: Command, at: number): void {
+    if (command.type !== "attach" && command.type !== "registerSession") return;
+    const { pid, incarnation, number } = command;
+    this.sessions.set(uuid, {
+      ...session,
+      attachment: { session: uuid, pid, incarnation, number },
+      usedAt: at,
+    });
+  }
+
+  /** What it is made of, not shared with it. */
+  image(): MemoryImage {
+    const { entries, expired, digest, clock } = this;
+    return { entries: [...entries], sessions: copied(this.sessions), expired: new Set(expired), digest, clock };
+  }
+
+  restore({ entries, sessions, expired, digest, clock }: MemoryImage): void {
     this.reset();
     for (const entry of entries) this.entries.push(entry);
-    for (const [session, bySeq] of results) this.results.set(session, new Map(bySeq));
+    for (const [uuid, session] of copied(sessions)) this.sessions.set(uuid, session);
+    for (const uuid of expired) this.expired.add(uuid);
     this.digest = digest;
     this.clock = clock;
   }
 
   reset(): void {
     this.entries.length = 0;
-    this.results.clear();
+    this.sessions.clear();
+    this.expired.clear();
     this.digest = 0;
     this.clock = 0;
   }
 
   hasApplied(session: string, seq: number): boolean {
-    return this.results.get(session)?.has(seq) ?? false;
+    return isSystemSession(session) || (this.sessions.get(session)?.results.has(seq) ?? false);
   }
 
   result(session: string, seq: number): OpResult | null {
-    const known = this.results.get(session)?.get(seq);
+    const known = this.opened(session)?.results.get(seq);
     return known === undefined ? null : duplicate(known);
   }
 
   close(): void {}
 
   session(session: string): SessionRecord | null {
-    return { session, tokenHash: new Uint8Array(32), account: null, user: null, attachment: null };
+    const known = this.opened(session);
+    if (known === undefined) return null;
+    return { session, tokenHash: new Uint8Array(32), account: null, user: null, attachment: known.attachment };
+  }
+
+  private opened(uuid: string): MemorySession | undefined {
+    const session = this.sessions.get(uuid);
+    return session?.closed === 0 ? session : undefined;
   }
 
   prepare(): Promise<Prepared> {
@@ -109,14 +175,24 @@ export class MemoryStateMachine implements StateMachine {
     return [];
   }
 
-  idleSessions(): readonly string[] {
-    return [];
+  idleSessions(before: number, limit: number): readonly string[] {
+    const idle = [...this.sessions].filter(([, session]) => session.closed !== 0 || isIdle(session, before));
+    return idle.slice(0, limit).map(([uuid]) => uuid);
   }
 
   attachments(): readonly Attachment[] {
-    return [];
+    return [...this.sessions.values()].flatMap(({ attachment }) => attachment ?? []);
   }
 }
+
+const isIdle = ({ attachment, usedAt }: MemorySession, before: number): boolean =>
+  attachment === null && usedAt < before;
+
+const isSame = (one: Omit<Attachment, "session">, other: Omit<Attachment, "session">): boolean =>
+  one.pid === other.pid && one.incarnation === other.incarnation && one.number === other.number;
+
+const copied = (sessions: ReadonlyMap<string, MemorySession>): Map<string, MemorySession> =>
+  new Map([...sessions].map(([uuid, session]) => [uuid, { ...session, results: new Map(session.results) }]));
 
 function duplicate(result: OpResult): OpResult {
   return result.type === "refused" ? result : { ...result, duplicate: true };

@@ -20,6 +20,8 @@ export interface Tally {
   stateTransfers: number;
   /** Times that a part of a log was deleted. */
   compactions: number;
+  /** Sessions that have expired. */
+  expiries: number;
 }
 
 /** What a replica is started with. */

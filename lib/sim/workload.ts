@@ -32,6 +32,8 @@ export interface ClientConnection {
   /** `copies`: the disks that an acknowledgement stands for; 0 when it is none. */
   ended(session: string, seq: number, end: OpEnd, copies: number): void;
   lost(): void;
+  /** The session has expired. */
+  forgotten(session: string): void;
 }
 
 export interface ClientOptions {
@@ -41,6 +43,11 @@ export interface ClientOptions {
   readonly window: number;
   readonly thinkMs: number;
   readonly patienceMs: number;
+  /** How probably it leaves when it waits for nothing, and for how long it is away. */
+  readonly leaving: number;
+  readonly awayMs: number;
+  /** Another session, when its own has expired. */
+  readonly newSession: () => string;
   /** Makes the op for a seq; equal for every retry. */
   readonly makeOp: (session: string, seq: number, oldest: number) => OpEntry;
 }
@@ -91,12 +98,14 @@ export class SimulatedClient implements WorkingClient {
   private hurries = false;
   /** It has vanished. */
   gone = false;
+  /** It has left, and will come back. */
+  private away = false;
 
   constructor(
     private readonly simulator: Simulator,
     private readonly random: Random,
     private readonly number: number,
-    readonly session: string,
+    public session: string,
     private readonly ports: readonly ClientPort[],
     private readonly options: ClientOptions,
     private readonly judge: ClientJudge,
@@ -123,6 +132,7 @@ export class SimulatedClient implements WorkingClient {
   finish(ops: number): void {
     this.last = Math.min(this.last, Math.max(ops, this.nextSeq - 1));
     this.hurries = true;
+    this.comeBack();
     this.issue(this.options.window);
   }
 
@@ -138,6 +148,36 @@ export class SimulatedClient implements WorkingClient {
     this.connection = null;
     this.gone = true;
     this.outstanding.clear();
+  }
+
+  /** Nobody holds its session meanwhile. */
+  private leave(): void {
+    const { awayMs } = this.options;
+    if (this.connection !== null) this.connection.open = false;
+    this.connection = null;
+    this.away = true;
+    this.trace("leaves");
+    this.simulator.after(this.random.around(awayMs), () => this.comeBack());
+  }
+
+  private comeBack(): void {
+    if (!this.away) return;
+    this.away = false;
+    this.move(0);
+  }
+
+  /** What was outstanding may have been done or not: nobody can say any more. It goes on under another session. */
+  private forgotten(session: string): void {
+    if (session !== this.session || this.gone) return;
+    this.session = this.options.newSession();
+    this.trace(`is forgotten with ${this.outstanding.size} outstanding, goes on as ${this.session}`);
+    const freed = Math.max(1, this.outstanding.size);
+    this.last = Math.max(0, this.last - this.nextSeq + 1);
+    this.nextSeq = 1;
+    this.opened = false;
+    this.outstanding.clear();
+    this.progressMs = this.simulator.nowMs;
+    for (let count = 0; count < freed; count++) this.issueLater();
   }
 
   roam(): void {
@@ -190,7 +230,7 @@ export class SimulatedClient implements WorkingClient {
     if (this.connection !== null) this.connection.open = false;
     this.connection = null;
     this.simulator.after(delayMs, () => {
-      if (this.connection !== null || this.gone) return;
+      if (this.connection !== null || this.gone || this.away) return;
       const port = this.random.pick(this.ports);
       if (!port.listening) {
         this.move(this.random.between(10, 60));
@@ -210,8 +250,11 @@ export class SimulatedClient implements WorkingClient {
       server: null,
       open: true,
       arrivesMs: 0,
-      ended: (_session, seq, end) => {
-        if (connection.open) this.ended(seq, end);
+      ended: (session, seq, end) => {
+        if (connection.open && session === this.session) this.ended(seq, end);
+      },
+      forgotten: (session) => {
+        if (connection.open) this.forgotten(session);
       },
       lost: () => {
         if (connection.open) this.move(this.random.between(1, 50));
@@ -234,6 +277,8 @@ export class SimulatedClient implements WorkingClient {
       this.acknowledged++;
     }
     this.outstanding.delete(seq);
+    const { leaving } = this.options;
+    if (leaving > 0 && !this.hurries && this.outstanding.size === 0 && this.random.chance(leaving)) this.leave();
     this.issueLater();
   }
 
