@@ -8,7 +8,7 @@
  */
 import type { Database } from "bun:sqlite";
 import { assert } from "../base/assert.ts";
-import { stateVersion, tables, wordIndex } from "./schema.ts";
+import { indexes, stateVersion, tables, wordIndex } from "./schema.ts";
 import { Statements } from "./statements.ts";
 import { WordIndex } from "./word-index.ts";
 
@@ -28,15 +28,14 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
     const statements = new Statements(database);
     new WordIndex(statements).enter(0, settled);
     statements.finalize();
-  },
-  4: (database) => {
-    database.run(`CREATE TABLE sessions_of_4 (${tables.sessions}`);
+    database.run(`CREATE TABLE sessions_of_3 (${tables.sessions}`);
     database.run(
-      `INSERT INTO sessions_of_4 SELECT number, uuid, view, token_hash, account, login, pid, incarnation, attachment, held,
+      `INSERT INTO sessions_of_3 SELECT number, uuid, view, token_hash, account, login, pid, incarnation, attachment, held,
          attached, attached_before, created_at, used_at, 0, expired FROM sessions`,
     );
     database.run("DROP TABLE sessions");
-    database.run("ALTER TABLE sessions_of_4 RENAME TO sessions");
+    database.run("ALTER TABLE sessions_of_3 RENAME TO sessions");
+    for (const sql of indexes.filter((each) => each.includes(" ON sessions "))) database.run(sql);
   },
 };
 

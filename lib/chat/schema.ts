@@ -6,7 +6,7 @@
  * replica, never reused, and appended in order.
  */
 /** Raised with every change of the tables, with a step in `migrations.ts`; a database with a greater one is refused. */
-export const stateVersion = 4;
+export const stateVersion = 3;
 
 /** "chtd": tells a state of chatd from any other SQLite file. */
 export const applicationId = 0x63687464;

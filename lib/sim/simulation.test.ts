@@ -82,7 +82,7 @@ test("some clients of the chat are the real library, and some profiles are about
 });
 
 test("sessions expire in some of the runs, with the chat and without", () => {
-  const expiring = Array.from({ length: 120 }, (_, at) => at + 1).filter((seed) => drawProfile(seed).expiry !== null);
+  const expiring = Array.from({ length: 400 }, (_, at) => at + 1).filter((seed) => drawProfile(seed).expiry !== null);
   for (const chat of [true, false]) {
     let expiries = 0;
     for (const seed of expiring.filter((each) => drawProfile(each).chat === chat).slice(0, 10)) {
