@@ -64,7 +64,7 @@ export class ClientChaos {
   }
 
   private strike(kind: keyof LibraryFaults, client: StruckClient): void {
-    const { random, simulator, streams } = this;
+    const { random, streams } = this;
     this.struck[kind] = (this.struck[kind] ?? 0) + 1;
     const open = streams.of(client);
     switch (kind) {
@@ -90,8 +90,7 @@ export class ClientChaos {
         return client.pause(this.outageMs());
       case "end":
         client.end(random.pick(["killed", "power", "quit"]));
-        simulator.after(this.outageMs(), () => this.options.replace(client));
-        return;
+        return this.later(() => this.options.replace(client));
     }
   }
 

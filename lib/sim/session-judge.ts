@@ -45,8 +45,9 @@ export class SessionJudge {
   private readonly askedMs = new Map<string, number>();
   /** When a process ended or stood still last: how far its clients had come is known less exactly then. */
   private disturbedMs = -Infinity;
-  /** Ids of messages that anybody has asked to delete. */
+  /** Ids of messages that anybody has asked to delete, or to mark: that one has seen them. */
   private readonly deleted = new Set<string>();
+  private readonly marked = new Set<string>();
 
   constructor(private readonly oracle: Oracle) {}
 
@@ -77,6 +78,7 @@ export class SessionJudge {
   asked(session: string, seq: number, request: OpRequest, nowMs: number): void {
     this.askedMs.set(opKey(session, seq), nowMs);
     if (request.type === "deleteMessages") for (const id of request.ids) this.deleted.add(formatOpId(id));
+    if (request.type === "mark") for (const id of request.ids) this.marked.add(formatOpId(id));
   }
 
   question(session: string, query: QueryRequest, user: string | null): Question {
@@ -216,7 +218,7 @@ export class SessionJudge {
    */
   private reachesSomebody({ model, logins }: Replay): void {
     for (const { id, index, recipient, stored, owners } of model.messages) {
-      if (stored || !owners.has(recipient)) continue;
+      if (stored || !owners.has(recipient) || this.marked.has(formatOpId(id))) continue;
       const askedMs = this.askedMs.get(formatOpId(id)) ?? 0;
       const holders = [...logins].filter(([, all]) =>
         all.some(({ account, since, until }) => account === recipient && since < index && index < until),
