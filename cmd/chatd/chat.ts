@@ -86,7 +86,8 @@ Examples:
   printf '%s\\n' '{"do":"login","user":"alice","password":"correct horse"}' \\
     '{"do":"send","to":"bob","text":"hi","tag":"1"}' | chatd chat --json
 
-Commands of --json: create login logout delete-account accounts send inbox open messages mark delete status.
+Commands of --json: create login logout delete-account accounts send inbox open messages mark delete drafts draft
+send-drafts delete-drafts status.
 Lines of the chat: /help lists them.
 
 Messages of a chat and of --send are on this machine's disk ($XDG_STATE_HOME/chatd/outbox) before they are sent, until

@@ -17,6 +17,13 @@ export interface JsonMessage {
   readonly inbox: boolean;
 }
 
+export interface JsonDraft {
+  readonly draft: string;
+  readonly to: string;
+  readonly text: string;
+  readonly at: number;
+}
+
 /** What a reply to each command holds beside `event`, `tag` and `ok`. */
 interface Replies {
   create: { user: string };
@@ -30,6 +37,10 @@ interface Replies {
   messages: { messages: JsonMessage[]; more: boolean };
   mark: { count: number };
   delete: { count: number };
+  drafts: { drafts: JsonDraft[] };
+  draft: { draft: string };
+  "send-drafts": { sent: { draft: string; id: string }[]; refused?: { draft: string; error: string }[] };
+  "delete-drafts": { count: number };
   status: {
     replica: number;
     primary: number;
@@ -56,7 +67,8 @@ export type JsonEvent =
   | { readonly event: "connection"; readonly state: string; readonly replica?: number; readonly primary?: number }
   | ({ readonly event: "message" } & JsonMessage)
   | { readonly event: "notice"; readonly text: string }
-  | { readonly event: "changed" | "logged-out" };
+  | { readonly event: "changed"; readonly what: string; readonly ids: readonly string[] }
+  | { readonly event: "logged-out"; readonly reason: string };
 
 interface Waiting {
   readonly command: string;

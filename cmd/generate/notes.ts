@@ -31,6 +31,8 @@ export const limitNotes: Readonly<Record<keyof typeof limits, string>> = {
   textBytesMax: "bytes of a message's text, as UTF-8",
   patternBytesMax: "bytes of a pattern for account names, and of a search",
   searchSkipMax: "results of a search that can be left out",
+  draftsMax: "drafts that an account may make",
+  draftListMax: "drafts of one list: a merge can leave an account with more than it may make",
   pageMax: "items of one page (accounts, messages) or of one list of ids",
   openMax: "messages moved out of the inbox by one open",
   jsonLineBytesMax: "bytes of one line of `chatd chat --json`",

@@ -50,6 +50,9 @@ export const limits = {
   textBytesMax: 4096,
   patternBytesMax: 256,
   searchSkipMax: 10_000,
+  /** Drafts that an account may make. A merge can leave more; so many are listed. */
+  draftsMax: 100,
+  draftListMax: 400,
   pageMax: 200,
   openMax: 200,
   jsonLineBytesMax: 64 * 1024,
@@ -58,4 +61,8 @@ export const limits = {
 assert(limits.clientFrameBytesMax > 4 * limits.textBytesMax, "a client frame holds the longest text");
 assert(limits.recordPayloadBytesMax > limits.clientFrameBytesMax, "a record holds whatever a client frame holds");
 assert(limits.replicaFrameBytesMax > 2 * limits.batchBytesMax, "a replica frame holds a batch and one more record");
+assert(
+  limits.replicaFrameBytesMax > 2 * limits.draftListMax * limits.textBytesMax,
+  "a frame holds the longest list of drafts",
+);
 assert(limits.segmentBytes > 2 * limits.recordPayloadBytesMax, "a segment holds at least one record");

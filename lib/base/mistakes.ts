@@ -27,6 +27,7 @@ export const mistakes = {
   "wiped disk counts": "a replica is known by its disk's uuid, not by its pid alone",
   "append supersedes": "within a view an APPEND that comes again replaces nothing",
   "name resolved at apply": "an op names an account by id; whose a name is changes when forks meet",
+  "one edit wins": "a draft that was edited on both sides of a partition is kept in both versions",
   "damaged one votes": "a log with damage is in no base and no majority until it is repaired",
   "hung one waits": "a replica whose disk hung goes on by itself when the disk answers",
   "yields to a heartbeat": "a lesser view is followed only after it has answered a probe",

@@ -144,4 +144,10 @@ export class Accounts {
   }
 }
 
+/** Whether messages reach the account live; otherwise they go to its inbox. */
+export function isPresent(account: Account): boolean {
+  for (const { attachment } of account.sessions) if (attachment !== null) return true;
+  return false;
+}
+
 const keyOf = (id: OpId): string => `${id.session}/${id.seq}`;

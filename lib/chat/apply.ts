@@ -11,9 +11,11 @@ import { limits } from "../base/limits.ts";
 import { decodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { OpEntry } from "../protocol/entries.ts";
-import type { OpId, Push } from "../protocol/messages.ts";
-import type { Attachment, CommittedEntry, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
-import type { Account } from "./accounts.ts";
+import type { Applied, Attachment, CommittedEntry, OpResult, Outcome } from "../protocol/state-machine.ts";
+import { AccountOps } from "./account-ops.ts";
+import { Deliveries } from "./deliveries.ts";
+import { DraftOps } from "./draft-ops.ts";
+import { MessageOps } from "./message-ops.ts";
 import {
   forgottenResult,
   loadFinding,
@@ -25,38 +27,32 @@ import {
 } from "./results.ts";
 import { replyTo } from "./replies.ts";
 import type { Session } from "./sessions.ts";
+import type { CommandOf, Step } from "./step.ts";
 import type { Stores } from "./stores.ts";
-
-type CommandOf<T extends Command["type"]> = Extract<Command, { type: T }>;
-
-/** An op being applied. */
-interface Step {
-  readonly entry: CommittedEntry;
-  readonly op: OpEntry;
-  readonly session: Session;
-  readonly merged: boolean;
-}
 
 /** Sessions of a replica's own ops: the incarnation stands in the last 8 bytes. No client can have one. */
 export const isSystemSession = (session: string): boolean => session.startsWith("00000000-0000-0000-");
 
-/** Of a message whose delivery failed, as much as tells which one it was. */
-const excerptCharacters = 60;
-
 export class Applier {
   readonly #stores: Stores;
+  readonly #deliveries: Deliveries;
+  readonly #accounts: AccountOps;
+  readonly #messages: MessageOps;
+  readonly #drafts: DraftOps;
   #outcomes: Outcome[] = [];
-  #deliveries: Delivery[] = [];
 
   constructor(stores: Stores) {
     this.#stores = stores;
+    this.#deliveries = new Deliveries(stores.notices);
+    this.#accounts = new AccountOps(stores, this.#deliveries);
+    this.#messages = new MessageOps(stores, this.#deliveries);
+    this.#drafts = new DraftOps(stores, this.#deliveries, this.#messages);
   }
 
   /** What came of the entries applied since it was last asked. */
-  take(): { outcomes: Outcome[]; deliveries: Delivery[] } {
-    const taken = { outcomes: this.#outcomes, deliveries: this.#deliveries };
+  take(): Applied {
+    const taken = { outcomes: this.#outcomes, deliveries: this.#deliveries.take() };
     this.#outcomes = [];
-    this.#deliveries = [];
     return taken;
   }
 
@@ -94,7 +90,7 @@ export class Applier {
     const before = Math.min(index, ...present.map((other) => other.login));
     const ids = this.#stores.messages.undeliver(account, Math.max(seen, login), before, index);
     for (let from = 0; from < ids.length; from += limits.pageMax) {
-      this.#deliver(present, { type: "changed", what: "inbox", ids: ids.slice(from, from + limits.pageMax) });
+      this.#deliveries.add(present, { type: "changed", what: "inbox", ids: ids.slice(from, from + limits.pageMax) });
     }
   }
 
@@ -166,21 +162,27 @@ export class Applier {
   #execute(step: Step, command: Command): Finding {
     switch (command.type) {
       case "createAccount":
-        return this.#createAccount(step, command);
+        return this.#accounts.create(step, command);
       case "login":
-        return this.#login(step, command);
+        return this.#accounts.login(step, command);
       case "logout":
-        return this.#logout(step);
+        return this.#accounts.logout(step);
       case "deleteAccount":
-        return this.#deleteAccount(step, command);
+        return this.#accounts.delete(step, command);
       case "send":
-        return this.#send(step, command);
+        return this.#messages.send(step, command);
       case "open":
-        return this.#open(step, command);
+        return this.#messages.open(step, command);
       case "mark":
-        return this.#mark(step, command);
+        return this.#messages.mark(step, command);
       case "deleteMessages":
-        return this.#deleteMessages(step, command);
+        return this.#messages.delete(step, command);
+      case "saveDraft":
+        return this.#drafts.save(step, command);
+      case "sendDraft":
+        return this.#drafts.send(step, command);
+      case "deleteDrafts":
+        return this.#drafts.delete(step, command);
       case "registerSession":
       case "attach":
       case "detach":
@@ -190,193 +192,6 @@ export class Applier {
         return unreachable(command);
     }
   }
-
-  /** The first in the lineage keeps a name. */
-  #createAccount({ entry, op, merged }: Step, { user, passwordHash }: CommandOf<"createAccount">): Finding {
-    const { accounts } = this.#stores;
-    const taken = accounts.byName(user) !== null;
-    if (taken && !merged) return refuse("name-taken", `The name ${user} is taken: choose another one.`);
-    const name = taken ? accounts.freeNameLike(user) : user;
-    const account = accounts.create(entry.index, idOf(op), name, user, passwordHash, op.origAt);
-    if (taken) {
-      const text =
-        `While the replicas were apart, the name ${user} was given to two accounts. This one is called ${name} now; ` +
-        `you can go on signing in as ${user}.`;
-      this.#tell(account, entry.index, text);
-    }
-    return { type: "created", user: name };
-  }
-
-  #login({ entry, op, session }: Step, { account: id }: CommandOf<"login">): Finding {
-    const { accounts, sessions, notices, queries } = this.#stores;
-    if (session.account !== null) {
-      return refuse("already-logged-in", `You are logged in as ${session.account.name} already: log out first.`);
-    }
-    const account = accounts.byId(id);
-    if (account === null) return this.#noAccount(id);
-    sessions.logIn(session, account, { number: entry.index, view: entry.view, at: op.at });
-    for (const text of notices.take(account)) this.#deliver([session], { type: "notice", text });
-    return { type: "loggedIn", user: account.name, inbox: queries.inboxCount(account.number) };
-  }
-
-  #logout({ op, session }: Step): Finding {
-    if (session.account === null) return refuse("not-logged-in", "You are not logged in.");
-    this.#stores.sessions.logOut(session, op.at);
-    return { type: "done", count: 1 };
-  }
-
-  /** What it sent stays with those who have it, under its name; all else goes, and the name is free. */
-  #deleteAccount({ entry, op, session }: Step, { account: id }: CommandOf<"deleteAccount">): Finding {
-    const { accounts, sessions, notices, messages, erasure } = this.#stores;
-    const account = accounts.byId(id);
-    if (account === null) return this.#ownAccountGone(id);
-    const loggedIn = [...account.sessions];
-    for (const each of loggedIn) sessions.logOut(each, op.at);
-    const reason = `The account ${account.name} was deleted.`;
-    this.#deliver(
-      loggedIn.filter((each) => each !== session),
-      { type: "loggedOut", reason },
-    );
-    notices.deleteAll(account);
-    messages.settle(entry.index);
-    accounts.bury(account);
-    erasure.begin(account);
-    return { type: "done", count: 1 };
-  }
-
-  /** The hot path. `from` was resolved when it was accepted: the session may have logged out since. */
-  #send({ entry, op, session, merged }: Step, { from, to, text }: CommandOf<"send">): Finding {
-    const { accounts, messages } = this.#stores;
-    const sender = accounts.byId(from);
-    if (sender === null) return this.#ownAccountGone(from);
-    const named = accounts.byId(to);
-    const asked = named?.formerFold ?? named?.fold ?? "";
-    const recipient = globalThis.mistaken?.("name resolved at apply") ? accounts.byName(asked) : named;
-    if (recipient === null) return this.#undeliverable(sender, entry.index, to, text, merged);
-    if (recipient === sender) return refuse("to-self", "A message goes to somebody else, not to yourself.");
-    const { seq, origAt: at } = op;
-    const inbox = !isPresent(recipient);
-    messages.send({ number: entry.index, session, seq, sender, recipient, inbox, at, text });
-    if (!inbox) {
-      const { name: to } = recipient;
-      const message = { id: idOf(op), index: entry.index, from: sender.name, to, text, at, read: false, inbox };
-      this.#deliver([...recipient.sessions], { type: "message", message });
-    }
-    return { type: "sent", at };
-  }
-
-  #undeliverable(sender: Account, index: number, to: OpId, text: string, merged: boolean): Finding {
-    const refusal = this.#noAccount(to);
-    if (!merged) return refusal;
-    const name = this.#stores.accounts.nameOf(to) ?? "an account that is gone";
-    const characters = Array.from(text);
-    const excerpt =
-      characters.slice(0, excerptCharacters).join("") + (characters.length > excerptCharacters ? "…" : "");
-    this.#tell(
-      sender,
-      index,
-      `Your message to ${name} could not be delivered: the account was deleted while the replicas were apart. ` +
-        `The message began: ${excerpt}`,
-    );
-    return refusal;
-  }
-
-  /** Those no longer in the inbox, opened by another session meanwhile or gone, are left out. */
-  #open(step: Step, { account: id, ids }: CommandOf<"open">): Finding {
-    const account = this.#stores.accounts.byId(id);
-    if (account === null) return this.#ownAccountGone(id);
-    const opened: { readonly id: OpId; readonly number: number }[] = [];
-    for (const message of ids) {
-      const number = this.#find(step, account, message);
-      if (number !== null && this.#stores.messages.open(account, number)) opened.push({ id: message, number });
-    }
-    this.#changed(
-      step,
-      account,
-      "inbox",
-      opened.map((message) => message.id),
-    );
-    return { type: "opened", owner: account.number, numbers: opened.map(({ number }) => number) };
-  }
-
-  #mark(step: Step, { account: id, ids, read }: CommandOf<"mark">): Finding {
-    const account = this.#stores.accounts.byId(id);
-    if (account === null) return this.#ownAccountGone(id);
-    const found = this.#findAll(step, account, ids);
-    if (found === null) return noSuchMessage;
-    const marked: OpId[] = [];
-    for (const [number, message] of found) {
-      if (this.#stores.messages.mark(account, number, read)) marked.push(message);
-    }
-    this.#changed(step, account, "read", marked);
-    return { type: "done", count: marked.length };
-  }
-
-  #deleteMessages(step: Step, { account: id, ids }: CommandOf<"deleteMessages">): Finding {
-    const { accounts, messages, erasure } = this.#stores;
-    const account = accounts.byId(id);
-    if (account === null) return this.#ownAccountGone(id);
-    const found = this.#findAll(step, account, ids);
-    if (found === null) return noSuchMessage;
-    for (const number of found.keys()) {
-      const conversation = messages.remove(account.number, number);
-      if (conversation !== null) erasure.shrunk(conversation);
-    }
-    this.#changed(step, account, "deleted", [...found.values()]);
-    return { type: "done", count: found.size };
-  }
-
-  #find({ entry }: Step, account: Account, { session, seq }: OpId): number | null {
-    return this.#stores.messages.find(account, this.#stores.sessions.identified(session), seq, entry.index);
-  }
-
-  /** Each once, by its number; null when one of them is not the account's. */
-  #findAll(step: Step, account: Account, ids: readonly OpId[]): ReadonlyMap<number, OpId> | null {
-    const found = new Map<number, OpId>();
-    for (const id of ids) {
-      const number = this.#find(step, account, id);
-      if (number === null) return null;
-      found.set(number, id);
-    }
-    return found;
-  }
-
-  #tell(account: Account, index: number, text: string): void {
-    this.#stores.notices.add(account, index, !isPresent(account), text);
-    this.#deliver([...account.sessions], { type: "notice", text });
-  }
-
-  #changed({ session }: Step, account: Account, what: "read" | "deleted" | "inbox", ids: readonly OpId[]): void {
-    const others = [...account.sessions].filter((other) => other !== session);
-    if (ids.length > 0) this.#deliver(others, { type: "changed", what, ids: [...ids] });
-  }
-
-  #deliver(sessions: readonly Session[], push: Push): void {
-    if (sessions.length > 0) this.#deliveries.push({ sessions: sessions.map(({ uuid }) => uuid), push });
-  }
-
-  /** The op's own account was deleted between its acceptance and its place in the log, by another of its sessions. */
-  #ownAccountGone(id: OpId): Extract<Finding, { type: "refused" }> {
-    return refuse("not-logged-in", `You are not logged in any more. ${this.#noAccount(id).message}`);
-  }
-
-  #noAccount(id: OpId): Extract<Finding, { type: "refused" }> {
-    const name = this.#stores.accounts.nameOf(id);
-    return refuse("no-such-user", name === null ? "The account was deleted." : `The account ${name} was deleted.`);
-  }
-}
-
-export const noSuchMessage = refuse(
-  "no-such-message",
-  "One of these messages is not yours, or deleted: nothing changed.",
-);
-
-const idOf = ({ session, seq }: OpId): OpId => ({ session, seq });
-
-/** Whether messages reach the account live; otherwise they go to its inbox. */
-export function isPresent(account: Account): boolean {
-  for (const { attachment } of account.sessions) if (attachment !== null) return true;
-  return false;
 }
 
 const isSame = (one: Omit<Attachment, "session">, other: Omit<Attachment, "session">): boolean =>

@@ -2,9 +2,10 @@
  * The chat as a deterministic state machine on SQLite: what accounts, sessions and messages mean. Implements
  * `lib/protocol/state-machine.ts`.
  *
- * A newcomer's map of the folder: `apply.ts` says what each command does, `prepare.ts` what is checked before it gets
- * there, `queries.ts` what can be asked; `accounts`, `sessions`, `messages`, `summaries`, `notices` and `erasure` own the tables
- * of `schema.ts`, which `database.ts` opens and `migrations.ts` brings up to date; `names`, `pattern`, `results` and `sequence-ranges` are pure. May import `protocol` and `base` only; the
+ * A newcomer's map of the folder: `apply.ts` and the `*-ops.ts` say what each command does, `prepare.ts` what is checked
+ * before it gets there, `queries.ts` what can be asked; `accounts`, `sessions`, `messages`, `summaries`, `drafts`, `notices`
+ * and `erasure` own the tables of `schema.ts`, which `database.ts` opens and `migrations.ts` brings up to date; `names`,
+ * `pattern`, `results` and `sequence-ranges` are pure. May import `protocol` and `base` only; the
  * database handle is handed in. No clock, no randomness but password salts, no file, no socket.
  */
 import type { Database, Statement } from "bun:sqlite";
@@ -171,9 +172,10 @@ class SqliteChat implements Chat {
   }
 
   waiting(session: SessionRecord): { readonly inbox: number; readonly drafts: number } {
-    const { accounts, queries } = this.#parts.stores;
+    const { accounts, queries, drafts } = this.#parts.stores;
     const account = session.account === null ? null : accounts.byId(session.account);
-    return { inbox: account === null ? 0 : queries.inboxCount(account.number), drafts: 0 };
+    if (account === null) return { inbox: 0, drafts: 0 };
+    return { inbox: queries.inboxCount(account.number), drafts: drafts.count(account) };
   }
 
   /**

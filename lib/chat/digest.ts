@@ -7,7 +7,7 @@ export function digestOf(database: Database): string {
   const hasher = new Bun.CryptoHasher("sha256");
   for (const table of tableNames) {
     hasher.update(`${table}\n`);
-    const statement = database.prepare(`SELECT *, 0 FROM ${table} ORDER BY 1, 2`);
+    const statement = database.prepare(`SELECT *, 0, 0 FROM ${table} ORDER BY 1, 2, 3`);
     for (const row of statement.values()) hasher.update(`${JSON.stringify(row.map(textOf))}\n`);
     statement.finalize();
   }

@@ -23,6 +23,8 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
       `INSERT INTO summaries SELECT b.owner, m.conversation, sum(b.read = 0 AND b.inbox = 0), sum(b.inbox), max(b.message)
        FROM mailbox b CROSS JOIN messages m ON m.number = b.message GROUP BY 1, 2`,
     );
+    for (const table of ["drafts", "sent_drafts"] as const) database.run(`CREATE TABLE ${table} (${tables[table]}`);
+    remake(database, "results");
     for (const sql of wordIndex) database.run(sql);
     const settled = database.query<{ settled: number }, []>("SELECT settled FROM point").get()?.settled ?? 0;
     const statements = new Statements(database);
@@ -38,6 +40,14 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
     for (const sql of indexes.filter((each) => each.includes(" ON sessions "))) database.run(sql);
   },
 };
+
+/** Makes a table as it is defined now, with the rows it has; `rest` are values for columns that are new, and come last. */
+function remake(database: Database, table: keyof typeof tables, rest = ""): void {
+  database.run(`CREATE TABLE remade (${tables[table]}`);
+  database.run(`INSERT INTO remade SELECT *${rest} FROM ${table}`);
+  database.run(`DROP TABLE ${table}`);
+  database.run(`ALTER TABLE remade RENAME TO ${table}`);
+}
 
 /** Foreign keys are checked at the end of each step, not meanwhile: a table may be made anew under its name. */
 export function migrate(database: Database, from: number): void {

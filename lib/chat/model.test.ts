@@ -23,6 +23,7 @@ setDefaultTimeout(60_000);
 const kinds = [
   ...["create", "create", "login", "login", "logout", "deleteAccount", "attach", "detach"],
   ...["send", "send", "send", "send", "open", "open", "mark", "deleteMessages", "again", "again", "reuse"],
+  ...["saveDraft", "saveDraft", "sendDraft", "sendDraft", "deleteDrafts"],
 ] as const;
 
 const action = fc.record({
@@ -51,6 +52,8 @@ class Run {
   readonly #done: Done[] = [];
   readonly #accounts: OpId[] = [{ session: uuidOf(0), seq: 77 }];
   readonly #messages: OpId[] = [{ session: uuidOf(1), seq: 7_777_777 }];
+  /** Versions of drafts, with their owners. */
+  readonly #versions: { readonly version: OpId; readonly owner: OpId }[] = [];
   #attachments = 1;
 
   constructor() {
@@ -101,6 +104,29 @@ class Run {
           model.send(id, account, to, text, this.lineage.index),
         );
       }
+      case "saveDraft": {
+        const { version, owner } = this.#version(each.one, account);
+        const seen = each.other % 3 === 0 ? null : version;
+        const to = each.other % 5 === 0 ? null : pick(this.#accounts, each.other);
+        this.#versions.push({ version: id, owner });
+        this.#messages.push(id);
+        return perform({ type: "saveDraft", account: owner, version: seen, to, text }, () =>
+          model.saveDraft(id, owner, seen, to, text),
+        );
+      }
+      case "sendDraft": {
+        const { version, owner } = this.#version(each.one, account);
+        const to = pick(this.#accounts, each.other);
+        return perform({ type: "sendDraft", from: owner, version, to, text }, () =>
+          model.sendDraft(version, owner, to, text, this.lineage.index, merged),
+        );
+      }
+      case "deleteDrafts": {
+        const { version, owner } = this.#version(each.one, account);
+        return perform({ type: "deleteDrafts", account: owner, versions: [version] }, () =>
+          model.deleteDrafts(owner, [version]),
+        );
+      }
       case "open":
         return perform({ type: "open", account, ids }, () => model.open(account, ids));
       case "mark":
@@ -117,12 +143,13 @@ class Run {
     const before = this.model.sessions.get(id.session)?.applied.has(id.seq) ?? false;
     expect(this.lineage.state.hasApplied(id.session, id.seq)).toBe(before);
     this.lineage.pushes();
+    const messages = this.model.messages.length;
     const result = this.lineage.commit({ ...id, digest, ...(merged ? { origAt: 1 } : {}) }, command);
     const expected = this.model.apply(id, content, effect);
     compare(result, expected, before);
     const { type } = command;
     const pushed = this.lineage.pushes().filter((push) => push.type === "message").length;
-    const sent = type === "send" && expected.type === "sent" && !before;
+    const sent = (type === "send" || type === "sendDraft") && messages < this.model.messages.length;
     const to = sent ? this.model.accounts.get(`${command.to.session}/${command.to.seq}`) : undefined;
     expect(pushed).toBe(to !== undefined && this.model.isPresent(to) ? 1 : 0);
     this.#done.push(done);
@@ -145,7 +172,11 @@ class Run {
         user: account.name,
         attachment: null,
       };
-      expect(state.waiting(record).inbox).toBe(model.inbox(account).length);
+      const drafts = model.draftsOf(account);
+      expect(state.waiting(record)).toEqual({ inbox: model.inbox(account).length, drafts: drafts.length });
+      const list = state.query({ type: "drafts", request: 1 }, record);
+      const written = list.type === "draftList" ? list.drafts.map(({ to, text }) => `${to}: ${text}`) : [];
+      expect(written).toEqual(drafts);
       const page = { type: "messages", request: 1, with: null, before: null, limit: 200, unread: false } as const;
       const reply = state.query(page, record);
       const texts = reply.type === "messageList" ? reply.messages.map((m) => (m.read ? `${m.text} read` : m.text)) : [];
@@ -171,6 +202,12 @@ class Run {
     expect(reopened.digest()).toBe(state.digest());
     reopened.close();
     state.close();
+  }
+
+  /** One of those there were, mostly; else one that never was. */
+  #version(choice: number, account: OpId): { readonly version: OpId; readonly owner: OpId } {
+    const known = this.#versions[choice % Math.max(1, this.#versions.length)];
+    return known ?? { version: { session: uuidOf(2), seq: 7_777_777 }, owner: account };
   }
 
   #sequence(session: string, ahead: number): number {

@@ -117,6 +117,11 @@ export function newPasswordFault(password: string): Fault | null {
 
 export function textFault(text: string): Fault | null {
   if (text === "") return { code: "bad-command", message: "A message has at least one character: write something." };
+  return draftTextFault(text);
+}
+
+/** A draft is a message to be: it may still be empty. */
+export function draftTextFault(text: string): Fault | null {
   if (!text.isWellFormed()) {
     return { code: "bad-command", message: "A message must be Unicode: this one holds half of a surrogate pair." };
   }

@@ -8,11 +8,22 @@
 import { unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Command } from "../protocol/commands.ts";
+import { formatOpId } from "../protocol/ids.ts";
 import type { ClientOp, ErrorCode, OpId } from "../protocol/messages.ts";
 import type { Prepared, SessionRecord } from "../protocol/state-machine.ts";
 import type { Account } from "./accounts.ts";
-import { noSuchMessage } from "./apply.ts";
-import { knownNameFault, newNameFault, newPasswordFault, normaliseName, textFault, type Fault } from "./names.ts";
+import { noSuchMessage, toSelf } from "./message-ops.ts";
+import type { Draft } from "./drafts.ts";
+import { tooManyDrafts } from "./draft-ops.ts";
+import {
+  draftTextFault,
+  knownNameFault,
+  newNameFault,
+  newPasswordFault,
+  normaliseName,
+  textFault,
+  type Fault,
+} from "./names.ts";
 import type { Passwords } from "./passwords.ts";
 import { requestDigest } from "./results.ts";
 import type { Stores } from "./stores.ts";
@@ -55,6 +66,12 @@ export class Preparer {
         const { ids } = request;
         return this.#idsFault(ids, account) ?? { type: "deleteMessages", account: account.id, ids };
       }
+      case "saveDraft":
+        return this.#saveDraft(request, account);
+      case "sendDraft":
+        return this.#sendDraft(request, account);
+      case "deleteDrafts":
+        return this.#deleteDrafts(request, account);
       default:
         return unreachable(request);
     }
@@ -96,12 +113,58 @@ export class Preparer {
   }
 
   #send({ to, text }: RequestOf<"send">, from: Account): Command | Fault {
-    const wrong = textFault(text) ?? knownNameFault(to);
+    const wrong = textFault(text);
     if (wrong !== null) return wrong;
-    const recipient = this.#stores.accounts.byName(to);
-    if (recipient === null) return noSuchUser(to);
-    if (recipient === from) return fault("to-self", "A message goes to somebody else, not to yourself.");
-    return { type: "send", from: from.id, to: recipient.id, text };
+    const recipient = this.#recipient(to, from);
+    return "code" in recipient ? recipient : { type: "send", from: from.id, to: recipient.id, text };
+  }
+
+  #recipient(name: string, sender: Account): Account | Fault {
+    const wrong = knownNameFault(name);
+    if (wrong !== null) return wrong;
+    const recipient = this.#stores.accounts.byName(name);
+    if (recipient === null) return noSuchUser(name);
+    return recipient === sender ? fault(toSelf.code, toSelf.message) : recipient;
+  }
+
+  #saveDraft({ draft: id, to, text }: RequestOf<"saveDraft">, account: Account): Command | Fault {
+    const { drafts } = this.#stores;
+    const wrong = draftTextFault(text);
+    if (wrong !== null) return wrong;
+    const recipient = to === "" ? null : this.#recipient(to, account);
+    if (recipient !== null && "code" in recipient) return recipient;
+    const draft = id === null ? null : this.#draft(id, account);
+    if (draft !== null && "code" in draft) return draft;
+    if (draft === null && drafts.count(account) >= limits.draftsMax) return tooManyDrafts;
+    const version = draft?.version ?? null;
+    return { type: "saveDraft", account: account.id, version, to: recipient?.id ?? null, text };
+  }
+
+  #sendDraft({ draft: id }: RequestOf<"sendDraft">, from: Account): Command | Fault {
+    const draft = this.#draft(id, from);
+    if ("code" in draft) return draft;
+    const { version, recipient, text } = draft;
+    const wrong = textFault(text);
+    if (wrong !== null) return wrong;
+    const to = recipient === null ? null : this.#stores.accounts.byNumber(recipient);
+    if (to === null) return fault("no-such-user", "This draft names no account: choose whom it goes to first.");
+    return { type: "sendDraft", from: from.id, version, to: to.id, text };
+  }
+
+  #deleteDrafts({ drafts: ids }: RequestOf<"deleteDrafts">, account: Account): Command | Fault {
+    if (ids.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} drafts at once.`);
+    const versions: OpId[] = [];
+    for (const id of ids) {
+      const draft = this.#draft(id, account);
+      if ("code" in draft) return draft;
+      versions.push(draft.version);
+    }
+    return { type: "deleteDrafts", account: account.id, versions };
+  }
+
+  #draft(id: OpId, account: Account): Draft | Fault {
+    const draft = this.#stores.drafts.byId(account, id);
+    return draft ?? fault("no-such-draft", `You have no draft ${formatOpId(id)}: nothing was changed.`);
   }
 
   #open({ count }: RequestOf<"open">, account: Account): Command | Fault {
@@ -115,8 +178,7 @@ export class Preparer {
     if (ids.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} messages at once.`);
     const unknown = this.#stores.queries.firstUnknown(account.number, ids);
     if (unknown === null) return null;
-    const { session, seq } = unknown;
-    return fault(noSuchMessage.code, `You have no message ${session}/${seq}: nothing was changed.`);
+    return fault(noSuchMessage.code, `You have no message ${formatOpId(unknown)}: nothing was changed.`);
   }
 }
 

@@ -2,6 +2,7 @@
  * Questions answered from the state of this replica, without the log. Changes nothing. What a client may ask is checked
  * here, and in `reader.ts` for what may take long.
  */
+import { unreachable } from "../base/assert.ts";
 import type { ClientQuery, QueryReply, Refusal } from "../protocol/messages.ts";
 import type { Account } from "./accounts.ts";
 import { notLoggedIn } from "./prepare.ts";
@@ -21,5 +22,17 @@ export function answer(stores: Stores, query: ChatQuery, account: Account | null
     case "inbox":
       if (account === null) return { type: "refused", request, ...notLoggedIn };
       return { type: "inboxCount", request, count: stores.queries.inboxCount(account.number) };
+    case "drafts":
+      if (account === null) return { type: "refused", request, ...notLoggedIn };
+      return { type: "draftList", request, drafts: listDrafts(stores, account) };
+    default:
+      return unreachable(query);
   }
+}
+
+function listDrafts(stores: Stores, account: Account) {
+  return stores.drafts.list(account).map(({ id, recipient, text, at }) => {
+    const to = recipient === null ? null : stores.accounts.byNumber(recipient);
+    return { draft: id, to: to?.name ?? "", text, at };
+  });
 }

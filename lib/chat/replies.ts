@@ -20,11 +20,21 @@ export function replyTo(
     case "created":
       return { type: "created", index, view, duplicate, user: finding.user };
     case "loggedIn":
-      return { type: "loggedIn", index, view, duplicate, user: finding.user, inbox: finding.inbox, drafts: 0 };
+      return {
+        type: "loggedIn",
+        index,
+        view,
+        duplicate,
+        user: finding.user,
+        inbox: finding.inbox,
+        drafts: finding.drafts,
+      };
     case "done":
       return { type: "done", index, view, duplicate, count: finding.count };
     case "sent":
-      return { type: "sent", index, view, duplicate, id: { session, seq }, at: finding.at };
+      return { type: "sent", index, view, duplicate, id: finding.id ?? { session, seq }, at: finding.at };
+    case "draftSaved":
+      return { type: "draftSaved", index, view, duplicate, draft: finding.draft };
     case "opened":
       return {
         type: "opened",

@@ -1,12 +1,13 @@
 /**
  * Results of ops as they are kept for retries, and the digest by which a retry is told from a reused id. Pure.
  */
-import { unreachable } from "../base/assert.ts";
-import type { ClientOp, ErrorCode } from "../protocol/messages.ts";
+import { assert, unreachable } from "../base/assert.ts";
+import { formatOpId, parseOpId } from "../protocol/ids.ts";
+import type { ClientOp, ErrorCode, OpId } from "../protocol/messages.ts";
 import type { OpResult } from "../protocol/state-machine.ts";
 
 /** Kinds in the `results` table; never renumbered. */
-const kinds = { created: 1, loggedIn: 2, done: 3, sent: 4, opened: 5, refused: 6 } as const;
+const kinds = { created: 1, loggedIn: 2, done: 3, sent: 4, opened: 5, refused: 6, draftSaved: 7 } as const;
 
 /** A row of `results` without its key. Texts of messages are never in it: deleting one erases it. */
 export interface StoredResult {
@@ -18,9 +19,11 @@ export interface StoredResult {
 /** What an op came to, before its place in the log is added; `numbers` are the messages opened by the account `owner`. */
 export type Finding =
   | { readonly type: "created"; readonly user: string }
-  | { readonly type: "loggedIn"; readonly user: string; readonly inbox: number }
+  | { readonly type: "loggedIn"; readonly user: string; readonly inbox: number; readonly drafts: number }
   | { readonly type: "done"; readonly count: number }
-  | { readonly type: "sent"; readonly at: number }
+  /** `id`: of the message, when it is not that of the op. */
+  | { readonly type: "sent"; readonly at: number; readonly id: OpId | null }
+  | { readonly type: "draftSaved"; readonly draft: OpId }
   | { readonly type: "opened"; readonly owner: number; readonly numbers: readonly number[] }
   | { readonly type: "refused"; readonly code: ErrorCode; readonly message: string };
 
@@ -30,11 +33,13 @@ export function storeFinding(finding: Finding): StoredResult {
     case "created":
       return { kind, value: 0, detail: finding.user };
     case "loggedIn":
-      return { kind, value: finding.inbox, detail: finding.user };
+      return { kind, value: finding.inbox, detail: `${finding.user} ${finding.drafts}` };
     case "done":
       return { kind, value: finding.count, detail: null };
     case "sent":
-      return { kind, value: finding.at, detail: null };
+      return { kind, value: finding.at, detail: finding.id === null ? null : formatOpId(finding.id) };
+    case "draftSaved":
+      return { kind, value: 0, detail: formatOpId(finding.draft) };
     case "opened":
       return { kind, value: finding.owner, detail: JSON.stringify(finding.numbers) };
     case "refused":
@@ -48,12 +53,20 @@ export function loadFinding({ kind, value, detail }: StoredResult): Finding {
   switch (kind) {
     case kinds.created:
       return { type: "created", user: detail ?? "" };
-    case kinds.loggedIn:
-      return { type: "loggedIn", user: detail ?? "", inbox: value };
+    case kinds.loggedIn: {
+      // No name holds a blank.
+      const [user = "", drafts] = (detail ?? "").split(" ");
+      return { type: "loggedIn", user, inbox: value, drafts: Number(drafts ?? 0) };
+    }
     case kinds.done:
       return { type: "done", count: value };
     case kinds.sent:
-      return { type: "sent", at: value };
+      return { type: "sent", at: value, id: parseOpId(detail ?? "") };
+    case kinds.draftSaved: {
+      const draft = parseOpId(detail ?? "");
+      assert(draft !== null, "a kept result names its draft");
+      return { type: "draftSaved", draft };
+    }
     case kinds.opened:
       return { type: "opened", owner: value, numbers: JSON.parse(detail ?? "[]") as number[] };
     default: {
@@ -63,7 +76,9 @@ export function loadFinding({ kind, value, detail }: StoredResult): Finding {
   }
 }
 
-export const refuse = (code: ErrorCode, message: string): Extract<Finding, { type: "refused" }> => ({
+export type Refused = Extract<Finding, { type: "refused" }>;
+
+export const refuse = (code: ErrorCode, message: string): Refused => ({
   type: "refused",
   code,
   message,
@@ -96,9 +111,17 @@ function contentOf(request: ClientOp): readonly unknown[] {
     case "open":
       return [request.type, request.count];
     case "mark":
-      return [request.type, request.read, ...request.ids.map(({ session, seq }) => `${session}/${seq}`)];
+      return [request.type, request.read, ...request.ids.map(formatOpId)];
     case "deleteMessages":
-      return [request.type, ...request.ids.map(({ session, seq }) => `${session}/${seq}`)];
+      return [request.type, ...request.ids.map(formatOpId)];
+    case "saveDraft": {
+      const draft = request.draft === null ? null : formatOpId(request.draft);
+      return [request.type, draft, request.to, request.text];
+    }
+    case "sendDraft":
+      return [request.type, formatOpId(request.draft)];
+    case "deleteDrafts":
+      return [request.type, ...request.drafts.map(formatOpId)];
     default:
       return unreachable(request);
   }

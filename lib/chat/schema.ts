@@ -97,7 +97,7 @@ export const tables = {
     seq INTEGER NOT NULL CHECK (seq > 0),
     digest BLOB NOT NULL CHECK (length(digest) = 8),
     view INTEGER NOT NULL,
-    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 7),
     value INTEGER NOT NULL,
     detail TEXT
   ) STRICT`,
@@ -156,6 +156,32 @@ export const tables = {
     -- The newest message, wherever it is.
     last INTEGER NOT NULL,
     PRIMARY KEY (owner, conversation)
+  ) STRICT, WITHOUT ROWID`,
+
+  /** What accounts have written and not sent. The recipient may be gone: then nobody is named. */
+  drafts: `
+    owner INTEGER NOT NULL REFERENCES accounts (number),
+    number INTEGER NOT NULL,
+    -- The op that made it, and the op that saved what it holds.
+    session INTEGER NOT NULL REFERENCES sessions (number),
+    seq INTEGER NOT NULL CHECK (seq > 0),
+    version_session INTEGER NOT NULL REFERENCES sessions (number),
+    version_seq INTEGER NOT NULL CHECK (version_seq > 0),
+    recipient INTEGER CHECK (recipient <> owner),
+    at INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (owner, number),
+    UNIQUE (session, seq),
+    UNIQUE (version_session, version_seq)
+  ) STRICT, WITHOUT ROWID`,
+
+  /** Versions of drafts that have become messages. Sessions are never deleted: theirs needs no guard. */
+  sent_drafts: `
+    owner INTEGER NOT NULL REFERENCES accounts (number),
+    session INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (owner, session, seq)
   ) STRICT, WITHOUT ROWID`,
 
   /** Things an account should know; waiting until one of its sessions logs in. */

@@ -1,5 +1,6 @@
 /** All tables of the state behind their owners, opened together and read anew together. */
 import { Accounts } from "./accounts.ts";
+import { Drafts } from "./drafts.ts";
 import { Erasure } from "./erasure.ts";
 import { MessageQueries } from "./message-queries.ts";
 import { Messages } from "./messages.ts";
@@ -16,6 +17,7 @@ export class Stores {
   readonly messages: Messages;
   readonly queries: MessageQueries;
   readonly reader: Reader;
+  readonly drafts: Drafts;
   readonly notices: Notices;
   readonly erasure: Erasure;
 
@@ -26,6 +28,7 @@ export class Stores {
     this.messages = new Messages(statements, new Summaries(statements), new WordIndex(statements));
     this.queries = new MessageQueries(statements, () => this.messages.settled);
     this.reader = new Reader(statements);
+    this.drafts = new Drafts(statements, this.sessions);
     this.notices = new Notices(statements);
     this.erasure = new Erasure(statements, this.messages);
   }

@@ -51,8 +51,19 @@ export function refusalOf(request: OpRequest | QueryRequest): Refused | null {
         (request.with === null ? null : nameRefusal(request.with)) ??
         textRefusal(request.text, limits.patternBytesMax, "bad-pattern", "A search", "bad-pattern")
       );
+    case "saveDraft":
+      return (
+        (request.to === "" ? null : nameRefusal(request.to)) ??
+        textRefusal(request.text, limits.textBytesMax, "too-long", "A text", "bad-command")
+      );
+    case "deleteDrafts":
+      return request.drafts.length > limits.pageMax
+        ? refused("too-many", `At most ${limits.pageMax} drafts at once, not ${request.drafts.length}.`)
+        : null;
     case "logout":
+    case "sendDraft":
     case "inbox":
+    case "drafts":
     case "status":
       return null;
   }

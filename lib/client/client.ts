@@ -3,9 +3,9 @@
  * under the same ids when the connection moves, and turns frames into events and answers. Must not touch terminals,
  * sockets, time or randomness but through its ports, and never shows a protocol frame other than an answer.
  */
+import { answerOf, isClientQuery, isOpReply, isQueryReply } from "../protocol/answers.ts";
 import type { ClientOp, ClientQuery, Frame, FrameOf, OpReply, QueryReply } from "../protocol/messages.ts";
 import { AddressBook } from "./addresses.ts";
-import { answerOf, isQuery } from "./answers.ts";
 import { refusalOf } from "./check.ts";
 import { ClientClosedError } from "./closed.ts";
 import { Connector, type ConnectorOwner } from "./connector.ts";
@@ -132,7 +132,7 @@ class Client implements ChatClient, ConnectorOwner {
     const refusal = refusalOf(request);
     if (refusal !== null) return Promise.resolve(refusal);
     return new Promise<Reply | Refused>((resolve, reject) => {
-      if (isQuery(request)) {
+      if (isClientQuery(request)) {
         const number = this.#nextQuery;
         this.#nextQuery += 2;
         this.#queries.set(number, { query: request, resolve, reject });
@@ -202,24 +202,13 @@ class Client implements ChatClient, ConnectorOwner {
   }
 
   frame(link: Link, frame: Frame): void {
+    if (isOpReply(frame)) return this.#acknowledged(link, frame);
+    if (isQueryReply(frame)) return this.#answered(link, frame);
     switch (frame.type) {
       case "sessionOpened":
         return this.#opened(link, frame);
       case "refused":
         return this.#refused(frame);
-      case "created":
-      case "loggedIn":
-      case "done":
-      case "sent":
-      case "opened":
-        return this.#acknowledged(link, frame);
-      case "accountList":
-      case "inboxCount":
-      case "messageList":
-      case "conversationList":
-      case "searchResults":
-      case "statusReport":
-        return this.#answered(link, frame);
       case "message":
         if (this.#session.admit(frame.message)) this.#emit({ type: "message", message: frame.message });
         return;

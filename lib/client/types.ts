@@ -2,7 +2,7 @@
  * What users of the client library see: a screen, the JSON mode, a bot, a benchmark. Types only.
  * One `ChatClient` is one session; it finds a replica, moves when that one dies, and resends under the same ids.
  */
-import type { ClientOp, ClientQuery, ErrorCode, FrameOf } from "../protocol/messages.ts";
+import type { Answers, ClientOp, ClientQuery, ErrorCode, FrameOf } from "../protocol/messages.ts";
 import type { DistributiveOmit } from "../protocol/state-machine.ts";
 import type { Clock, Transport } from "../base/transport.ts";
 
@@ -78,26 +78,9 @@ export interface Refused {
   readonly message: string;
 }
 
+export type { Answers } from "../protocol/messages.ts";
 export type OpRequest = DistributiveOmit<ClientOp, "request" | "seq" | "oldest">;
 export type QueryRequest = DistributiveOmit<ClientQuery, "request">;
-/** The reply frames that answer each request. */
-export interface Answers {
-  createAccount: FrameOf<"created">;
-  login: FrameOf<"loggedIn">;
-  logout: FrameOf<"done">;
-  deleteAccount: FrameOf<"done">;
-  send: FrameOf<"sent">;
-  open: FrameOf<"opened">;
-  mark: FrameOf<"done">;
-  deleteMessages: FrameOf<"done">;
-  accounts: FrameOf<"accountList">;
-  inbox: FrameOf<"inboxCount">;
-  messages: FrameOf<"messageList">;
-  conversations: FrameOf<"conversationList">;
-  search: FrameOf<"searchResults">;
-  status: FrameOf<"statusReport">;
-}
-
 /** What it takes to go on with a session in another process. The token proves it: nobody else may see it. */
 export interface SessionKey {
   /** Of the cluster, 16 bytes. */

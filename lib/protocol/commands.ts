@@ -1,10 +1,10 @@
 /**
  * What travels inside an OP entry: the commands of the chat, defined once. Opaque bytes to `lib/replication`.
- * Every command names accounts and messages by id, resolved before it is proposed, and carries everything random.
+ * Every command names accounts, messages and drafts by id, resolved before it is proposed, and carries everything random.
  */
 import { limits } from "../base/limits.ts";
 import { opId } from "./fields.ts";
-import { bool, bytes, define, list, text, uint, uuid, type ValueOf } from "./schema.ts";
+import { bool, bytes, define, list, optional, text, uint, uuid, type ValueOf } from "./schema.ts";
 
 /** Which connection of which process holds a session. A later attachment replaces an earlier one. */
 const attachment = {
@@ -64,6 +64,23 @@ export const commands = {
   deleteMessages: define(11, "log", "Deletes messages for one account.", {
     account: opId,
     ids: list(opId, limits.pageMax),
+  }),
+  saveDraft: define(13, "log", "Keeps a draft; the op's id is that of the version, and of the draft if it is new.", {
+    account: opId,
+    /** The one that its author saw, which it takes the place of; null for a new draft. */
+    version: optional(opId),
+    to: optional(opId),
+    text: text(limits.textBytesMax, { body: true }),
+  }),
+  sendDraft: define(14, "log", "Makes a message of a version of a draft; its id is that of the version.", {
+    from: opId,
+    version: opId,
+    to: opId,
+    text: text(limits.textBytesMax, { body: true }),
+  }),
+  deleteDrafts: define(15, "log", "Deletes drafts that still are in these versions.", {
+    account: opId,
+    versions: list(opId, limits.pageMax),
   }),
 } as const;
 

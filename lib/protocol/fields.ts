@@ -77,6 +77,16 @@ export const conversation = struct("conversation", {
   last: messageStruct,
 });
 
+export const draftStruct = struct("draft", {
+  draft: opId,
+  /** Empty while the recipient is not chosen, or when that account is gone. */
+  to: name,
+  text: text(limits.textBytesMax, { body: true }),
+  /** When it was saved last. */
+  at: uint(),
+});
+export type Draft = Infer<typeof draftStruct>;
+
 export const replicaStatus = struct("replica-status", {
   pid,
   address,

@@ -12,6 +12,7 @@ import {
   configured,
   conversation,
   conversationPlace,
+  draftStruct,
   errorCode,
   index,
   address,
@@ -30,11 +31,13 @@ import { bool, bytes, define, list, oneOf, optional, struct, text, uint, uuid, t
 
 // What frames are made of is found here too: outside of this folder everything about messages has one address.
 export { errorCode, protocolMagic } from "./fields.ts";
+export type { Answers, ClientOp, ClientQuery, LongQuery, OpReply, QueryReply } from "./answers.ts";
 export type { ReplicaReport } from "./admin-frames.ts";
 export type {
   Attempt,
   ChatMessage,
   Configured,
+  Draft,
   ErrorCode,
   Member,
   OpId,
@@ -152,6 +155,19 @@ export const frames = {
     ...op,
     ids: list(opId, limits.pageMax),
   }),
+  saveDraft: define(38, "client", "Keeps a draft: a new one, or another text and recipient of one.", {
+    ...op,
+    /** Null for a new one. */
+    draft: optional(opId),
+    /** Empty while the recipient is not chosen. */
+    to: name,
+    text: text(limits.textBytesMax, { body: true }),
+  }),
+  sendDraft: define(39, "client", "Sends a draft as it was saved last, which then is a draft no more.", {
+    ...op,
+    draft: opId,
+  }),
+  deleteDrafts: define(40, "client", "Deletes drafts.", { ...op, drafts: list(opId, limits.pageMax) }),
 
   // Queries, answered locally.
   accounts: define(50, "client", "Lists accounts whose name matches a shell pattern, by name; works before login.", {
@@ -183,6 +199,7 @@ export const frames = {
     limit: uint(limits.pageMax),
   }),
   status: define(53, "client", "Asks for the state of the cluster as this replica sees it.", { request: uint() }),
+  drafts: define(60, "client", "Asks for the drafts of the account.", { request: uint() }),
 
   // Replies.
   refused: define(70, "server", "Refuses a request; nothing was changed.", {
@@ -201,11 +218,21 @@ export const frames = {
   }),
   created: define(72, "server", "Answers createAccount.", { ...opReply, user: name }),
   loggedIn: define(73, "server", "Answers login.", { ...opReply, user: name, inbox: uint(), drafts: uint() }),
-  done: define(74, "server", "Answers logout, deleteAccount, mark, deleteMessages; `count` things were changed.", {
+  done: define(
+    74,
+    "server",
+    "Answers logout, deleteAccount, mark, deleteMessages, deleteDrafts; `count` things were changed.",
+    {
+      ...opReply,
+      count: uint(),
+    },
+  ),
+  sent: define(75, "server", "Answers send and sendDraft.", {
     ...opReply,
-    count: uint(),
+    /** Of the message. That of one that was a draft is made before it is sent: so it cannot be sent twice. */
+    id: opId,
+    at: uint(),
   }),
-  sent: define(75, "server", "Answers send.", { ...opReply, id: opId, at: uint() }),
   opened: define(76, "server", "Answers open.", { ...opReply, messages: list(messageStruct, limits.openMax) }),
   accountList: define(77, "server", "Answers accounts.", {
     request: uint(),
@@ -239,13 +266,27 @@ export const frames = {
     ...placementFields,
     replicas: list(replicaStatus, limits.replicasMax),
   }),
+  draftSaved: define(86, "server", "Answers saveDraft.", {
+    ...opReply,
+    /** Another one than was asked for when that was edited, sent or deleted meanwhile: then both are kept. */
+    draft: opId,
+  }),
+  draftList: define(87, "server", "Answers drafts, the one saved last first.", {
+    request: uint(),
+    drafts: list(draftStruct, limits.draftListMax),
+  }),
 
   // What nobody asked for.
   message: define(90, "server", "A message arrived for the account of this session.", { message: messageStruct }),
-  changed: define(91, "server", "Another session of this account marked, deleted or opened messages.", {
-    what: oneOf("read", "deleted", "drafts", "inbox"),
-    ids: list(opId, limits.pageMax),
-  }),
+  changed: define(
+    91,
+    "server",
+    "Another session of this account marked, deleted or opened messages, or has changed drafts.",
+    {
+      what: oneOf("read", "deleted", "drafts", "inbox"),
+      ids: list(opId, limits.pageMax),
+    },
+  ),
   notice: define(92, "server", "Something the user should know.", { text: text(1000) }),
   loggedOut: define(93, "server", "The account was deleted: the session stands, and is not logged in.", {
     reason: text(200),
@@ -291,18 +332,7 @@ export type ReplicaMessage = FrameOf<
   | "probeReply"
   | "goodbye"
 >;
-export type ClientOp = FrameOf<
-  "createAccount" | "login" | "logout" | "deleteAccount" | "send" | "open" | "mark" | "deleteMessages"
->;
 export type AdminRequest = FrameOf<"clusterStatus" | "changeConfig">;
-export type ClientQuery = FrameOf<"accounts" | "inbox" | "messages" | "conversations" | "search" | "status">;
-/** Those whose answer may take long to find. */
-export type LongQuery = Extract<ClientQuery, { type: "accounts" | "messages" | "conversations" | "search" }>;
-/** Replies to ops that come out of the log. */
-export type OpReply = FrameOf<"created" | "loggedIn" | "done" | "sent" | "opened">;
-export type QueryReply = FrameOf<
-  "accountList" | "inboxCount" | "messageList" | "conversationList" | "searchResults" | "statusReport"
->;
 export type Refusal = FrameOf<"refused">;
 export type Push = FrameOf<"message" | "changed" | "notice" | "loggedOut">;
 export type Placement = FrameOf<"placement">;

@@ -5,6 +5,7 @@
  */
 import { limits } from "../base/limits.ts";
 import { withArticle } from "../base/words.ts";
+import { isClientOp, isClientQuery, isLongQuery } from "../protocol/answers.ts";
 import type {
   AdminRequest,
   ClientOp,
@@ -139,12 +140,6 @@ export class ClientConnection implements WireOwner {
         return this.wire.close();
       case "error":
         return this.wire.close();
-      case "accounts":
-      case "inbox":
-      case "messages":
-      case "conversations":
-      case "search":
-        return this.#enqueue(frame);
       case "status":
         // Says nothing of the ops before it; whoever asks may want to know why those are not answered.
         if (this.wire.connection.queuedBytes >= unsentBytesMax) return this.#enqueue(frame);
@@ -152,20 +147,13 @@ export class ClientConnection implements WireOwner {
       case "clusterStatus":
       case "changeConfig":
         return this.#hub.administer(frame, this.wire);
-      case "createAccount":
-      case "login":
-      case "logout":
-      case "deleteAccount":
-      case "send":
-      case "open":
-      case "mark":
-      case "deleteMessages":
+      default:
+        if (isClientQuery(frame)) return this.#enqueue(frame);
+        if (!isClientOp(frame)) return this.wire.refuse("unexpected", `a second ${frame.type} frame`);
         if (this.#session === null && this.#opening === null) {
           return this.wire.refuse("unexpected", `${withArticle(frame.type)} frame before openSession`);
         }
         return this.#enqueue(frame);
-      default:
-        return this.wire.refuse("unexpected", `a second ${frame.type} frame`);
     }
   }
 
@@ -344,7 +332,7 @@ export class ClientConnection implements WireOwner {
     ) {
       if (this.wire.connection.queuedBytes >= unsentBytesMax) break;
       const head = this.#waiting[this.#next] as Request;
-      if (isQuery(head)) {
+      if (isClientQuery(head)) {
         if (this.#unanswered > 0 || this.#opening !== null) break;
         this.#next++;
         this.#answer(head);
@@ -369,7 +357,7 @@ export class ClientConnection implements WireOwner {
     if (query.type === "status") return this.wire.send(this.#hub.status(query.request));
     const { state, answerElsewhere } = this.#hub;
     const record = this.#session === null ? null : state.session(this.#session);
-    if (answerElsewhere === null || query.type === "inbox") return this.wire.send(state.query(query, record));
+    if (answerElsewhere === null || !isLongQuery(query)) return this.wire.send(state.query(query, record));
     this.#asking = true;
     void answerElsewhere(query, record?.account ?? null).then((reply) => {
       this.#asking = false;
@@ -441,8 +429,3 @@ export class ClientConnection implements WireOwner {
 
 const isSame = (one: Uint8Array, other: Uint8Array): boolean =>
   one.length === other.length && one.every((byte, at) => byte === other[at]);
-
-const queryTypes: ReadonlySet<string> = new Set<ClientQuery["type"]>([
-  ...(["accounts", "inbox", "messages", "conversations", "search", "status"] as const),
-]);
-const isQuery = (request: Request): request is ClientQuery => queryTypes.has(request.type);

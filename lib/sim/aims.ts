@@ -103,6 +103,11 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
     ...available,
     fixed: { chat: true, clients: 4, faults: { ...noFaults, split: 1, move: 1 } },
   },
+  "one edit wins": {
+    profile: "partition",
+    ...available,
+    fixed: { chat: true, clients: 4, faults: { ...noFaults, split: 1, move: 1 } },
+  },
   "damaged one votes": {
     profile: "wipe",
     ...quorum,

@@ -1,7 +1,8 @@
 /**
  * Holds the real chat against the model in a few maps: the same log, and then everything that an account can see: who
- * exists under which name, what is in its inbox, what it has received and read.
+ * exists under which name, what is in its inbox, what it has received and read, and its drafts.
  */
+import { limits } from "../base/limits.ts";
 import { decodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
 import { formatOpId } from "../protocol/ids.ts";
@@ -24,6 +25,9 @@ export function judgeChat(inner: StateMachine, { model }: Replay): void {
       attachment: null,
     };
     same(`inbox of ${account.name}`, [inner.waiting(record).inbox], [model.inbox(account).length]);
+    const drafts = inner.query({ type: "drafts", request: 1 }, record);
+    const written = drafts.type === "draftList" ? drafts.drafts.map(({ to, text }) => `${to}: ${text}`) : [drafts.type];
+    same(`drafts of ${account.name}`, written, model.draftsOf(account).slice(0, limits.draftListMax));
     const page = { type: "messages", request: 1, with: null, before: null, limit: 200, unread: false } as const;
     const reply = inner.query(page, record);
     const texts =
@@ -220,6 +224,12 @@ function effect(
       return model.mark(command.account, command.ids, command.read);
     case "deleteMessages":
       return model.deleteMessages(command.account, command.ids);
+    case "saveDraft":
+      return model.saveDraft(id, command.account, command.version, command.to, command.text);
+    case "sendDraft":
+      return model.sendDraft(command.version, command.from, command.to, command.text, index, merged);
+    case "deleteDrafts":
+      return model.deleteDrafts(command.account, command.versions);
     default:
       throw new SimulationFailure("simulator", `the model knows no ${command.type} (${formatOpId(id)})`);
   }

@@ -11,6 +11,9 @@ export interface Expected {
   readonly user?: string;
   readonly count?: number;
   readonly inbox?: number;
+  readonly drafts?: number;
+  readonly draft?: OpId;
+  readonly id?: OpId;
   readonly texts?: readonly string[];
 }
 
@@ -48,12 +51,24 @@ export interface ModelSummary {
   readonly last: number;
 }
 
+interface ModelDraft {
+  readonly id: OpId;
+  readonly version: OpId;
+  readonly owner: ModelAccount;
+  readonly to: ModelAccount | null;
+  readonly text: string;
+}
+
 const refused = (code: string): Expected => ({ type: "refused", code });
 
 export class Model {
   readonly sessions = new Map<string, ModelSession>();
   readonly accounts = new Map<string, ModelAccount>();
   readonly messages: ModelMessage[] = [];
+  /** The one saved last comes last. */
+  drafts: ModelDraft[] = [];
+  /** Versions that became messages. */
+  readonly sentDrafts = new Set<string>();
 
   register(session: string): void {
     this.sessions.set(session, { account: null, login: 0, attached: true, applied: new Map() });
@@ -113,7 +128,12 @@ export class Model {
     if (account === undefined) return refused("no-such-user");
     own.account = account;
     own.login = index;
-    return { type: "loggedIn", user: account.name, inbox: this.inbox(account).length };
+    return {
+      type: "loggedIn",
+      user: account.name,
+      inbox: this.inbox(account).length,
+      drafts: this.draftsOf(account).length,
+    };
   }
 
   logout(own: ModelSession): Expected {
@@ -128,7 +148,51 @@ export class Model {
     this.accounts.delete(formatOpId(id));
     for (const session of this.sessions.values()) if (session.account === account) session.account = null;
     for (const message of this.messages) message.owners.delete(account);
+    this.drafts = this.drafts.filter(({ owner }) => owner !== account);
     return { type: "done" };
+  }
+
+  saveDraft(id: OpId, owner: OpId, seen: OpId | null, to: OpId | null, text: string): Expected {
+    const account = this.accounts.get(formatOpId(owner));
+    if (account === undefined) return refused("not-logged-in");
+    const recipient = to === null ? null : (this.accounts.get(formatOpId(to)) ?? null);
+    if (recipient === account) return refused("to-self");
+    const before = seen === null ? undefined : this.#draft(account, seen);
+    const draft = before?.id ?? id;
+    if (this.sentDrafts.has(formatOpId(id))) return { type: "draftSaved", draft };
+    this.drafts = this.drafts.filter((each) => each !== before);
+    this.drafts.push({ id: draft, version: id, owner: account, to: recipient, text });
+    return { type: "draftSaved", draft };
+  }
+
+  sendDraft(version: OpId, from: OpId, to: OpId, text: string, index: number, merged: boolean): Expected {
+    const sender = this.accounts.get(formatOpId(from));
+    if (sender === undefined) return refused("not-logged-in");
+    if (this.sentDrafts.has(formatOpId(version))) return { type: "sent", id: version };
+    const draft = this.#draft(sender, version);
+    const isKnown = this.sessions.has(version.session);
+    if (!isKnown || (draft === undefined && !merged)) return refused("no-such-draft");
+    const sent = this.send(version, from, to, text, index);
+    if (sent.type !== "sent") return sent;
+    this.sentDrafts.add(formatOpId(version));
+    this.drafts = this.drafts.filter((each) => each !== draft);
+    return { type: "sent", id: version };
+  }
+
+  deleteDrafts(owner: OpId, versions: readonly OpId[]): Expected {
+    const account = this.accounts.get(formatOpId(owner));
+    if (account === undefined) return refused("not-logged-in");
+    const gone = new Set(versions.map((version) => this.#draft(account, version)));
+    const before = this.drafts.length;
+    this.drafts = this.drafts.filter((draft) => !gone.has(draft));
+    return { type: "done", count: before - this.drafts.length };
+  }
+
+  /** As they are listed: the one saved last first, without recipients that are gone. */
+  draftsOf(account: ModelAccount): string[] {
+    const living = new Set(this.accounts.values());
+    const own = this.drafts.filter(({ owner }) => owner === account);
+    return own.map(({ to, text }) => `${to !== null && living.has(to) ? to.name : ""}: ${text}`).reverse();
   }
 
   send(id: OpId, from: OpId, to: OpId, text: string, index: number): Expected {
@@ -232,6 +296,10 @@ export class Model {
       messages.add(message);
     }
     return { type: "done", count: [...messages].filter((message) => change(account, message)).length };
+  }
+
+  #draft(account: ModelAccount, version: OpId): ModelDraft | undefined {
+    return this.drafts.find((each) => each.owner === account && formatOpId(each.version) === formatOpId(version));
   }
 
   #find(id: OpId): ModelMessage | undefined {

@@ -1,6 +1,6 @@
 /**
- * What simulated clients ask of the real chat: a session, an account, then messages to one another and what is done with
- * them. An op is a function of its session and seq, so that every retry is the same. Some are refused, as in life.
+ * What simulated clients ask of the real chat: a session, an account, then messages to one another, drafts of one another
+ * (as two devices of one account would), and what is done with them. An op is a function of its session and seq, so that every retry is the same. Some are refused, as in life.
  */
 import { encodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
@@ -12,6 +12,8 @@ import { Random } from "./random.ts";
 const names = 8;
 /** Every so many ops a session makes another account. */
 const claimEvery = 12;
+/** Every so many ops it does something with a draft of anybody's: first it makes one. */
+const draftEvery = 4;
 
 /** `sessions`: those of all clients, the owner's at `client`. Seq 0 opens the session. */
 export function makeChatOp(client: number, sessions: readonly string[], seq: number, oldest: number): OpEntry {
@@ -29,6 +31,7 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
   if (seq % claimEvery === 1)
     return { type: "createAccount", user: `user${random.below(names)}`, passwordHash: "none" };
   if (seq === 2) return { type: "login", account };
+  if (seq % draftEvery === 0) return draftCommandOf(sessions, seq, random);
   const other = sessions[(client + 1 + random.below(sessions.length - 1)) % sessions.length] ?? session;
   const ids = Array.from({ length: 1 + random.below(3) }, () => ({ session: other, seq: 3 + random.below(seq) }));
   switch (random.below(16)) {
@@ -49,6 +52,31 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
   const text = `message ${seq} `.repeat(1 + random.below(4));
   const to = { session: other, seq: 1 + claimEvery * random.below(1 + Math.floor(seq / claimEvery)) };
   return { type: "send", from: account, to, text };
+}
+
+/** Whose drafts an op is about follows from its seq, so that those of all sessions meet, on all sides of a partition. */
+function draftCommandOf(sessions: readonly string[], seq: number, random: Random): Command {
+  const turn = seq / draftEvery;
+  const owner = turn % sessions.length;
+  const account = { session: sessions[owner] ?? "", seq: 1 };
+  const turns = Math.floor(turn / sessions.length);
+  const earlier = owner + sessions.length * random.below(1 + turns);
+  const version = { session: random.pick(sessions), seq: draftEvery * earlier };
+  const to = { session: random.pick(sessions), seq: 1 };
+  const text = `draft ${seq}`;
+  if (turns === 0 && random.chance(0.7)) return { type: "saveDraft", account, version: null, to, text };
+  switch (random.below(8)) {
+    case 0:
+      return { type: "saveDraft", account, version: null, to: null, text };
+    case 1:
+      return { type: "deleteDrafts", account, versions: [version] };
+    case 2:
+    case 3:
+    case 4:
+      return { type: "sendDraft", from: account, version, to, text };
+    default:
+      return { type: "saveDraft", account, version, to, text };
+  }
 }
 
 const attachment = (client: number) => ({ pid: 1, incarnation: client + 1, number: 1 });

@@ -2,7 +2,7 @@
  * A user of the real client library: a process that opens a session, makes an account, and then sends, opens, marks, reads
  * and deletes, a few requests at a time. It can stand still and come to any end. Tells the judge what it asks and sees.
  */
-import { isQuery } from "../client/answers.ts";
+import { isClientQuery } from "../protocol/answers.ts";
 import { createClient } from "../client/client.ts";
 import { ClientClosedError } from "../client/closed.ts";
 import type { ChatClient, ClientEvent, OpRequest, QueryRequest } from "../client/types.ts";
@@ -264,7 +264,7 @@ export class LibraryClient implements WorkingClient, StreamClient, Party {
     const { chat } = this;
     const { judge } = this.world;
     if (chat === null || this.closing) return;
-    if (!isQuery(request)) return this.op(request, told);
+    if (!isClientQuery(request)) return this.op(request, told);
     const question = judge.question(this.session, request, chat.user);
     this.trace(`asks: ${request.type}`);
     this.expect(chat.request(request), request.type, (answer) => {

@@ -5,9 +5,11 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Connection, ConnectionHandlers } from "../base/transport.ts";
+import { isClientOp } from "../protocol/answers.ts";
 import { decodeFrame, encodeFrame } from "../protocol/codec.ts";
 import { FrameReader } from "../protocol/frame-reader.ts";
-import type { ChatMessage, ClientOp, ErrorCode, Frame, FrameOf, OpReply } from "../protocol/messages.ts";
+import { formatOpId } from "../protocol/ids.ts";
+import type { ChatMessage, ClientOp, Draft, ErrorCode, Frame, FrameOf, OpReply } from "../protocol/messages.ts";
 import type { DistributiveOmit } from "../protocol/state-machine.ts";
 import type { ByteNetwork } from "./byte-network.ts";
 
@@ -18,6 +20,7 @@ interface SessionState {
   user: string | null;
   readonly results: Map<number, Result>;
   readonly messages: ChatMessage[];
+  readonly drafts: Map<string, Draft>;
 }
 
 /** What one connection of a client has sent, and how to answer it. */
@@ -177,16 +180,12 @@ export class ScriptedCluster {
         const snippets = messages.map((each) => `\u0002${each.text}\u0003`);
         return peer.send({ type: "searchResults", request: frame.request, messages, snippets, more: false });
       }
-      case "createAccount":
-      case "login":
-      case "logout":
-      case "deleteAccount":
-      case "send":
-      case "open":
-      case "mark":
-      case "deleteMessages":
-        return this.#op(peer, frame);
+      case "drafts": {
+        const drafts = [...(this.sessions.get(peer.session ?? "")?.drafts.values() ?? [])].toReversed();
+        return peer.send({ type: "draftList", request: frame.request, drafts });
+      }
       default:
+        if (isClientOp(frame)) return this.#op(peer, frame);
     }
   }
 
@@ -194,7 +193,7 @@ export class ScriptedCluster {
     const { request, session, token } = frame;
     let state = this.sessions.get(session);
     if (state === undefined && frame.create) {
-      state = { token, user: null, results: new Map(), messages: [] };
+      state = { token, user: null, results: new Map(), messages: [], drafts: new Map() };
       this.sessions.set(session, state);
       this.#append("register");
     }
@@ -242,14 +241,24 @@ export class ScriptedCluster {
         return { type: "done", ...reply, count: 0 };
       case "send": {
         const id = { session, seq: frame.seq };
-        const message = this.#message(id, index, state.user ?? "", frame.to, frame.text);
-        for (const [other, { user, messages }] of this.sessions) {
-          if (user !== frame.to) continue;
-          messages.push(message);
-          this.push(other, { type: "message", message });
-        }
-        return { type: "sent", ...reply, id, at: message.at };
+        return { type: "sent", ...reply, id, at: this.#send(id, index, state, frame) };
       }
+      case "saveDraft": {
+        const draft = frame.draft ?? { session, seq: frame.seq };
+        const { to, text } = frame;
+        state.drafts.set(formatOpId(draft), { draft, to, text, at: this.network.wallMs() });
+        return { type: "draftSaved", ...reply, draft };
+      }
+      case "sendDraft": {
+        const name = formatOpId(frame.draft);
+        const draft = state.drafts.get(name);
+        state.drafts.delete(name);
+        const at = draft === undefined ? 0 : this.#send(frame.draft, index, state, draft);
+        return { type: "sent", ...reply, id: frame.draft, at };
+      }
+      case "deleteDrafts":
+        for (const draft of frame.drafts) state.drafts.delete(formatOpId(draft));
+        return { type: "done", ...reply, count: frame.drafts.length };
       case "open":
         return { type: "opened", ...reply, messages: [] };
       case "mark":
@@ -269,7 +278,26 @@ export class ScriptedCluster {
     if (frame.type === "send" && !this.accounts.has(frame.to)) {
       return { code: "no-such-user", message: `There is no account named ${frame.to}.` };
     }
-    return null;
+    const named = frame.type === "sendDraft" || frame.type === "saveDraft" ? [frame.draft] : [];
+    const wanted = frame.type === "deleteDrafts" ? frame.drafts : named;
+    const unknown = wanted.some((draft) => draft !== null && !state.drafts.has(formatOpId(draft)));
+    return unknown ? { code: "no-such-draft", message: "You have no such draft." } : null;
+  }
+
+  /** When it was sent. */
+  #send(
+    id: ChatMessage["id"],
+    index: number,
+    { user: from }: SessionState,
+    { to, text }: Pick<Draft, "to" | "text">,
+  ): number {
+    const message = this.#message(id, index, from ?? "", to, text);
+    for (const [session, { user, messages }] of this.sessions) {
+      if (user !== to) continue;
+      messages.push(message);
+      this.push(session, { type: "message", message });
+    }
+    return message.at;
   }
 
   #message(id: ChatMessage["id"], index: number, from: string, to: string, text: string): ChatMessage {

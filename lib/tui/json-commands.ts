@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { limits } from "../base/limits.ts";
+import type { DraftsSent } from "../client/drafts.ts";
 import type { Answers, OpRequest, QueryRequest } from "../client/types.ts";
 import type { ChatMessage, ErrorCode, OpId } from "../protocol/messages.ts";
 import { formatOpId, formatView, parseOpId } from "../protocol/ids.ts";
@@ -21,12 +22,15 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** What a line asks for: one request, or several drafts to be sent. */
+export type Asked = OpRequest | QueryRequest | { readonly type: "sendDrafts"; readonly drafts: readonly OpId[] };
+
 /** A line that can be done. */
 export interface Command {
   readonly name: string;
   readonly tag: string | null;
   readonly ordering: Ordering;
-  readonly request: OpRequest | QueryRequest;
+  readonly request: Asked;
 }
 
 export type Parsed =
@@ -37,14 +41,14 @@ interface Definition {
   readonly fields: v.ObjectEntries;
   readonly ordering: Ordering;
   /** The fields have been checked. A refusal is for what no request can say. */
-  readonly request: (fields: never) => OpRequest | QueryRequest | Refusal;
+  readonly request: (fields: never) => Asked | Refusal;
 }
 
 /** Binds the fields' types to `request`. */
 const command = <const E extends v.ObjectEntries>(
   ordering: Ordering,
   fields: E,
-  request: (fields: v.InferOutput<v.StrictObjectSchema<E, undefined>>) => OpRequest | QueryRequest | Refusal,
+  request: (fields: v.InferOutput<v.StrictObjectSchema<E, undefined>>) => Asked | Refusal,
 ): Definition => ({ ordering, fields, request });
 
 type ConversationPlace = NonNullable<Extract<QueryRequest, { type: "conversations" }>["after"]>;
@@ -61,6 +65,11 @@ const ids = v.array(v.string("must be an array of ids"), "must be an array of id
 
 const pageDefault = 50;
 const account = { user: text, password: text };
+
+const savedWithoutRecipient: Refusal = {
+  code: "bad-command",
+  message: '"draft" needs the field "to" when it saves a draft that exists; "" is nobody yet.',
+};
 
 const definitions: ReadonlyMap<string, Definition> = new Map([
   ["create", command("step", account, ({ user, password }) => ({ type: "createAccount", user, password }))],
@@ -123,12 +132,39 @@ const definitions: ReadonlyMap<string, Definition> = new Map([
   [
     "mark",
     command("free", { ids, read: flag }, (fields) =>
-      withIds(fields.ids, (parsed) => ({ type: "mark", ids: parsed, read: fields.read })),
+      withIds("message", fields.ids, (parsed) => ({ type: "mark", ids: parsed, read: fields.read })),
     ),
   ],
   [
     "delete",
-    command("free", { ids }, (fields) => withIds(fields.ids, (parsed) => ({ type: "deleteMessages", ids: parsed }))),
+    command("free", { ids }, (fields) =>
+      withIds("message", fields.ids, (parsed) => ({ type: "deleteMessages", ids: parsed })),
+    ),
+  ],
+  ["drafts", command("query", {}, () => ({ type: "drafts" }))],
+  [
+    "draft",
+    command("step", { draft: v.optional(text), to: v.optional(text), text }, (fields) => {
+      const save = (draft: OpId | null) =>
+        ({ type: "saveDraft", draft, to: fields.to ?? "", text: fields.text }) as const;
+      // A recipient must not get lost because somebody saves another text.
+      if (fields.draft !== undefined && fields.to === undefined) return savedWithoutRecipient;
+      return fields.draft === undefined
+        ? save(null)
+        : withIds("draft", [fields.draft], ([draft = null]) => save(draft));
+    }),
+  ],
+  [
+    "send-drafts",
+    command("step", { drafts: ids }, (fields) =>
+      withIds("draft", fields.drafts, (parsed) => ({ type: "sendDrafts", drafts: parsed })),
+    ),
+  ],
+  [
+    "delete-drafts",
+    command("step", { drafts: ids }, (fields) =>
+      withIds("draft", fields.drafts, (parsed) => ({ type: "deleteDrafts", drafts: parsed })),
+    ),
   ],
   ["status", command("anytime", {}, () => ({ type: "status" }))],
 ]);
@@ -187,17 +223,20 @@ function explain(name: string, issue: v.BaseIssue<unknown>): string {
   return issue.expected === "never" ? `"${name}" has no field ${field}.` : `"${name}" needs the field ${field}.`;
 }
 
-/** What is not of the form of an id is the id of no message. */
-function withIds<T>(texts: readonly string[], request: (ids: OpId[]) => T): T | Refusal {
+/** What is not of the form of an id is the id of nothing. */
+function withIds<T>(of: "message" | "draft", texts: readonly string[], request: (ids: OpId[]) => T): T | Refusal {
   const parsed: OpId[] = [];
   for (const each of texts) {
     const id = parseOpId(each);
     if (id === null)
-      return { code: "no-such-message", message: `${JSON.stringify(each.slice(0, 80))} is no message's id.` };
+      return { code: `no-such-${of}`, message: `${JSON.stringify(each.slice(0, 80))} is no ${of}'s id.` };
     parsed.push(id);
   }
   return request(parsed);
 }
+
+/** Commands whose reply says how many they changed. */
+const counted: ReadonlySet<string> = new Set(["mark", "delete", "delete-drafts"]);
 
 /** A message as scripts see it. */
 export function showMessage({ id, index, from, to, text: body, at, read, inbox }: ChatMessage) {
@@ -212,14 +251,17 @@ function showConversation({ user, online, unread, inbox, last }: Answers["conver
 }
 
 /** The fields of the reply to a command that was done, after `"ok":true`. */
-export function showAnswer(name: string, answer: Answers[keyof Answers]): Readonly<Record<string, unknown>> {
+export function showAnswer(
+  name: string,
+  answer: Answers[keyof Answers] | DraftsSent,
+): Readonly<Record<string, unknown>> {
   switch (answer.type) {
     case "created":
       return { user: answer.user };
     case "loggedIn":
       return { user: answer.user, inbox: answer.inbox, drafts: answer.drafts };
     case "done":
-      return name === "mark" || name === "delete" ? { count: answer.count } : {};
+      return counted.has(name) ? { count: answer.count } : {};
     case "sent": {
       const { id, index, at, copies, duplicate } = answer;
       return { id: formatOpId(id), index, at, copies, ...(duplicate ? { duplicate } : {}) };
@@ -238,6 +280,17 @@ export function showAnswer(name: string, answer: Answers[keyof Answers]): Readon
       const { messages, snippets, more } = answer;
       const shown = messages.map((message, at) => ({ ...showMessage(message), snippet: partsOf(snippets[at] ?? "") }));
       return { messages: shown, more };
+    }
+    case "draftSaved":
+      return { draft: formatOpId(answer.draft) };
+    case "draftList":
+      return { drafts: answer.drafts.map((draft) => ({ ...draft, draft: formatOpId(draft.draft) })) };
+    case "draftsSent": {
+      const refused = answer.refused.map(({ draft, refusal: { code: error, message } }) => {
+        return { draft: formatOpId(draft), error, message };
+      });
+      const sent = answer.sent.map(({ draft, id }) => ({ draft: formatOpId(draft), id: formatOpId(id) }));
+      return { sent, ...(refused.length === 0 ? {} : { refused }) };
     }
     case "statusReport": {
       const { replica, primary, view, policy, provisional, copies, replicas } = answer;

@@ -89,6 +89,7 @@ async function answers(...commands: (object | string)[]): Promise<Line[]> {
   return mode.replies();
 }
 
+const anId = "00000000-0000-4000-8000-000000000000";
 const alice = { user: "alice", password };
 const enter = [
   { do: "create", tag: "c", ...alice },
@@ -144,6 +145,82 @@ describe("the contract", () => {
     expect(mode.complaints).toEqual([]);
   });
 
+  test("drafts: kept, changed, listed, sent some and deleted others", async () => {
+    const mode = begin();
+    const replyTo = async (command: object) => {
+      const before = mode.replies().length;
+      mode.feed.do(command);
+      await network.run(1000, () => mode.replies().length > before);
+      return mode.replies().at(-1);
+    };
+    mode.feed.do(...enter);
+    await replyTo({ do: "create", user: "bob", password });
+    await network.run(1000, () => mode.replies().length === 3);
+    const first = (await replyTo({ do: "draft", to: "bob", text: "one", tag: "1" }))?.["draft"];
+    const second = (await replyTo({ do: "draft", text: "two" }))?.["draft"];
+    expect(await replyTo({ do: "draft", draft: second, to: "bob", text: "two, longer", tag: "2" })).toEqual({
+      ...{ event: "reply", tag: "2", ok: true },
+      draft: second,
+    });
+    const third = (await replyTo({ do: "draft", to: "", text: "three" }))?.["draft"];
+    const listed = await replyTo({ do: "drafts", tag: "d" });
+    expect(listed).toMatchObject({ ok: true, drafts: [{ draft: third, to: "", text: "three" }, {}, {}] });
+    expect(Object.keys(((listed?.["drafts"] ?? []) as object[])[0] ?? {})).toEqual(["draft", "to", "text", "at"]);
+    // One that names nobody: none is sent.
+    expect(await replyTo({ do: "send-drafts", drafts: [first, third] })).toMatchObject({ error: "no-such-user" });
+    expect(await replyTo({ do: "send-drafts", drafts: [first, first] })).toMatchObject({ error: "bad-command" });
+    expect(await replyTo({ do: "send-drafts", drafts: [first, `${anId}/9`] })).toMatchObject({
+      error: "no-such-draft",
+    });
+    const sent = await replyTo({ do: "send-drafts", drafts: [second, first], tag: "s" });
+    expect(sent).toEqual({
+      ...{ event: "reply", tag: "s", ok: true },
+      sent: [
+        { draft: second, id: second },
+        { draft: first, id: first },
+      ],
+    });
+    // One that another session changes in this moment stays; the others go.
+    const [changed, other] = [
+      (await replyTo({ do: "draft", to: "bob", text: "changed" }))?.["draft"],
+      (await replyTo({ do: "draft", to: "bob", text: "other" }))?.["draft"],
+    ];
+    cluster.intercept = (peer, frame) => {
+      if (frame.type !== "sendDraft" || `${frame.draft.session}/${frame.draft.seq}` !== changed) return false;
+      peer.send({ type: "refused", request: frame.request, code: "no-such-draft", message: "Changed." });
+      return true;
+    };
+    expect(await replyTo({ do: "send-drafts", drafts: [changed, other] })).toMatchObject({
+      ok: true,
+      sent: [{ draft: other }],
+      refused: [{ draft: changed, error: "no-such-draft", message: "Changed." }],
+    });
+    expect(await replyTo({ do: "send-drafts", drafts: [changed] })).toMatchObject({
+      ok: false,
+      error: "no-such-draft",
+    });
+    await replyTo({ do: "delete-drafts", drafts: [changed] });
+    cluster.intercept = () => false;
+    expect(await replyTo({ do: "delete-drafts", drafts: [third], tag: "x" })).toEqual({
+      ...{ event: "reply", tag: "x", ok: true, count: 1 },
+    });
+    expect(await replyTo({ do: "drafts" })).toMatchObject({ drafts: [] });
+    expect(cluster.log.filter((entry) => entry.endsWith(" sendDraft"))).toHaveLength(3);
+    expect(await finish(mode)).toBe(0);
+  });
+
+  test("drafts that are under way when the connection is given up are unknown, and sent once when it is not", async () => {
+    const mode = begin({ giveUpMs: 500 });
+    mode.feed.do(...enter, { do: "create", user: "bob", password }, { do: "draft", to: "bob", text: "one", tag: "d" });
+    await network.run(100);
+    const draft = mode.replies().find(({ tag }) => tag === "d")?.["draft"];
+    cluster.intercept = (_, frame) => frame.type === "sendDraft";
+    mode.feed.do({ do: "send-drafts", drafts: [draft], tag: "s" });
+    await network.run(100);
+    expect(await finish(mode)).toBe(1);
+    expect(mode.replies().at(-1)).toMatchObject({ tag: "s", ok: false, error: "unknown" });
+  });
+
   test("a refusal by the server", async () => {
     const replies = await answers(...enter, { do: "send", tag: "s", to: "bob", text: "hi" });
     expect(replies.at(-1)).toEqual({
@@ -162,7 +239,7 @@ describe("the contract", () => {
     ["null", null, "bad-command", "not a JSON object"],
     [{}, null, "bad-command", '"do"'],
     [{ do: 5, tag: "t" }, "t", "bad-command", '"do"'],
-    [{ do: "drafts", tag: "t" }, "t", "bad-command", "create, login, logout, delete-account, accounts, send"],
+    [{ do: "draughts", tag: "t" }, "t", "bad-command", "create, login, logout, delete-account, accounts, send"],
     [{ do: "seek", text: "x" }, null, "bad-command", "status"],
     [{ do: "search" }, null, "bad-command", '"search" needs the field "text"'],
     [{ do: "search", text: "x", skip: 10_001 }, null, "bad-command", '"skip"'],
@@ -184,6 +261,11 @@ describe("the contract", () => {
     [{ do: "mark", ids: [5], read: true }, null, "bad-command", '"ids"'],
     [{ do: "mark", ids: [] }, null, "bad-command", '"read"'],
     [{ do: "delete", ids: ["nothing"] }, null, "no-such-message", "nothing"],
+    [{ do: "draft", to: "bob" }, null, "bad-command", '"draft" needs the field "text"'],
+    [{ do: "draft", draft: `${anId}/1`, text: "x" }, null, "bad-command", '"draft" needs the field "to"'],
+    [{ do: "draft", draft: "nothing", to: "", text: "x" }, null, "no-such-draft", "nothing"],
+    [{ do: "send-drafts", drafts: ["nothing"] }, null, "no-such-draft", "nothing"],
+    [{ do: "delete-drafts", drafts: ["nothing"] }, null, "no-such-draft", "nothing"],
     [{ do: "send", to: "bob", text: "x".repeat(4097) }, null, "too-long", "4096"],
     [{ do: "send", to: "bob", text: "x".repeat(70_000) }, null, "too-long", "64 KiB"],
   ];

@@ -6,7 +6,8 @@
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/transport.ts";
 import { ClientClosedError } from "../client/closed.ts";
-import type { ChatClient, ClientEvent, ConnectionState } from "../client/types.ts";
+import { sendDrafts, type DraftsSent } from "../client/drafts.ts";
+import type { Answers, ChatClient, ClientEvent, ConnectionState, Refused } from "../client/types.ts";
 import type { ErrorCode } from "../protocol/messages.ts";
 import { parseCommand, showAnswer, type Command } from "./json-commands.ts";
 import { showEvent, ShownConnection } from "./json-events.ts";
@@ -198,7 +199,7 @@ class JsonMode {
   #begin(slot: Open): void {
     const { command } = slot;
     this.#count(command, 1);
-    this.#client.request(command.request).then(
+    this.#ask(command).then(
       (answer) => {
         if (answer.type === "refused") this.#reply(slot, refusal(answer.code, answer.message));
         else this.#reply(slot, { ok: true, ...showAnswer(command.name, answer) });
@@ -209,6 +210,10 @@ class JsonMode {
         this.#ended(command);
       },
     );
+  }
+
+  #ask({ request }: Command): Promise<Answers[keyof Answers] | DraftsSent | Refused> {
+    return request.type === "sendDrafts" ? sendDrafts(this.#client, request.drafts) : this.#client.request(request);
   }
 
   #ended(command: Command): void {
