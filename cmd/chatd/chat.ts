@@ -86,7 +86,7 @@ Examples:
   printf '%s\\n' '{"do":"login","user":"alice","password":"correct horse"}' \\
     '{"do":"send","to":"bob","text":"hi","tag":"1"}' | chatd chat --json
 
-Commands of --json: create login logout delete-account accounts send inbox open messages mark delete drafts draft
+Commands of --json: create login logout delete-account change-password sessions end-sessions accounts send inbox open messages mark delete drafts draft
 send-drafts delete-drafts status.
 Lines of the chat: /help lists them.
 

@@ -3,6 +3,7 @@
  * `chatd`: one executable, its commands, and how each of them ends. What they do is in a file each.
  */
 import { Command, CommanderError } from "commander";
+import { adminCommand } from "./admin.ts";
 import { chatCommand } from "./chat.ts";
 import { clusterCommand } from "./cluster.ts";
 import { completeCommand, completionCommand } from "./completion-command.ts";
@@ -18,6 +19,7 @@ Examples:
   chatd chat                              the chat, in this terminal
   chatd chat --json                       the same for scripts
   chatd cluster status
+  chatd admin reset-password alice
   chatd inspect-log ~/.local/state/chatd/1
 
 Exit status: 0 done, 1 failed at run time, 64 usage, 69 no server could be reached, 73 cannot use the data directory,
@@ -32,6 +34,7 @@ function program(): Command {
     .addCommand(serveCommand())
     .addCommand(chatCommand())
     .addCommand(clusterCommand())
+    .addCommand(adminCommand())
     .addCommand(inspectLogCommand())
     .addCommand(completionCommand())
     .addHelpText("after", examples);
@@ -42,7 +45,7 @@ function program(): Command {
 async function main(words: readonly string[]): Promise<void> {
   const root = program();
   if (words.length === 0) {
-    complain("what is to be done? One of serve, chat, cluster, inspect-log, completion; see chatd --help");
+    complain("what is to be done? One of serve, chat, cluster, admin, inspect-log, completion; see chatd --help");
     process.exitCode = exitStatus.usage;
     return;
   }

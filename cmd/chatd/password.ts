@@ -40,7 +40,7 @@ export function readPassword(
       : passwordFd !== undefined
         ? `file descriptor ${passwordFd} begins with an empty line`
         : "it is in --password-file FILE, --password-fd N or CHATD_PASSWORD";
-  throw new CommandFailure(`a password is needed: ${where}; see chatd chat --help`, exitStatus.usage);
+  throw new CommandFailure(`a password is needed: ${where}`, exitStatus.usage);
 }
 
 function firstLine(source: string | number): string {

@@ -24,12 +24,25 @@ export interface JsonDraft {
   readonly at: number;
 }
 
+export interface JsonSession {
+  readonly session: string;
+  readonly since: number;
+  readonly lastUsed: number;
+  readonly replica: number;
+  readonly attached: boolean;
+  readonly current: boolean;
+  readonly software: string;
+}
+
 /** What a reply to each command holds beside `event`, `tag` and `ok`. */
 interface Replies {
   create: { user: string };
   login: { user: string; inbox: number; drafts: number };
   logout: object;
   "delete-account": object;
+  "change-password": { count: number };
+  sessions: { sessions: JsonSession[] };
+  "end-sessions": { count: number };
   accounts: { accounts: { user: string; online: boolean }[]; more: boolean };
   send: { id: string; index: number; at: number; copies: number; duplicate?: boolean };
   inbox: { count: number };

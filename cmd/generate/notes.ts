@@ -47,6 +47,7 @@ export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
   "no-such-user": "there is no account of that name",
   "no-such-message": "one of the messages does not exist for this account; nothing was changed",
   "no-such-draft": "one of the drafts does not exist; nothing was changed",
+  "no-such-session": "one of the sessions is none that is logged in to this account; nothing was changed",
   "name-taken": "there is an account of that name already",
   "wrong-password": "the password is not that account's",
   "not-logged-in": "log in first",
@@ -57,7 +58,7 @@ export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
   "rate-limited": "too many sign-ins at once, or too many wrong passwords for one account; try again in some seconds",
   unavailable: "certainly not proposed by this replica, which serves no clients now; try again, here or elsewhere",
   unknown: "this op was applied before, so long ago that its result is no longer kept: what it did stands",
-  unauthorized: "no such session, or not its token; or an operator's request from elsewhere than a replica's address",
+  unauthorized: "no such session, or not its token; or an operator's request from where it may not come from",
 };
 
 export const errorNotes: Readonly<Record<FrameOf<"error">["code"], string>> = {

@@ -1,6 +1,9 @@
 /** What the commands about accounts and logins do. Decides in log order; see `apply.ts`. */
+import type { OpId } from "../protocol/messages.ts";
+import type { Account } from "./accounts.ts";
 import type { Deliveries } from "./deliveries.ts";
 import { refuse, type Finding } from "./results.ts";
+import type { Session } from "./sessions.ts";
 import { idOf, noAccount, ownAccountGone, type CommandOf, type Step } from "./step.ts";
 import type { Stores } from "./stores.ts";
 
@@ -29,13 +32,20 @@ export class AccountOps {
     return { type: "created", user: name };
   }
 
-  login({ entry, op, session }: Step, { account: id }: CommandOf<"login">): Finding {
+  /** `password`: the op that set the one that was checked. It may have been changed since, here or on another side. */
+  login({ entry, op, session, merged }: Step, id: OpId, password: OpId | null): Finding {
     const { accounts, sessions, notices, queries, drafts } = this.#stores;
     if (session.account !== null) {
       return refuse("already-logged-in", `You are logged in as ${session.account.name} already: log out first.`);
     }
     const account = accounts.byId(id);
     if (account === null) return noAccount(this.#stores, id);
+    if (password !== null && !isSame(password, account.passwordOp)) {
+      const { name } = account;
+      const reason = `The password of ${name} was changed meanwhile: log in with the new one.`;
+      if (merged) this.#deliveries.add([session], { type: "loggedOut", reason });
+      return refuse("wrong-password", reason);
+    }
     sessions.logIn(session, account, { number: entry.index, view: entry.view, at: op.at });
     for (const text of notices.take(account)) this.#deliveries.add([session], { type: "notice", text });
     return {
@@ -54,16 +64,10 @@ export class AccountOps {
 
   /** What it sent stays with those who have it, under its name; all else goes, and the name is free. */
   delete({ entry, op, session }: Step, { account: id }: CommandOf<"deleteAccount">): Finding {
-    const { accounts, sessions, notices, drafts, messages, erasure } = this.#stores;
+    const { accounts, notices, drafts, messages, erasure } = this.#stores;
     const account = accounts.byId(id);
     if (account === null) return ownAccountGone(this.#stores, id);
-    const loggedIn = [...account.sessions];
-    for (const each of loggedIn) sessions.logOut(each, op.at);
-    const reason = `The account ${account.name} was deleted.`;
-    this.#deliveries.add(
-      loggedIn.filter((each) => each !== session),
-      { type: "loggedOut", reason },
-    );
+    this.#end([...account.sessions], op.at, `The account ${account.name} was deleted.`, session);
     notices.deleteAll(account);
     drafts.deleteAll(account);
     messages.settle(entry.index);
@@ -71,4 +75,67 @@ export class AccountOps {
     erasure.begin(account);
     return { type: "done", count: 1 };
   }
+
+  /** Whoever knows the old password is to be out: the account's other sessions end. */
+  changePassword(step: Step, { account: id, password, passwordHash }: CommandOf<"changePassword">): Finding {
+    const account = this.#stores.accounts.byId(id);
+    if (account === null) return ownAccountGone(this.#stores, id);
+    if (!step.merged && !isSame(password, account.passwordOp)) {
+      return refuse("wrong-password", `The password of ${account.name} was changed by another session meanwhile.`);
+    }
+    const others = [...account.sessions].filter((each) => each !== step.session);
+    const reason = `The password of ${account.name} was changed by another session: log in with the new one.`;
+    return this.#setPassword(step, account, passwordHash, others, reason);
+  }
+
+  resetPassword(step: Step, { account: id, passwordHash }: CommandOf<"resetPassword">): Finding {
+    const account = this.#stores.accounts.byId(id);
+    if (account === null) return noAccount(this.#stores, id);
+    const reason = `The password of ${account.name} was reset by an operator: log in with the new one.`;
+    const finding = this.#setPassword(step, account, passwordHash, [...account.sessions], reason);
+    if (isSame(account.passwordOp, step.op)) {
+      this.#deliveries.tell(account, step.entry.index, "Your password was reset by an operator.");
+    }
+    return finding;
+  }
+
+  /** Changed on both sides of a partition, the later change counts: that is the password that was chosen last. */
+  #setPassword(step: Step, account: Account, hash: string, ended: readonly Session[], reason: string): Finding {
+    const { entry, op, merged } = step;
+    if (merged && op.origAt < account.passwordAt) {
+      this.#deliveries.tell(account, entry.index, passwordOfLater);
+      return { type: "done", count: 0 };
+    }
+    this.#stores.accounts.setPassword(account, idOf(op), hash, op.origAt);
+    this.#end(ended, op.at, reason);
+    return { type: "done", count: ended.length };
+  }
+
+  /** Those that are logged in to this account, also if they have logged in again since they were seen. */
+  endSessions({ op }: Step, { account: id, sessions: uuids }: CommandOf<"endSessions">): Finding {
+    const { accounts, sessions } = this.#stores;
+    const account = accounts.byId(id);
+    if (account === null) return ownAccountGone(this.#stores, id);
+    const ended = new Set<Session>();
+    for (const uuid of uuids) {
+      const session = sessions.byUuid(uuid);
+      if (session !== null && session.account === account) ended.add(session);
+    }
+    this.#end([...ended], op.at, `This session was logged out by another one of ${account.name}.`);
+    return { type: "done", count: ended.size };
+  }
+
+  /** Logs sessions out, and tells all but the one that asked for it. */
+  #end(ended: readonly Session[], at: number, reason: string, by: Session | null = null): void {
+    for (const session of ended) this.#stores.sessions.logOut(session, at);
+    this.#deliveries.add(
+      ended.filter((session) => session !== by),
+      { type: "loggedOut", reason },
+    );
+  }
 }
+
+const passwordOfLater =
+  "While the replicas were apart, your password was changed on both sides. The one that was chosen last counts.";
+
+const isSame = (one: OpId, other: OpId): boolean => one.session === other.session && one.seq === other.seq;

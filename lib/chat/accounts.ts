@@ -17,7 +17,11 @@ export interface Account {
   readonly fold: string;
   /** The name it asked for and did not get in a merge, folded. */
   readonly formerFold: string | null;
-  readonly passwordHash: string;
+  passwordHash: string;
+  /** The op that set the password: the account's own, or a change. */
+  passwordOp: OpId;
+  /** When that op was first accepted. */
+  passwordAt: number;
   /** The sessions logged in to it. */
   readonly sessions: Set<Session>;
   /** Conversations by the other's number, as far as they have been needed; most accounts never need any. */
@@ -32,6 +36,10 @@ interface AccountRow {
   fold: string;
   former_fold: string | null;
   password_hash: string;
+  created_at: number;
+  password_session: string | null;
+  password_seq: number | null;
+  password_at: number | null;
 }
 
 export class Accounts {
@@ -40,14 +48,19 @@ export class Accounts {
   readonly #byFormerFold = new Map<string, Account[]>();
   readonly #byNumber = new Map<number, Account>();
   readonly #insert: Statement<unknown, [number, string, number, string, string, string | null, string, number]>;
+  readonly #setPassword: Statement<unknown, [string, string, number, number, number]>;
   readonly #bury: Statement<unknown, [number]>;
   readonly #nameOfBuried: Statement<{ name: string }, [string, number]>;
   readonly #living: Statement<AccountRow, []>;
 
   constructor(statements: Statements) {
-    this.#insert = statements.prepare("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#insert = statements.prepare("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)");
+    this.#setPassword = statements.prepare(
+      `UPDATE accounts SET password_hash = ?, password_session = ?, password_seq = ?, password_at = ? WHERE number = ?`,
+    );
     this.#bury = statements.prepare(
-      "UPDATE accounts SET fold = NULL, former_fold = NULL, password_hash = NULL WHERE number = ?",
+      `UPDATE accounts SET fold = NULL, former_fold = NULL, password_hash = NULL, password_session = NULL,
+         password_seq = NULL, password_at = NULL WHERE number = ?`,
     );
     this.#nameOfBuried = statements.prepare("SELECT name FROM accounts WHERE session = ? AND seq = ?");
     this.#living = statements.prepare("SELECT * FROM accounts WHERE fold IS NOT NULL ORDER BY number");
@@ -57,13 +70,17 @@ export class Accounts {
   load(): void {
     for (const map of [this.#byId, this.#byFold, this.#byFormerFold, this.#byNumber]) map.clear();
     for (const row of this.#living.iterate()) {
+      const id = { session: row.session, seq: row.seq };
+      const { password_session: session, password_seq: seq, password_at: at } = row;
       this.#remember({
         number: row.number,
-        id: { session: row.session, seq: row.seq },
+        id,
         name: row.name,
         fold: row.fold,
         formerFold: row.former_fold,
         passwordHash: row.password_hash,
+        passwordOp: session === null || seq === null ? id : { session, seq },
+        passwordAt: at ?? row.created_at,
         sessions: new Set(),
         conversations: null,
       });
@@ -116,11 +133,21 @@ export class Accounts {
       fold,
       formerFold,
       passwordHash,
+      passwordOp: id,
+      passwordAt: at,
       sessions: new Set(),
       conversations: null,
     };
     this.#remember(account);
     return account;
+  }
+
+  /** `op` sets it, and was first accepted at `at`. */
+  setPassword(account: Account, op: OpId, passwordHash: string, at: number): void {
+    this.#setPassword.run(passwordHash, op.session, op.seq, at, account.number);
+    account.passwordHash = passwordHash;
+    account.passwordOp = op;
+    account.passwordAt = at;
   }
 
   /** Makes the name free and forgets the password; the row stays for those who have messages with it. */

@@ -120,7 +120,8 @@ export class Applier {
 
   #client(entry: CommittedEntry, op: OpEntry, command: Command): OpResult {
     const { sessions } = this.#stores;
-    if (command.type === "registerSession") return this.#register(entry, op, command);
+    if (command.type === "openSession") return this.#register(entry, op, command);
+    if (command.type === "registerSession") return this.#register(entry, op, { ...command, software: "" });
     const merged = op.origAt !== op.at;
     const session = merged ? sessions.retained(op.session) : sessions.byUuid(op.session);
     if (session === null) return unknownSession;
@@ -140,16 +141,16 @@ export class Applier {
   }
 
   /** A client that got no answer registers again, on another connection: the later attachment counts. */
-  #register(entry: CommittedEntry, op: OpEntry, command: CommandOf<"registerSession">): OpResult {
+  #register(entry: CommittedEntry, op: OpEntry, command: Omit<CommandOf<"openSession">, "type">): OpResult {
     const { sessions } = this.#stores;
-    const { pid, incarnation, number, tokenHash } = command;
+    const { pid, incarnation, number, tokenHash, software } = command;
     if (op.seq !== 0) return refuse("bad-command", "A session is registered under number 0.");
     const merged = op.origAt !== op.at;
     const session = merged ? sessions.retained(op.session) : sessions.byUuid(op.session);
     if (session === null && sessions.identified(op.session) !== null) return unknownSession;
     if (session === null) {
       const attachment = { session: op.session, pid, incarnation, number };
-      sessions.register({ number: entry.index, view: entry.view, at: op.at }, tokenHash, attachment);
+      sessions.register({ number: entry.index, view: entry.view, at: op.at }, tokenHash, attachment, software);
       return { type: "done", index: entry.index, view: entry.view, duplicate: false, count: 0 };
     }
     if (Buffer.compare(session.tokenHash, tokenHash) !== 0) {
@@ -164,7 +165,9 @@ export class Applier {
       case "createAccount":
         return this.#accounts.create(step, command);
       case "login":
-        return this.#accounts.login(step, command);
+        return this.#accounts.login(step, command.account, null);
+      case "signIn":
+        return this.#accounts.login(step, command.account, command.password);
       case "logout":
         return this.#accounts.logout(step);
       case "deleteAccount":
@@ -183,6 +186,13 @@ export class Applier {
         return this.#drafts.send(step, command);
       case "deleteDrafts":
         return this.#drafts.delete(step, command);
+      case "changePassword":
+        return this.#accounts.changePassword(step, command);
+      case "resetPassword":
+        return this.#accounts.resetPassword(step, command);
+      case "endSessions":
+        return this.#accounts.endSessions(step, command);
+      case "openSession":
       case "registerSession":
       case "attach":
       case "detach":

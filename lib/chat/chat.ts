@@ -168,7 +168,7 @@ class SqliteChat implements Chat {
   query(request: ChatQuery, session: SessionRecord | null): QueryReply | Refusal {
     const { stores } = this.#parts;
     const id = session?.account ?? null;
-    return answer(stores, request, id === null ? null : stores.accounts.byId(id));
+    return answer(stores, request, id === null ? null : stores.accounts.byId(id), session?.session ?? null);
   }
 
   waiting(session: SessionRecord): { readonly inbox: number; readonly drafts: number } {

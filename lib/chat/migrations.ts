@@ -25,19 +25,14 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
     );
     for (const table of ["drafts", "sent_drafts"] as const) database.run(`CREATE TABLE ${table} (${tables[table]}`);
     remake(database, "results");
+    remake(database, "accounts", ", NULL, NULL, NULL");
+    remake(database, "sessions", ", '', NULL, 0");
+    for (const index of indexes) if (index.includes(" ON sessions ")) database.run(index);
     for (const sql of wordIndex) database.run(sql);
     const settled = database.query<{ settled: number }, []>("SELECT settled FROM point").get()?.settled ?? 0;
     const statements = new Statements(database);
     new WordIndex(statements).enter(0, settled);
     statements.finalize();
-    database.run(`CREATE TABLE sessions_of_3 (${tables.sessions}`);
-    database.run(
-      `INSERT INTO sessions_of_3 SELECT number, uuid, view, token_hash, account, login, pid, incarnation, attachment, held,
-         attached, attached_before, created_at, used_at, 0, expired FROM sessions`,
-    );
-    database.run("DROP TABLE sessions");
-    database.run("ALTER TABLE sessions_of_3 RENAME TO sessions");
-    for (const sql of indexes.filter((each) => each.includes(" ON sessions "))) database.run(sql);
   },
 };
 

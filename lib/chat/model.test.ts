@@ -23,6 +23,7 @@ setDefaultTimeout(60_000);
 const kinds = [
   ...["create", "create", "login", "login", "logout", "deleteAccount", "attach", "detach"],
   ...["send", "send", "send", "send", "open", "open", "mark", "deleteMessages", "again", "again", "reuse"],
+  ...["changePassword", "resetPassword", "endSessions"],
   ...["saveDraft", "saveDraft", "sendDraft", "sendDraft", "deleteDrafts"],
 ] as const;
 
@@ -89,10 +90,30 @@ class Run {
       case "create": {
         const user = ["alice", "Bob", "carol"][each.one % 3] ?? "";
         this.#accounts.push(id);
-        return perform({ type: "createAccount", user, passwordHash }, () => model.create(id, user, merged));
+        return perform({ type: "createAccount", user, passwordHash }, () =>
+          model.create(id, user, merged, this.#acceptedAt(merged)),
+        );
       }
-      case "login":
-        return perform({ type: "login", account }, (own) => model.login(own, account, this.lineage.index));
+      case "login": {
+        const password = this.#password(account, each.other);
+        return perform({ type: "signIn", account, password }, (own) =>
+          model.login(own, account, password, this.lineage.index),
+        );
+      }
+      case "changePassword": {
+        const password = this.#password(account, each.other);
+        return perform({ type: "changePassword", account, password, passwordHash }, (own) =>
+          model.setPassword(own, id, account, password, this.#acceptedAt(merged), merged),
+        );
+      }
+      case "resetPassword":
+        return perform({ type: "resetPassword", account, passwordHash }, (own) =>
+          model.setPassword(own, id, account, null, this.#acceptedAt(merged), merged),
+        );
+      case "endSessions": {
+        const sessions = [uuidOf(each.one % 4), uuidOf(each.other % 4)];
+        return perform({ type: "endSessions", account, sessions }, () => model.endSessions(account, sessions));
+      }
       case "logout":
         return perform({ type: "logout" }, (own) => model.logout(own));
       case "deleteAccount":
@@ -202,6 +223,17 @@ class Run {
     expect(reopened.digest()).toBe(state.digest());
     reopened.close();
     state.close();
+  }
+
+  /** When the op that is being applied was first accepted. */
+  #acceptedAt(merged: boolean): number {
+    return merged ? 1 : (this.lineage.entries.at(-1)?.op?.at ?? 0);
+  }
+
+  /** Mostly the one that counts. */
+  #password(account: OpId, choice: number): OpId {
+    const known = this.model.accounts.get(`${account.session}/${account.seq}`);
+    return known === undefined || choice % 4 === 0 ? account : known.password;
   }
 
   /** One of those there were, mostly; else one that never was. */

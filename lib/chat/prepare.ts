@@ -26,6 +26,7 @@ import {
 } from "./names.ts";
 import type { Passwords } from "./passwords.ts";
 import { requestDigest } from "./results.ts";
+import { sessionNameCharactersMin } from "./sessions.ts";
 import type { Stores } from "./stores.ts";
 
 type RequestOf<T extends ClientOp["type"]> = Extract<ClientOp, { type: T }>;
@@ -49,6 +50,7 @@ export class Preparer {
   #command(request: ClientOp, session: SessionRecord): Command | Fault | Promise<Command | Fault> {
     if (request.type === "createAccount") return this.#createAccount(request);
     if (request.type === "login") return this.#login(request, session);
+    if (request.type === "resetPassword") return this.#resetPassword(request);
     const account = session.account === null ? null : this.#stores.accounts.byId(session.account);
     if (account === null) return notLoggedIn;
     switch (request.type) {
@@ -70,6 +72,10 @@ export class Preparer {
         return this.#saveDraft(request, account);
       case "sendDraft":
         return this.#sendDraft(request, account);
+      case "changePassword":
+        return this.#changePassword(request, account);
+      case "endSessions":
+        return this.#endSessions(request, account);
       case "deleteDrafts":
         return this.#deleteDrafts(request, account);
       default:
@@ -100,7 +106,7 @@ export class Preparer {
     );
     if (typeof fitting !== "number") return fitting;
     const account = candidates[fitting];
-    if (account !== undefined) return { type: "login", account: account.id };
+    if (account !== undefined) return { type: "signIn", account: account.id, password: account.passwordOp };
     return candidates.length === 0 ? noSuchUser(user) : fault("wrong-password", `This is not the password of ${user}.`);
   }
 
@@ -110,6 +116,45 @@ export class Preparer {
     if (fitting < 0)
       return fault("wrong-password", `This is not the password of ${account.name}: nothing was deleted.`);
     return { type: "deleteAccount", account: account.id };
+  }
+
+  async #changePassword(request: RequestOf<"changePassword">, account: Account): Promise<Command | Fault> {
+    const wrong = newPasswordFault(request.newPassword);
+    if (wrong !== null) return wrong;
+    const { id, name, passwordHash: checked, passwordOp } = account;
+    const fitting = await this.#passwords.match(request.password, [checked]);
+    if (typeof fitting !== "number") return fitting;
+    if (fitting < 0) return fault("wrong-password", `This is not the password of ${name}: it was not changed.`);
+    const passwordHash = await this.#passwords.hash(request.newPassword);
+    if (typeof passwordHash !== "string") return passwordHash;
+    return { type: "changePassword", account: id, password: passwordOp, passwordHash };
+  }
+
+  async #resetPassword({ user, newPassword }: RequestOf<"resetPassword">): Promise<Command | Fault> {
+    const wrong = knownNameFault(user) ?? newPasswordFault(newPassword);
+    if (wrong !== null) return wrong;
+    const account = this.#stores.accounts.byName(user);
+    if (account === null) return noSuchUser(user);
+    const passwordHash = await this.#passwords.hash(newPassword);
+    return typeof passwordHash === "string"
+      ? { type: "resetPassword", account: account.id, passwordHash }
+      : passwordHash;
+  }
+
+  #endSessions({ sessions: names }: RequestOf<"endSessions">, account: Account): Command | Fault {
+    if (names.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} sessions at once.`);
+    const sessions: string[] = [];
+    for (const name of names) {
+      const [found, ...others] = [...account.sessions].filter(({ uuid }) => uuid.startsWith(name));
+      if (found === undefined || others.length > 0 || name.length < sessionNameCharactersMin) {
+        return fault(
+          "no-such-session",
+          `No session of ${account.name} is ${JSON.stringify(name)}: nothing was changed.`,
+        );
+      }
+      sessions.push(found.uuid);
+    }
+    return { type: "endSessions", account: account.id, sessions };
   }
 
   #send({ to, text }: RequestOf<"send">, from: Account): Command | Fault {

@@ -120,6 +120,12 @@ function contentOf(request: ClientOp): readonly unknown[] {
     }
     case "sendDraft":
       return [request.type, formatOpId(request.draft)];
+    case "changePassword":
+      return [request.type];
+    case "endSessions":
+      return [request.type, ...request.sessions];
+    case "resetPassword":
+      return [request.type, request.user];
     case "deleteDrafts":
       return [request.type, ...request.drafts.map(formatOpId)];
     default:

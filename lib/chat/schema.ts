@@ -50,6 +50,10 @@ export const tables = {
     former_fold TEXT,
     password_hash TEXT,
     created_at INTEGER NOT NULL,
+    -- The op that set the password, and when it was first accepted; null for the one that made the account.
+    password_session TEXT,
+    password_seq INTEGER,
+    password_at INTEGER,
     UNIQUE (session, seq),
     CHECK ((fold IS NULL) = (password_hash IS NULL)),
     CHECK (fold IS NOT NULL OR former_fold IS NULL)
@@ -75,10 +79,13 @@ export const tables = {
     created_at INTEGER NOT NULL,
     -- When it was last attached or detached, logged in or out, or its applied ops written down (within 64 ops).
     used_at INTEGER NOT NULL,
-    -- The log index at which it was closed; 0 while it is open. Closed, it takes only what a fork had taken before.
-    closed INTEGER NOT NULL,
     -- Only its uuid still counts: it stands in the ids of its messages, and is never given away again.
     expired INTEGER NOT NULL CHECK (expired IN (0, 1)),
+    software TEXT NOT NULL DEFAULT '',
+    -- When it logged in.
+    login_at INTEGER,
+    -- The log index at which it was closed; 0 while it is open. Closed, it takes only what a fork had taken before.
+    closed INTEGER NOT NULL,
     CHECK ((account IS NULL) = (login IS NULL))
   ) STRICT`,
 

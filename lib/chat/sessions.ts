@@ -26,6 +26,10 @@ export interface Session {
   account: Account | null;
   /** The log index of the login; 0 while logged out. */
   login: number;
+  /** When it logged in; 0 while logged out. */
+  loginAt: number;
+  /** What its program calls itself. */
+  readonly software: string;
   /** Null when nobody holds it. */
   attachment: Attachment | null;
   /** The attachment, or the one that ended last: an older one of the same process comes too late. */
@@ -72,6 +76,8 @@ interface SessionRow {
   used_at: number;
   closed: number;
   expired: number;
+  software: string;
+  login_at: number | null;
 }
 
 interface RangeRow {
@@ -95,9 +101,9 @@ export class Sessions {
   readonly #accounts: Accounts;
   readonly #insert: Statement<
     unknown,
-    [number, string, number, Uint8Array, number, number, number, number, number, number]
+    [number, string, number, Uint8Array, number, number, number, number, number, number, string]
   >;
-  readonly #setAccount: Statement<unknown, [number | null, number | null, number, number]>;
+  readonly #setAccount: Statement<unknown, [number | null, number | null, number | null, number, number]>;
   readonly #setAttachment: Statement<unknown, [number, number, number, number, number, number, number, number]>;
   readonly #touch: Statement<unknown, [number, number]>;
   readonly #close: Statement<unknown, [number, number]>;
@@ -119,9 +125,11 @@ export class Sessions {
   constructor(statements: Statements, accounts: Accounts) {
     this.#accounts = accounts;
     this.#insert = statements.prepare(
-      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0, 0)",
+      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0, ?, NULL, 0)",
     );
-    this.#setAccount = statements.prepare("UPDATE sessions SET account = ?, login = ?, used_at = ? WHERE number = ?");
+    this.#setAccount = statements.prepare(
+      "UPDATE sessions SET account = ?, login = ?, login_at = ?, used_at = ? WHERE number = ?",
+    );
     this.#setAttachment = statements.prepare(
       `UPDATE sessions SET pid = ?, incarnation = ?, attachment = ?, held = ?, attached = ?, attached_before = ?, used_at = ?
        WHERE number = ?`,
@@ -158,6 +166,8 @@ export class Sessions {
         tokenHash: row.token_hash,
         account,
         login: row.login ?? 0,
+        loginAt: row.login_at ?? 0,
+        software: row.software,
         attachment: row.held === 1 ? lastAttachment : null,
         lastAttachment,
         attached: row.attached,
@@ -235,10 +245,22 @@ export class Sessions {
     return found;
   }
 
-  register(place: Place, tokenHash: Uint8Array, attachment: Attachment): void {
+  register(place: Place, tokenHash: Uint8Array, attachment: Attachment, software: string): void {
     const { session: uuid, pid, incarnation, number } = attachment;
     const { at } = place;
-    this.#insert.run(place.number, uuid, place.view, tokenHash, pid, incarnation, number, place.number, at, at);
+    this.#insert.run(
+      place.number,
+      uuid,
+      place.view,
+      tokenHash,
+      pid,
+      incarnation,
+      number,
+      place.number,
+      at,
+      at,
+      software,
+    );
     this.#remember({
       number: place.number,
       uuid,
@@ -246,6 +268,8 @@ export class Sessions {
       tokenHash: tokenHash.slice(),
       account: null,
       login: 0,
+      loginAt: 0,
+      software,
       attachment,
       lastAttachment: attachment,
       attached: place.number,
@@ -272,17 +296,19 @@ export class Sessions {
   logIn(session: Session, account: Account, place: Place): void {
     session.account = account;
     session.login = place.number;
+    session.loginAt = place.at;
     account.sessions.add(session);
     session.usedAt = place.at;
-    this.#setAccount.run(account.number, place.number, place.at, session.number);
+    this.#setAccount.run(account.number, place.number, place.at, place.at, session.number);
   }
 
   logOut(session: Session, at: number): void {
     session.account?.sessions.delete(session);
     session.account = null;
     session.login = 0;
+    session.loginAt = 0;
     session.usedAt = at;
-    this.#setAccount.run(null, null, at, session.number);
+    this.#setAccount.run(null, null, null, at, session.number);
   }
 
   /** Whether the op was applied, however long ago. */
@@ -345,6 +371,26 @@ export class Sessions {
     this.#byUuid.set(session.uuid, session);
     this.#byNumber.set(session.number, session);
   }
+}
+
+/** Of a uuid, as much as names a session unless two of an account begin alike. */
+export const sessionNameCharactersMin = 8;
+
+/** For each the shortest beginning of its uuid that no other one has, but for `sessionNameCharactersMin`. */
+export function namesOf(sessions: readonly Session[]): ReadonlyMap<Session, string> {
+  const sorted = sessions.toSorted((one, other) => (one.uuid < other.uuid ? -1 : 1));
+  const common = (one = "", other = ""): number => {
+    let length = 0;
+    while (length < one.length && one[length] === other[length]) length++;
+    return length;
+  };
+  return new Map(
+    sorted.map((session, at) => {
+      const { uuid } = session;
+      const shared = Math.max(common(uuid, sorted[at - 1]?.uuid), common(uuid, sorted[at + 1]?.uuid));
+      return [session, uuid.slice(0, Math.max(sessionNameCharactersMin, shared + 1))];
+    }),
+  );
 }
 
 const noOps = (): AppliedOps => ({ ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] });

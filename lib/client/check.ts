@@ -51,6 +51,18 @@ export function refusalOf(request: OpRequest | QueryRequest): Refused | null {
         (request.with === null ? null : nameRefusal(request.with)) ??
         textRefusal(request.text, limits.patternBytesMax, "bad-pattern", "A search", "bad-pattern")
       );
+    case "changePassword":
+      return passwordRefusal(request.password) ?? passwordRefusal(request.newPassword);
+    case "resetPassword":
+      return nameRefusal(request.user) ?? passwordRefusal(request.newPassword);
+    case "endSessions": {
+      const { sessions } = request;
+      if (sessions.length > limits.pageMax) {
+        return refused("too-many", `At most ${limits.pageMax} sessions at once, not ${sessions.length}.`);
+      }
+      const long = sessions.find((session) => !session.isWellFormed() || Buffer.byteLength(session) > uuidCharacters);
+      return long === undefined ? null : refused("no-such-session", "One of these is no session of yours.");
+    }
     case "saveDraft":
       return (
         (request.to === "" ? null : nameRefusal(request.to)) ??
@@ -64,11 +76,13 @@ export function refusalOf(request: OpRequest | QueryRequest): Refused | null {
     case "sendDraft":
     case "inbox":
     case "drafts":
+    case "sessions":
     case "status":
       return null;
   }
 }
 
+const uuidCharacters = 36;
 const nameBytesMax = 4 * limits.userNameCharactersMax;
 
 const nameRefusal = (name: string): Refused | null =>

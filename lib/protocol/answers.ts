@@ -16,6 +16,9 @@ export const opAnswers = {
   saveDraft: "draftSaved",
   sendDraft: "sent",
   deleteDrafts: "done",
+  changePassword: "done",
+  endSessions: "done",
+  resetPassword: "done",
 } as const;
 
 export const queryAnswers = {
@@ -25,6 +28,7 @@ export const queryAnswers = {
   conversations: "conversationList",
   search: "searchResults",
   drafts: "draftList",
+  sessions: "sessionList",
   status: "statusReport",
 } as const;
 

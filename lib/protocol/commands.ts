@@ -35,7 +35,7 @@ export const commands = {
     },
   ),
   // Ops of a client's session.
-  registerSession: define(1, "log", "Makes the op's session known; its seq is 0.", {
+  registerSession: define(1, "log", "As openSession, of a program without a name: in older logs.", {
     /** SHA-256 of the session's token. */
     tokenHash: bytes(32, 32, { secret: true }),
     ...attachment,
@@ -44,7 +44,7 @@ export const commands = {
     user: text(4 * limits.userNameCharactersMax),
     passwordHash: text(300, { secret: true }),
   }),
-  login: define(5, "log", "Logs the op's session in to an account.", { account: opId }),
+  login: define(5, "log", "As signIn, whatever the password is now: in older logs.", { account: opId }),
   logout: define(6, "log", "Logs the op's session out.", {}),
   deleteAccount: define(7, "log", "Deletes an account.", { account: opId }),
   send: define(8, "log", "A message; its id is the op's id.", {
@@ -81,6 +81,32 @@ export const commands = {
   deleteDrafts: define(15, "log", "Deletes drafts that still are in these versions.", {
     account: opId,
     versions: list(opId, limits.pageMax),
+  }),
+  changePassword: define(16, "log", "Gives an account another password; the op's id is that of the password.", {
+    account: opId,
+    /** The op that set the password which was checked: the account's own, or a change. */
+    password: opId,
+    passwordHash: text(300, { secret: true }),
+  }),
+  endSessions: define(17, "log", "Logs sessions out that are logged in to this account.", {
+    account: opId,
+    sessions: list(uuid, limits.pageMax),
+  }),
+  resetPassword: define(18, "log", "Gives an account another password, asked for by an operator.", {
+    account: opId,
+    passwordHash: text(300, { secret: true }),
+  }),
+  signIn: define(19, "log", "Logs the op's session in, if the password that was checked is still the account's.", {
+    account: opId,
+    /** The op that set it. */
+    password: opId,
+  }),
+  openSession: define(20, "log", "Makes the op's session known; its seq is 0.", {
+    /** SHA-256 of the session's token. */
+    tokenHash: bytes(32, 32, { secret: true }),
+    ...attachment,
+    /** What its program calls itself. */
+    software: text(100),
   }),
 } as const;
 

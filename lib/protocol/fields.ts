@@ -87,6 +87,22 @@ export const draftStruct = struct("draft", {
 });
 export type Draft = Infer<typeof draftStruct>;
 
+/** A session that is logged in to the account, as its owner sees it. */
+export const sessionStruct = struct("session", {
+  /** The beginning of its uuid, as long as it takes to tell it from the others of the account. */
+  session: text(36),
+  /** When it logged in. */
+  since: uint(),
+  /** Within 64 ops, when it was attached, detached or did something last. */
+  usedAt: uint(),
+  /** That holds it, or held it last. */
+  replica: pid,
+  attached: bool,
+  /** The one that asks. */
+  current: bool,
+  software: text(100),
+});
+
 export const replicaStatus = struct("replica-status", {
   pid,
   address,
@@ -123,6 +139,7 @@ export const errorCode = oneOf(
   "no-such-user",
   "no-such-message",
   "no-such-draft",
+  "no-such-session",
   "name-taken",
   "wrong-password",
   "not-logged-in",

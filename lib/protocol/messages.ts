@@ -23,6 +23,7 @@ import {
   placementFields,
   policy,
   replicaStatus,
+  sessionStruct,
   token,
   view,
 } from "./fields.ts";
@@ -168,6 +169,31 @@ export const frames = {
     draft: opId,
   }),
   deleteDrafts: define(40, "client", "Deletes drafts.", { ...op, drafts: list(opId, limits.pageMax) }),
+  changePassword: define(
+    41,
+    "client",
+    "Gives the account this session is logged in to another password, and ends its other sessions.",
+    {
+      ...op,
+      password: text(limits.passwordBytesMax, { secret: true }),
+      newPassword: text(limits.passwordBytesMax, { secret: true }),
+    },
+  ),
+  endSessions: define(42, "client", "Logs sessions of the account out.", {
+    ...op,
+    /** As they are listed, or more of their uuids. */
+    sessions: list(text(36), limits.pageMax),
+  }),
+  resetPassword: define(
+    43,
+    "client",
+    "An operator gives an account another password; from the replica's machine only.",
+    {
+      ...op,
+      user: name,
+      newPassword: text(limits.passwordBytesMax, { secret: true }),
+    },
+  ),
 
   // Queries, answered locally.
   accounts: define(50, "client", "Lists accounts whose name matches a shell pattern, by name; works before login.", {
@@ -200,6 +226,7 @@ export const frames = {
   }),
   status: define(53, "client", "Asks for the state of the cluster as this replica sees it.", { request: uint() }),
   drafts: define(60, "client", "Asks for the drafts of the account.", { request: uint() }),
+  sessions: define(61, "client", "Asks which sessions are logged in to the account.", { request: uint() }),
 
   // Replies.
   refused: define(70, "server", "Refuses a request; nothing was changed.", {
@@ -221,7 +248,7 @@ export const frames = {
   done: define(
     74,
     "server",
-    "Answers logout, deleteAccount, mark, deleteMessages, deleteDrafts; `count` things were changed.",
+    "Answers the ops that only do something: `count` things were changed, or sessions ended.",
     {
       ...opReply,
       count: uint(),
@@ -275,6 +302,15 @@ export const frames = {
     request: uint(),
     drafts: list(draftStruct, limits.draftListMax),
   }),
+  sessionList: define(
+    88,
+    "server",
+    "Answers sessions, the one used last first; of very many the oldest are left out.",
+    {
+      request: uint(),
+      sessions: list(sessionStruct, limits.pageMax),
+    },
+  ),
 
   // What nobody asked for.
   message: define(90, "server", "A message arrived for the account of this session.", { message: messageStruct }),
@@ -288,7 +324,7 @@ export const frames = {
     },
   ),
   notice: define(92, "server", "Something the user should know.", { text: text(1000) }),
-  loggedOut: define(93, "server", "The account was deleted: the session stands, and is not logged in.", {
+  loggedOut: define(93, "server", "The session stands, and is not logged in any more: somebody else ended that.", {
     reason: text(200),
   }),
   placement: define(94, "server", "The view changed, or this replica's place in it.", {

@@ -55,6 +55,8 @@ export interface Hub extends OpeningPorts {
   redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another";
   proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void;
   status(request: number): FrameOf<"statusReport">;
+  /** Whether a connection from this host comes from the machine on which this replica runs. */
+  isOwnMachine(host: string): boolean;
   /** An operator's request: it belongs to no session and waits for nothing. */
   administer(frame: AdminRequest, wire: Wire): void;
   /** `onPurpose`: it said goodbye. `overflowed`: it was cut because it reads too slowly. */
@@ -81,6 +83,8 @@ export class ClientConnection implements WireOwner {
   #paused = false;
   /** Of `wire.takenBytes`, at the last sweep. */
   #takenBytes = 0;
+  /** What the client calls its program. */
+  readonly #software: string;
   /** The placement it knows, encoded. */
   #placement: Uint8Array;
   #leaving = false;
@@ -91,11 +95,12 @@ export class ClientConnection implements WireOwner {
   #sweptIndex = 0;
   #heardIndex = 0;
 
-  /** `placement`: encoded, as the welcome tells it. */
-  constructor(wire: Wire, hub: Hub, placement: Uint8Array) {
+  /** `placement`: encoded, as the welcome tells it; `software`: as the hello does. */
+  constructor(wire: Wire, hub: Hub, placement: Uint8Array, software: string) {
     this.wire = wire;
     this.#hub = hub;
     this.#placement = placement;
+    this.#software = software;
     wire.owner = this;
   }
 
@@ -246,7 +251,7 @@ export class ClientConnection implements WireOwner {
     const { request } = frame;
     // What it has seen on other connections, until it stands on this one.
     this.#pushedIndex = frame.lastMessageIndex;
-    this.#opening = new Opening(frame, this.#hub.nextAttachment(frame.session), this.#hub, {
+    this.#opening = new Opening(frame, this.#hub.nextAttachment(frame.session), this.#software, this.#hub, {
       opened: (record) => this.#opened(frame, record),
       refused: (code, message) => {
         this.#endOpening();
@@ -391,9 +396,13 @@ export class ClientConnection implements WireOwner {
     if (record === null || attachment === null) {
       return this.#refuse(request, "unauthorized", "This session is not known: open it again.");
     }
-    const user = op.type === "login" ? op.user : op.type === "deleteAccount" ? record.user : null;
     const { guesses } = this.#hub;
     const { host } = this.wire;
+    if (op.type === "resetPassword" && !this.#hub.isOwnMachine(host)) {
+      const message = `A replica resets passwords for its own machine only, not for ${host}.`;
+      return this.#refuse(request, "unauthorized", message);
+    }
+    const user = guessedUser(op, record);
     const slowed = guesses.refusal(user, host);
     if (slowed !== null) return this.#refuse(request, slowed.code, slowed.message);
     this.#preparing = true;
@@ -425,6 +434,12 @@ export class ClientConnection implements WireOwner {
   #refuse(request: number, code: ErrorCode, message: string): void {
     this.wire.send({ type: "refused", request, code, message });
   }
+}
+
+/** Whose password the op tries, if it does. */
+function guessedUser(op: ClientOp, { user }: SessionRecord): string | null {
+  if (op.type === "login") return op.user;
+  return op.type === "deleteAccount" || op.type === "changePassword" ? user : null;
 }
 
 const isSame = (one: Uint8Array, other: Uint8Array): boolean =>

@@ -9,6 +9,7 @@ import type { Command } from "../protocol/commands.ts";
 import type { AdminRequest, ClientOp, FrameOf, Member, Placement } from "../protocol/messages.ts";
 import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
+import { isLoopback, parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments, type Processes } from "./attachments.ts";
 import { ClientConnection, type AnswerElsewhere, type Hub } from "./client-connection.ts";
@@ -99,7 +100,7 @@ export class Clients implements Hub {
   accept(wire: Wire, hello: FrameOf<"hello">): void {
     if (this.#stopping) return wire.leave("the replica is stopping");
     const place = this.placement();
-    this.#connections.add(new ClientConnection(wire, this, encodeFrame(place)));
+    this.#connections.add(new ClientConnection(wire, this, encodeFrame(place), hello.software));
     this.#ports.counted(this.#connections.size);
     this.#ports.log("debug", `client ${wire.remote} connected (${printable(hello.software)})`);
     const { type: _, ...placement } = place;
@@ -233,6 +234,11 @@ export class Clients implements Hub {
     const { self } = this.#options;
     const own = { pid: self.pid, connections: this.#connections.size };
     return statusReport(request, this.placement(), this.#ports.standing(), own, this.#ports.heartbeat);
+  }
+
+  isOwnMachine(host: string): boolean {
+    const own = this.placement().replicas.find(({ pid }) => pid === this.#options.self.pid);
+    return isLoopback(host) || (own !== undefined && parseAddress(own.address)?.host === host);
   }
 
   administer(frame: AdminRequest, wire: Wire): void {

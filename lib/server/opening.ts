@@ -33,6 +33,7 @@ type Stage = "waiting" | "registering" | "attaching" | "done";
 export class Opening {
   readonly request: FrameOf<"openSession">;
   readonly attachment: Attachment;
+  readonly #software: string;
   readonly #tokenHash: Uint8Array;
   readonly #ports: OpeningPorts;
   readonly #owner: OpeningOwner;
@@ -41,9 +42,17 @@ export class Opening {
   /** The op under way: its session and seq. */
   #op: { readonly session: string; readonly seq: number } | null = null;
 
-  constructor(request: FrameOf<"openSession">, attachment: Attachment, ports: OpeningPorts, owner: OpeningOwner) {
+  /** `software`: what the client calls its program. */
+  constructor(
+    request: FrameOf<"openSession">,
+    attachment: Attachment,
+    software: string,
+    ports: OpeningPorts,
+    owner: OpeningOwner,
+  ) {
     this.request = request;
     this.attachment = attachment;
+    this.#software = software;
     this.#ports = ports;
     this.#owner = owner;
     this.#tokenHash = ports.sha256(request.token);
@@ -119,7 +128,7 @@ export class Opening {
       at: 0,
       origAt: 0,
       digest: this.#ports.sha256(tokenHash).slice(0, 8),
-      command: encodeCommand({ type: "registerSession", tokenHash, pid, incarnation, number }),
+      command: encodeCommand({ type: "openSession", tokenHash, pid, incarnation, number, software: this.#software }),
     });
   }
 

@@ -256,6 +256,15 @@ async function aliceAndBob(replicas: number, bobPid: number, text: string) {
   return { world, alice, bob };
 }
 
+test("who is on another machine cannot reset a password", async () => {
+  const world = await World.of(1);
+  const client = await world.client(1);
+  await client.signIn("alice");
+  const op = { request: 9, seq: 3, oldest: 3 };
+  client.send({ type: "resetPassword", ...op, user: "alice", newPassword: "battery staple" });
+  expect(await client.next("refused")).toMatchObject({ request: 9, code: "unauthorized" });
+});
+
 describe("a session", () => {
   test("is detached at once by a goodbye", async () => {
     const world = await World.of(2);

@@ -28,6 +28,10 @@ export function judgeChat(inner: StateMachine, { model }: Replay): void {
     const drafts = inner.query({ type: "drafts", request: 1 }, record);
     const written = drafts.type === "draftList" ? drafts.drafts.map(({ to, text }) => `${to}: ${text}`) : [drafts.type];
     same(`drafts of ${account.name}`, written, model.draftsOf(account).slice(0, limits.draftListMax));
+    const sessions = inner.query({ type: "sessions", request: 1 }, record);
+    const names = sessions.type === "sessionList" ? sessions.sessions.map(({ session }) => session) : [sessions.type];
+    const loggedIn = model.loggedIn(account).map((uuid) => names.find((name) => uuid.startsWith(name)) ?? uuid);
+    same(`sessions of ${account.name}`, names.sort(), loggedIn.sort());
     const page = { type: "messages", request: 1, with: null, before: null, limit: 200, unread: false } as const;
     const reply = inner.query(page, record);
     const texts =
@@ -111,11 +115,13 @@ export function replay({ entries, strangers, closed, forgotten }: Judged): Repla
         if (closed.get(session) === index) holders.close(session, command.before);
         if (forgotten.get(session) === index) model.forget(session);
       }
-    } else if (command.type === "registerSession") {
+    } else if (command.type === "registerSession" || command.type === "openSession") {
       holders.register(op.session, command, op.at, merged);
     } else if (model.sessions.has(op.session)) {
       const id = { session: op.session, seq: op.seq };
-      const expected = model.apply(id, op.digest.toHex(), (own) => effect(model, id, command, own, { index, merged }));
+      const expected = model.apply(id, op.digest.toHex(), (own) =>
+        effect(model, id, command, own, { index, at: op.origAt, merged }),
+      );
       if (!outcomes.has(formatOpId(id))) outcomes.set(formatOpId(id), { expected, index });
       noteLogins(logins, model, index);
     }
@@ -205,13 +211,19 @@ function effect(
   id: OpId,
   command: Command,
   own: Own,
-  { index, merged }: { readonly index: number; readonly merged: boolean },
+  { index, at, merged }: { readonly index: number; readonly at: number; readonly merged: boolean },
 ): Expected {
   switch (command.type) {
     case "createAccount":
-      return model.create(id, command.user, merged);
-    case "login":
-      return model.login(own, command.account, index);
+      return model.create(id, command.user, merged, at);
+    case "signIn":
+      return model.login(own, command.account, command.password, index);
+    case "changePassword":
+      return model.setPassword(own, id, command.account, command.password, at, merged);
+    case "resetPassword":
+      return model.setPassword(own, id, command.account, null, at, merged);
+    case "endSessions":
+      return model.endSessions(command.account, command.sessions);
     case "logout":
       return model.logout(own);
     case "deleteAccount":

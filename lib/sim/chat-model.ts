@@ -20,6 +20,9 @@ export interface Expected {
 export interface ModelAccount {
   readonly id: OpId;
   readonly name: string;
+  /** The op that set the password, and when it was first accepted. */
+  password: OpId;
+  passwordAt: number;
 }
 
 interface ModelSession {
@@ -112,20 +115,21 @@ export class Model {
     return expected;
   }
 
-  create(id: OpId, user: string, merged: boolean): Expected {
+  create(id: OpId, user: string, merged: boolean, at: number): Expected {
     let name = user;
     if (this.#holder(user) !== undefined) {
       if (!merged) return refused("name-taken");
       for (let n = 2; this.#holder(name) !== undefined; n++) name = `${user}~${n}`;
     }
-    this.accounts.set(formatOpId(id), { id, name });
+    this.accounts.set(formatOpId(id), { id, name, password: id, passwordAt: at });
     return { type: "created", user: name };
   }
 
-  login(own: ModelSession, id: OpId, index: number): Expected {
+  login(own: ModelSession, id: OpId, password: OpId, index: number): Expected {
     if (own.account !== null) return refused("already-logged-in");
     const account = this.accounts.get(formatOpId(id));
     if (account === undefined) return refused("no-such-user");
+    if (formatOpId(password) !== formatOpId(account.password)) return refused("wrong-password");
     own.account = account;
     own.login = index;
     return {
@@ -150,6 +154,35 @@ export class Model {
     for (const message of this.messages) message.owners.delete(account);
     this.drafts = this.drafts.filter(({ owner }) => owner !== account);
     return { type: "done" };
+  }
+
+  /** `seen` is null when an operator does it. */
+  setPassword(own: ModelSession, op: OpId, id: OpId, seen: OpId | null, at: number, merged: boolean): Expected {
+    const account = this.accounts.get(formatOpId(id));
+    if (account === undefined) return refused(seen === null ? "no-such-user" : "not-logged-in");
+    if (seen !== null && !merged && formatOpId(seen) !== formatOpId(account.password)) return refused("wrong-password");
+    if (merged && at < account.passwordAt) return { type: "done", count: 0 };
+    account.password = op;
+    account.passwordAt = at;
+    return this.#end(account, (session) => seen === null || session !== own);
+  }
+
+  endSessions(id: OpId, sessions: readonly string[]): Expected {
+    const account = this.accounts.get(formatOpId(id));
+    if (account === undefined) return refused("not-logged-in");
+    const ended = new Set(sessions.map((session) => this.sessions.get(session)));
+    return this.#end(account, (session) => ended.has(session));
+  }
+
+  /** Who is logged in, by what the session is called. */
+  loggedIn(account: ModelAccount): string[] {
+    return [...this.sessions].flatMap(([session, own]) => (own.account === account ? [session] : []));
+  }
+
+  #end(account: ModelAccount, isMeant: (session: ModelSession) => boolean): Expected {
+    const ended = [...this.sessions.values()].filter((session) => session.account === account && isMeant(session));
+    for (const session of ended) session.account = null;
+    return { type: "done", count: ended.length };
   }
 
   saveDraft(id: OpId, owner: OpId, seen: OpId | null, to: OpId | null, text: string): Expected {

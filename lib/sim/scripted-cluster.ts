@@ -180,6 +180,8 @@ export class ScriptedCluster {
         const snippets = messages.map((each) => `\u0002${each.text}\u0003`);
         return peer.send({ type: "searchResults", request: frame.request, messages, snippets, more: false });
       }
+      case "sessions":
+        return peer.send({ type: "sessionList", request: frame.request, sessions: [] });
       case "drafts": {
         const drafts = [...(this.sessions.get(peer.session ?? "")?.drafts.values() ?? [])].toReversed();
         return peer.send({ type: "draftList", request: frame.request, drafts });
@@ -256,6 +258,12 @@ export class ScriptedCluster {
         const at = draft === undefined ? 0 : this.#send(frame.draft, index, state, draft);
         return { type: "sent", ...reply, id: frame.draft, at };
       }
+      case "changePassword":
+      case "resetPassword":
+        this.accounts.set(frame.type === "resetPassword" ? frame.user : (state.user ?? ""), frame.newPassword);
+        return { type: "done", ...reply, count: 0 };
+      case "endSessions":
+        return { type: "done", ...reply, count: frame.sessions.length };
       case "deleteDrafts":
         for (const draft of frame.drafts) state.drafts.delete(formatOpId(draft));
         return { type: "done", ...reply, count: frame.drafts.length };

@@ -77,6 +77,16 @@ const definitions: ReadonlyMap<string, Definition> = new Map([
   ["logout", command("step", {}, () => ({ type: "logout" }))],
   ["delete-account", command("step", { password: text }, ({ password }) => ({ type: "deleteAccount", password }))],
   [
+    "change-password",
+    command("step", { password: text, new: text }, (fields) => ({
+      type: "changePassword",
+      password: fields.password,
+      newPassword: fields.new,
+    })),
+  ],
+  ["sessions", command("query", {}, () => ({ type: "sessions" }))],
+  ["end-sessions", command("step", { sessions: ids }, ({ sessions }) => ({ type: "endSessions", sessions }))],
+  [
     "accounts",
     command("query", { pattern: v.optional(text), after: v.optional(text), limit }, (fields) => ({
       type: "accounts",
@@ -236,7 +246,7 @@ function withIds<T>(of: "message" | "draft", texts: readonly string[], request: 
 }
 
 /** Commands whose reply says how many they changed. */
-const counted: ReadonlySet<string> = new Set(["mark", "delete", "delete-drafts"]);
+const counted: ReadonlySet<string> = new Set(["mark", "delete", "delete-drafts", "change-password", "end-sessions"]);
 
 /** A message as scripts see it. */
 export function showMessage({ id, index, from, to, text: body, at, read, inbox }: ChatMessage) {
@@ -285,6 +295,12 @@ export function showAnswer(
       return { draft: formatOpId(answer.draft) };
     case "draftList":
       return { drafts: answer.drafts.map((draft) => ({ ...draft, draft: formatOpId(draft.draft) })) };
+    case "sessionList":
+      return {
+        sessions: answer.sessions.map(({ session, since, usedAt, replica, attached, current, software }) => {
+          return { session, since, lastUsed: usedAt, replica, attached, current, software };
+        }),
+      };
     case "draftsSent": {
       const refused = answer.refused.map(({ draft, refusal: { code: error, message } }) => {
         return { draft: formatOpId(draft), error, message };

@@ -221,6 +221,33 @@ describe("the contract", () => {
     expect(mode.replies().at(-1)).toMatchObject({ tag: "s", ok: false, error: "unknown" });
   });
 
+  test("the password and the sessions of the account", async () => {
+    cluster.intercept = (peer, frame) => {
+      if (frame.type !== "sessions") return false;
+      const times = { since: 1000, usedAt: 2000 };
+      const where = { replica: 2, attached: true, current: true };
+      const sessions = [{ session: "3f2a9c10", ...times, ...where, software: "a bot" }];
+      peer.send({ type: "sessionList", request: frame.request, sessions });
+      return true;
+    };
+    const replies = await answers(
+      ...enter,
+      { do: "sessions", tag: "s" },
+      { do: "end-sessions", sessions: ["3f2a9c10", "b6e1d2c3"], tag: "e" },
+      { do: "change-password", password, new: "battery staple", tag: "p" },
+      { do: "end-sessions", sessions: ["x".repeat(37)], tag: "x" },
+    );
+    const done = (tag: string) => ({ event: "reply", tag, ok: true });
+    const session = { session: "3f2a9c10", since: 1000, lastUsed: 2000, replica: 2, attached: true, current: true };
+    expect(replies.slice(2)).toEqual([
+      { ...done("s"), sessions: [{ ...session, software: "a bot" }] },
+      { ...done("e"), count: 2 },
+      { ...done("p"), count: 0 },
+      { event: "reply", tag: "x", ok: false, error: "no-such-session", message: expect.any(String) },
+    ]);
+    expect(cluster.accounts.get("alice")).toBe("battery staple");
+  });
+
   test("a refusal by the server", async () => {
     const replies = await answers(...enter, { do: "send", tag: "s", to: "bob", text: "hi" });
     expect(replies.at(-1)).toEqual({
@@ -239,7 +266,7 @@ describe("the contract", () => {
     ["null", null, "bad-command", "not a JSON object"],
     [{}, null, "bad-command", '"do"'],
     [{ do: 5, tag: "t" }, "t", "bad-command", '"do"'],
-    [{ do: "draughts", tag: "t" }, "t", "bad-command", "create, login, logout, delete-account, accounts, send"],
+    [{ do: "draughts", tag: "t" }, "t", "bad-command", "create, login, logout, delete-account, change-password"],
     [{ do: "seek", text: "x" }, null, "bad-command", "status"],
     [{ do: "search" }, null, "bad-command", '"search" needs the field "text"'],
     [{ do: "search", text: "x", skip: 10_001 }, null, "bad-command", '"skip"'],
