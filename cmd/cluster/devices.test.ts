@@ -92,5 +92,19 @@ test("reads, deletes and drafts show on both devices at once, also across a fail
     expect(await draftsOf(again)).toEqual([]);
     expect(await again.do({ do: "send-drafts", drafts: [draft] })).toMatchObject({ error: "no-such-draft" });
     expect(bob.received).toHaveLength(1);
+
+    // One device after the other goes; only with the last one is alice gone, wherever bob is by now.
+    await Promise.all([laptop.end(), again.end()]);
+    expect((await bob.must({ do: "accounts", pattern: "alice" })).accounts).toMatchObject([
+      { online: true, lastSeen: null },
+    ]);
+    await phone.end();
+    const gone = () => bob.events.find((event) => event.event === "presence" && !event.online);
+    await bob.until("alice is gone", () => gone() !== undefined);
+    const { accounts } = await bob.must({ do: "accounts", pattern: "alice" });
+    expect(gone()).toEqual({ event: "presence", ...(accounts[0] ?? expect.unreachable()) });
+    expect(accounts[0]?.lastSeen).toBeGreaterThan(Date.now() - 60_000);
+    await scene.signedIn(1, "alice");
+    await bob.until("alice is back", () => bob.events.some((event) => event.event === "presence" && event.online));
   });
 });

@@ -43,7 +43,7 @@ interface Replies {
   "change-password": { count: number };
   sessions: { sessions: JsonSession[] };
   "end-sessions": { count: number };
-  accounts: { accounts: { user: string; online: boolean }[]; more: boolean };
+  accounts: { accounts: { user: string; online: boolean; lastSeen: number | null }[]; more: boolean };
   send: { id: string; index: number; at: number; copies: number; duplicate?: boolean };
   inbox: { count: number };
   open: { messages: JsonMessage[] };
@@ -81,6 +81,7 @@ export type JsonEvent =
   | ({ readonly event: "message" } & JsonMessage)
   | { readonly event: "notice"; readonly text: string }
   | { readonly event: "changed"; readonly what: string; readonly ids: readonly string[] }
+  | { readonly event: "presence"; readonly user: string; readonly online: boolean; readonly lastSeen: number | null }
   | { readonly event: "logged-out"; readonly reason: string };
 
 interface Waiting {

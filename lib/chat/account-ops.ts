@@ -2,6 +2,7 @@
 import type { OpId } from "../protocol/messages.ts";
 import type { Account } from "./accounts.ts";
 import type { Deliveries } from "./deliveries.ts";
+import type { Presence } from "./presence.ts";
 import { refuse, type Finding } from "./results.ts";
 import type { Session } from "./sessions.ts";
 import { idOf, noAccount, ownAccountGone, type CommandOf, type Step } from "./step.ts";
@@ -11,9 +12,12 @@ export class AccountOps {
   readonly #stores: Stores;
   readonly #deliveries: Deliveries;
 
-  constructor(stores: Stores, deliveries: Deliveries) {
+  readonly #presence: Presence;
+
+  constructor(stores: Stores, deliveries: Deliveries, presence: Presence) {
     this.#stores = stores;
     this.#deliveries = deliveries;
+    this.#presence = presence;
   }
 
   /** The first in the lineage keeps a name. */
@@ -46,7 +50,8 @@ export class AccountOps {
       if (merged) this.#deliveries.add([session], { type: "loggedOut", reason });
       return refuse("wrong-password", reason);
     }
-    sessions.logIn(session, account, { number: entry.index, view: entry.view, at: op.at });
+    const place = { number: entry.index, view: entry.view, at: op.at };
+    this.#presence.change(account, op.at, () => sessions.logIn(session, account, place));
     for (const text of notices.take(account)) this.#deliveries.add([session], { type: "notice", text });
     return {
       type: "loggedIn",
@@ -57,8 +62,9 @@ export class AccountOps {
   }
 
   logout({ op, session }: Step): Finding {
-    if (session.account === null) return refuse("not-logged-in", "You are not logged in.");
-    this.#stores.sessions.logOut(session, op.at);
+    const { account } = session;
+    if (account === null) return refuse("not-logged-in", "You are not logged in.");
+    this.#presence.change(account, op.at, () => this.#stores.sessions.logOut(session, op.at));
     return { type: "done", count: 1 };
   }
 
@@ -67,7 +73,7 @@ export class AccountOps {
     const { accounts, notices, drafts, messages, erasure } = this.#stores;
     const account = accounts.byId(id);
     if (account === null) return ownAccountGone(this.#stores, id);
-    this.#end([...account.sessions], op.at, `The account ${account.name} was deleted.`, session);
+    this.#end(account, [...account.sessions], op.at, `The account ${account.name} was deleted.`, session);
     notices.deleteAll(account);
     drafts.deleteAll(account);
     messages.settle(entry.index);
@@ -107,7 +113,7 @@ export class AccountOps {
       return { type: "done", count: 0 };
     }
     this.#stores.accounts.setPassword(account, idOf(op), hash, op.origAt);
-    this.#end(ended, op.at, reason);
+    this.#end(account, ended, op.at, reason);
     return { type: "done", count: ended.length };
   }
 
@@ -121,13 +127,15 @@ export class AccountOps {
       const session = sessions.byUuid(uuid);
       if (session !== null && session.account === account) ended.add(session);
     }
-    this.#end([...ended], op.at, `This session was logged out by another one of ${account.name}.`);
+    this.#end(account, [...ended], op.at, `This session was logged out by another one of ${account.name}.`);
     return { type: "done", count: ended.size };
   }
 
   /** Logs sessions out, and tells all but the one that asked for it. */
-  #end(ended: readonly Session[], at: number, reason: string, by: Session | null = null): void {
-    for (const session of ended) this.#stores.sessions.logOut(session, at);
+  #end(account: Account, ended: readonly Session[], at: number, reason: string, by: Session | null = null): void {
+    this.#presence.change(account, at, () => {
+      for (const session of ended) this.#stores.sessions.logOut(session, at);
+    });
     this.#deliveries.add(
       ended.filter((session) => session !== by),
       { type: "loggedOut", reason },

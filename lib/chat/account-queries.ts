@@ -14,7 +14,13 @@ export interface KnownAccount {
   readonly name: string;
 }
 
-interface NameRow extends KnownAccount {
+/** As it is listed. */
+export interface ListedAccount extends KnownAccount {
+  /** When its last session left; of no meaning while it is online. */
+  readonly last_seen_at: number | null;
+}
+
+interface NameRow extends ListedAccount {
   readonly fold: string;
 }
 
@@ -30,7 +36,7 @@ export class AccountQueries {
     );
     this.#byFold = statements.prepare("SELECT number, name FROM accounts WHERE fold = ?");
     this.#after = statements.prepare(
-      "SELECT number, name, fold FROM accounts WHERE fold > ? AND fold >= ? AND instr(fold, ?) > 0 ORDER BY fold LIMIT ?",
+      "SELECT number, name, fold, last_seen_at FROM accounts WHERE fold > ? AND fold >= ? AND instr(fold, ?) > 0 ORDER BY fold LIMIT ?",
     );
     this.#held = statements.prepare("SELECT 1 AS held FROM sessions WHERE account = ? AND held = 1 LIMIT 1");
   }
@@ -49,8 +55,8 @@ export class AccountQueries {
   }
 
   /** By folded name, above `after`; at most so many. */
-  matching(pattern: Pattern, after: string, limit: number): KnownAccount[] {
-    const found: KnownAccount[] = [];
+  matching(pattern: Pattern, after: string, limit: number): ListedAccount[] {
+    const found: ListedAccount[] = [];
     for (let last = after; ;) {
       const rows = this.#after.all(last, pattern.prefix, pattern.part, chunkSize);
       for (const row of rows) {

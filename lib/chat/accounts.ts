@@ -22,6 +22,8 @@ export interface Account {
   passwordOp: OpId;
   /** When that op was first accepted. */
   passwordAt: number;
+  /** When its last session left; null when none has yet. */
+  lastSeenAt: number | null;
   /** The sessions logged in to it. */
   readonly sessions: Set<Session>;
   /** Conversations by the other's number, as far as they have been needed; most accounts never need any. */
@@ -40,6 +42,7 @@ interface AccountRow {
   password_session: string | null;
   password_seq: number | null;
   password_at: number | null;
+  last_seen_at: number | null;
 }
 
 export class Accounts {
@@ -49,18 +52,20 @@ export class Accounts {
   readonly #byNumber = new Map<number, Account>();
   readonly #insert: Statement<unknown, [number, string, number, string, string, string | null, string, number]>;
   readonly #setPassword: Statement<unknown, [string, string, number, number, number]>;
+  readonly #sawLast: Statement<unknown, [number, number]>;
   readonly #bury: Statement<unknown, [number]>;
   readonly #nameOfBuried: Statement<{ name: string }, [string, number]>;
   readonly #living: Statement<AccountRow, []>;
 
   constructor(statements: Statements) {
-    this.#insert = statements.prepare("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)");
+    this.#insert = statements.prepare("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)");
     this.#setPassword = statements.prepare(
       `UPDATE accounts SET password_hash = ?, password_session = ?, password_seq = ?, password_at = ? WHERE number = ?`,
     );
+    this.#sawLast = statements.prepare("UPDATE accounts SET last_seen_at = ? WHERE number = ?");
     this.#bury = statements.prepare(
       `UPDATE accounts SET fold = NULL, former_fold = NULL, password_hash = NULL, password_session = NULL,
-         password_seq = NULL, password_at = NULL WHERE number = ?`,
+         password_seq = NULL, password_at = NULL, last_seen_at = NULL WHERE number = ?`,
     );
     this.#nameOfBuried = statements.prepare("SELECT name FROM accounts WHERE session = ? AND seq = ?");
     this.#living = statements.prepare("SELECT * FROM accounts WHERE fold IS NOT NULL ORDER BY number");
@@ -81,6 +86,7 @@ export class Accounts {
         passwordHash: row.password_hash,
         passwordOp: session === null || seq === null ? id : { session, seq },
         passwordAt: at ?? row.created_at,
+        lastSeenAt: row.last_seen_at,
         sessions: new Set(),
         conversations: null,
       });
@@ -135,6 +141,7 @@ export class Accounts {
       passwordHash,
       passwordOp: id,
       passwordAt: at,
+      lastSeenAt: null,
       sessions: new Set(),
       conversations: null,
     };
@@ -148,6 +155,12 @@ export class Accounts {
     account.passwordHash = passwordHash;
     account.passwordOp = op;
     account.passwordAt = at;
+  }
+
+  /** Its last session has left. */
+  sawLast(account: Account, at: number): void {
+    this.#sawLast.run(at, account.number);
+    account.lastSeenAt = at;
   }
 
   /** Makes the name free and forgets the password; the row stays for those who have messages with it. */

@@ -16,6 +16,7 @@ import { AccountOps } from "./account-ops.ts";
 import { Deliveries } from "./deliveries.ts";
 import { DraftOps } from "./draft-ops.ts";
 import { MessageOps } from "./message-ops.ts";
+import { Presence } from "./presence.ts";
 import {
   forgottenResult,
   loadFinding,
@@ -36,6 +37,7 @@ export const isSystemSession = (session: string): boolean => session.startsWith(
 export class Applier {
   readonly #stores: Stores;
   readonly #deliveries: Deliveries;
+  readonly #presence: Presence;
   readonly #accounts: AccountOps;
   readonly #messages: MessageOps;
   readonly #drafts: DraftOps;
@@ -44,7 +46,8 @@ export class Applier {
   constructor(stores: Stores) {
     this.#stores = stores;
     this.#deliveries = new Deliveries(stores.notices);
-    this.#accounts = new AccountOps(stores, this.#deliveries);
+    this.#presence = new Presence(stores, this.#deliveries);
+    this.#accounts = new AccountOps(stores, this.#deliveries, this.#presence);
     this.#messages = new MessageOps(stores, this.#deliveries);
     this.#drafts = new DraftOps(stores, this.#deliveries, this.#messages);
   }
@@ -74,7 +77,7 @@ export class Applier {
     if (session === null) return null;
     if (command.type === "attach") this.#attach(session, entry, op, command);
     else if (session.attachment !== null && isSame(session.attachment, command)) {
-      sessions.detach(session, op.at);
+      this.#presence.change(session.account, op.at, () => sessions.detach(session, op.at));
       this.#undeliver(session, entry, command.seen);
     }
     return null;
@@ -115,7 +118,9 @@ export class Applier {
     const last = session.lastAttachment;
     if (last.pid === pid && last.incarnation === incarnation && last.number >= number) return;
     const attachment = { session: session.uuid, pid, incarnation, number };
-    this.#stores.sessions.attach(session, { number: index, view, at }, attachment);
+    this.#presence.change(session.account, at, () =>
+      this.#stores.sessions.attach(session, { number: index, view, at }, attachment),
+    );
   }
 
   #client(entry: CommittedEntry, op: OpEntry, command: Command): OpResult {

@@ -57,6 +57,7 @@ export class MessageQueries {
   readonly #tailOne: Rows<[number, number, number]>;
   readonly #owned: Statement<{ found: number }, [number, string, number]>;
   readonly #tailOwned: Statement<OpId, [number, number]>;
+  readonly #partners: Statement<{ number: number }, [number, number]>;
   readonly #withBuried: Statement<{ number: number; name: string }, [number]>;
   readonly #conversation: Statement<{ number: number }, [number, number]>;
   readonly #other: Statement<{ number: number }, [number, number]>;
@@ -105,6 +106,10 @@ export class MessageQueries {
        CROSS JOIN mailbox b ON b.owner = ?1 AND b.message = i.message WHERE s.uuid = ?2`,
     );
     this.#tailOwned = statements.prepare(`${tailIds} WHERE m.number > ?2 AND (m.sender = ?1 OR m.recipient = ?1)`);
+    this.#partners = statements.prepare(
+      `SELECT high AS number FROM conversations WHERE low = ?1
+       UNION ALL SELECT low FROM conversations WHERE high = ?1 LIMIT ?2`,
+    );
     this.#withBuried = statements.prepare(
       `SELECT c.number, a.name FROM conversations c CROSS JOIN accounts a ON a.number = c.low + c.high - ?1
        WHERE (c.low = ?1 OR c.high = ?1) AND a.fold IS NULL ORDER BY a.number DESC`,
@@ -141,6 +146,11 @@ export class MessageQueries {
   /** Whom the owner has this conversation with. */
   otherIn(conversation: number, owner: number): number | null {
     return this.#other.get(owner, conversation)?.number ?? null;
+  }
+
+  /** The numbers of those it has a conversation with, at most so many. */
+  partners(account: number, limit: number): number[] {
+    return this.#partners.all(account, limit).map((partner) => partner.number);
   }
 
   inboxCount(owner: number): number {

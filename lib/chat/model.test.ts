@@ -74,10 +74,12 @@ class Run {
       const attachment = { session, pid: 1, incarnation: 6, number: ++this.#attachments };
       this.lineage.system({ type: "attach", ...attachment });
       model.attached(session, true);
+      model.look(this.#now);
       if (each.kind === "attach") return;
       const seen = Math.max(0, this.lineage.index - each.other);
       this.lineage.system({ type: "detach", ...attachment, seen });
-      return model.detached(session, seen);
+      model.detached(session, seen);
+      return model.look(this.#now);
     }
     const id = { session, seq: this.#sequence(session, each.ahead) };
     const account = pick(this.#accounts, each.one);
@@ -167,6 +169,7 @@ class Run {
     const messages = this.model.messages.length;
     const result = this.lineage.commit({ ...id, digest, ...(merged ? { origAt: 1 } : {}) }, command);
     const expected = this.model.apply(id, content, effect);
+    this.model.look(this.#now);
     compare(result, expected, before);
     const { type } = command;
     const pushed = this.lineage.pushes().filter((push) => push.type === "message").length;
@@ -182,7 +185,7 @@ class Run {
     const { state } = lineage;
     const listed = state.query({ type: "accounts", request: 1, pattern: null, after: null, limit: 200 }, null);
     const accounts = [...model.accounts.values()];
-    const names = accounts.map((each) => ({ user: each.name, online: model.isPresent(each) }));
+    const names = accounts.map((each) => model.presence(each));
     names.sort((one, other) => (one.user.toLowerCase() < other.user.toLowerCase() ? -1 : 1));
     expect(listed).toMatchObject({ accounts: names, more: false });
     for (const account of accounts) {
@@ -227,7 +230,12 @@ class Run {
 
   /** When the op that is being applied was first accepted. */
   #acceptedAt(merged: boolean): number {
-    return merged ? 1 : (this.lineage.entries.at(-1)?.op?.at ?? 0);
+    return merged ? 1 : this.#now;
+  }
+
+  /** The time of the entry that was applied last. */
+  get #now(): number {
+    return this.lineage.entries.at(-1)?.op?.at ?? 0;
   }
 
   /** Mostly the one that counts. */

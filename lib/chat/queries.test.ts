@@ -25,13 +25,15 @@ test("accounts are listed by name, before any login, with who is online", async 
   const [zoe, alice] = [lineage.client(1).signUp("Zoe"), lineage.client(2).signUp("alice")];
   const bob = lineage.client(3).signUp("Bob");
   bob.detach();
+  const now = () => lineage.entries.at(-1)?.op?.at ?? 0;
+  const bobLeft = now();
   expect(accounts(null)).toEqual({
     type: "accountList",
     request: 1,
     accounts: [
-      { user: "alice", online: true },
-      { user: "Bob", online: false },
-      { user: "Zoe", online: true },
+      { user: "alice", online: true, lastSeenAt: null },
+      { user: "Bob", online: false, lastSeenAt: bobLeft },
+      { user: "Zoe", online: true, lastSeenAt: null },
     ],
     more: false,
   });
@@ -40,10 +42,11 @@ test("accounts are listed by name, before any login, with who is online", async 
   expect(names("*o*")).toEqual(["Bob", "Zoe"]);
   expect(names("x*")).toEqual([]);
   await alice.do({ type: "logout" });
+  const aliceLeft = now();
   lineage.commit({ session: zoe.session, seq: 9 }, { type: "deleteAccount", account: zoe.account });
   expect(accounts(null).accounts).toEqual([
-    { user: "alice", online: false },
-    { user: "Bob", online: false },
+    { user: "alice", online: false, lastSeenAt: aliceLeft },
+    { user: "Bob", online: false, lastSeenAt: bobLeft },
   ]);
 });
 

@@ -59,9 +59,10 @@ export class Reader {
     if (typeof pattern === "string") return refusal(query, fault("bad-pattern", pattern));
     const after = query.after === null ? "" : foldName(query.after);
     const found = this.#accounts.matching(pattern, after, limit + 1);
-    const accounts = found
-      .slice(0, limit)
-      .map(({ number, name }) => ({ user: name, online: this.#accounts.isOnline(number) }));
+    const accounts = found.slice(0, limit).map(({ number, name, last_seen_at }) => {
+      const online = this.#accounts.isOnline(number);
+      return { user: name, online, lastSeenAt: online ? null : last_seen_at };
+    });
     return { type: "accountList", request, accounts, more: found.length > limit };
   }
 

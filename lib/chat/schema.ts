@@ -54,6 +54,8 @@ export const tables = {
     password_session TEXT,
     password_seq INTEGER,
     password_at INTEGER,
+    -- When its last session was detached or logged out.
+    last_seen_at INTEGER,
     UNIQUE (session, seq),
     CHECK ((fold IS NULL) = (password_hash IS NULL)),
     CHECK (fold IS NOT NULL OR former_fold IS NULL)

@@ -214,6 +214,8 @@ class Client implements ChatClient, ConnectorOwner {
         return;
       case "changed":
         return this.#emit({ type: "changed", what: frame.what, ids: frame.ids });
+      case "presence":
+        return this.#emit({ ...frame });
       case "notice":
         return this.#emit({ type: "notice", text: frame.text });
       case "loggedOut":

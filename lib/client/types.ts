@@ -68,6 +68,8 @@ export type ClientEvent =
   | { readonly type: "connection"; readonly connection: ConnectionState }
   | { readonly type: "message"; readonly message: FrameOf<"message">["message"] }
   | { readonly type: "changed"; readonly what: FrameOf<"changed">["what"]; readonly ids: FrameOf<"changed">["ids"] }
+  /** Of somebody with whom this account has talked. After a loss of the connection only `accounts` says who is there. */
+  | { readonly type: "presence"; readonly user: string; readonly online: boolean; readonly lastSeenAt: number | null }
   | { readonly type: "notice"; readonly text: string }
   | { readonly type: "logged-out"; readonly reason: string };
 

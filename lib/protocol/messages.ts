@@ -59,6 +59,12 @@ const op = {
 /** What every reply to an op begins with: where in the log it stands. */
 const opReply = { request: uint(), index, view, copies: uint(limits.replicasMax), duplicate: bool } as const;
 
+const presence = {
+  online: bool,
+  /** When its last session left; null for who is online, and for who never was. */
+  lastSeenAt: optional(uint()),
+} as const;
+
 export const frames = {
   // Both kinds of peer. The first three elements of hello and peerHello — number, magic, version — are the same in
   // every version, so that an unknown version can be answered.
@@ -263,7 +269,7 @@ export const frames = {
   opened: define(76, "server", "Answers open.", { ...opReply, messages: list(messageStruct, limits.openMax) }),
   accountList: define(77, "server", "Answers accounts.", {
     request: uint(),
-    accounts: list(struct("account", { user: name, online: bool }), limits.pageMax),
+    accounts: list(struct("account", { user: name, ...presence }), limits.pageMax),
     more: bool,
   }),
   inboxCount: define(78, "server", "Answers inbox.", { request: uint(), count: uint() }),
@@ -327,6 +333,10 @@ export const frames = {
   loggedOut: define(93, "server", "The session stands, and is not logged in any more: somebody else ended that.", {
     reason: text(200),
   }),
+  presence: define(95, "server", "Somebody with whom this account has talked has come or gone.", {
+    user: name,
+    ...presence,
+  }),
   placement: define(94, "server", "The view changed, or this replica's place in it.", {
     ...placementFields,
     replicas: list(configured, limits.replicasMax),
@@ -370,5 +380,5 @@ export type ReplicaMessage = FrameOf<
 >;
 export type AdminRequest = FrameOf<"clusterStatus" | "changeConfig">;
 export type Refusal = FrameOf<"refused">;
-export type Push = FrameOf<"message" | "changed" | "notice" | "loggedOut">;
+export type Push = FrameOf<"message" | "changed" | "notice" | "loggedOut" | "presence">;
 export type Placement = FrameOf<"placement">;

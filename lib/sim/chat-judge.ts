@@ -1,6 +1,6 @@
 /**
  * Holds the real chat against the model in a few maps: the same log, and then everything that an account can see: who
- * exists under which name, what is in its inbox, what it has received and read, and its drafts.
+ * exists under which name, who is there and was seen when, what is in its inbox, what it has received and read, and its drafts.
  */
 import { limits } from "../base/limits.ts";
 import { decodeCommand } from "../protocol/codec.ts";
@@ -13,8 +13,8 @@ import { SimulationFailure } from "./failure.ts";
 
 /** Throws at the first difference. */
 export function judgeChat(inner: StateMachine, { model }: Replay): void {
-  const listed = namesIn(inner);
-  const expected = [...model.accounts.values()].map(({ name }) => name).sort();
+  const listed = accountsIn(inner);
+  const expected = [...model.accounts.values()].map((account) => JSON.stringify(model.presence(account))).sort();
   same("accounts", listed.sort(), expected);
   for (const account of model.accounts.values()) {
     const record = {
@@ -61,15 +61,15 @@ const searchedWord = "7";
 
 const line = (text: string, read: boolean): string => (read ? `${text} read` : text);
 
-/** Every name there is, page by page. */
-function namesIn(chat: StateMachine): string[] {
-  const names: string[] = [];
+/** All accounts there are, page by page. */
+function accountsIn(chat: StateMachine): string[] {
+  const accounts: string[] = [];
   for (let after: string | null = null; ;) {
     const reply = chat.query({ type: "accounts", request: 1, pattern: null, after, limit: 200 }, null);
     if (reply.type !== "accountList") throw new SimulationFailure("chat", `the accounts are answered by ${reply.type}`);
-    for (const { user } of reply.accounts) names.push(user);
+    for (const account of reply.accounts) accounts.push(JSON.stringify(account));
     after = reply.accounts.at(-1)?.user ?? null;
-    if (!reply.more || after === null) return names;
+    if (!reply.more || after === null) return accounts;
   }
 }
 
@@ -125,6 +125,7 @@ export function replay({ entries, strangers, closed, forgotten }: Judged): Repla
       if (!outcomes.has(formatOpId(id))) outcomes.set(formatOpId(id), { expected, index });
       noteLogins(logins, model, index);
     }
+    model.look(op.at);
   }
   return { model, outcomes, logins };
 }

@@ -23,6 +23,8 @@ export interface ModelAccount {
   /** The op that set the password, and when it was first accepted. */
   password: OpId;
   passwordAt: number;
+  lastSeenAt: number | null;
+  wasPresent: boolean;
 }
 
 interface ModelSession {
@@ -121,7 +123,7 @@ export class Model {
       if (!merged) return refused("name-taken");
       for (let n = 2; this.#holder(name) !== undefined; n++) name = `${user}~${n}`;
     }
-    this.accounts.set(formatOpId(id), { id, name, password: id, passwordAt: at });
+    this.accounts.set(formatOpId(id), { id, name, password: id, passwordAt: at, lastSeenAt: null, wasPresent: false });
     return { type: "created", user: name };
   }
 
@@ -267,6 +269,20 @@ export class Model {
 
   deleteMessages(owner: OpId, ids: readonly OpId[]): Expected {
     return this.#each(owner, ids, (account, message) => message.owners.delete(account));
+  }
+
+  /** To be called after every entry, with its time. */
+  look(at: number): void {
+    for (const account of this.accounts.values()) {
+      const isPresent = this.isPresent(account);
+      if (account.wasPresent && !isPresent) account.lastSeenAt = at;
+      account.wasPresent = isPresent;
+    }
+  }
+
+  presence(account: ModelAccount): { user: string; online: boolean; lastSeenAt: number | null } {
+    const online = this.isPresent(account);
+    return { user: account.name, online, lastSeenAt: online ? null : account.lastSeenAt };
   }
 
   isPresent(account: ModelAccount): boolean {

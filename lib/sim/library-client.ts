@@ -341,6 +341,8 @@ function spelled(event: ClientEvent): string {
       return `← ${event.what} changed`;
     case "notice":
       return `← notice: ${event.text}`;
+    case "presence":
+      return `← ${event.user} ${event.online ? "came" : "went"}`;
     case "logged-out":
       return `← logged out: ${event.reason}`;
   }

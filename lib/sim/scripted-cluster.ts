@@ -161,7 +161,9 @@ export class ScriptedCluster {
       case "inbox":
         return peer.send({ type: "inboxCount", request: frame.request, count: 0 });
       case "accounts": {
-        const accounts = [...this.accounts.keys()].toSorted().map((user) => ({ user, online: false }));
+        const accounts = [...this.accounts.keys()]
+          .toSorted()
+          .map((user) => ({ user, online: false, lastSeenAt: null }));
         return peer.send({ type: "accountList", request: frame.request, accounts, more: false });
       }
       case "messages": {

@@ -335,6 +335,8 @@ export class Chat implements ChatContext {
         return;
       case "logged-out":
         return this.#loggedOut("warning", `You were logged out: ${event.reason}`);
+      case "presence":
+        return;
       case "connection":
         this.surface.refresh();
         // What came while the session was away for long waits there.

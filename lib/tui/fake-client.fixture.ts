@@ -176,7 +176,11 @@ export class FakeClient implements ChatClient {
         const users = [...this.accounts.keys()].sort().filter((user) => pattern.match(user.toLowerCase()));
         const from = users.filter((user) => request.after === null || user > request.after);
         const page = from.slice(0, request.limit);
-        const accounts = page.map((user) => ({ user, online: this.accounts.get(user)?.online ?? false }));
+        const accounts = page.map((user) => ({
+          user,
+          online: this.accounts.get(user)?.online ?? false,
+          lastSeenAt: null,
+        }));
         return { type: "accountList", request: 0, accounts, more: from.length > page.length };
       }
       case "status": {

@@ -279,7 +279,10 @@ export function showAnswer(
     case "opened":
       return { messages: answer.messages.map(showMessage) };
     case "accountList":
-      return { accounts: answer.accounts.map(({ user, online }) => ({ user, online })), more: answer.more };
+      return {
+        accounts: answer.accounts.map(({ user, online, lastSeenAt: lastSeen }) => ({ user, online, lastSeen })),
+        more: answer.more,
+      };
     case "inboxCount":
       return { count: answer.count };
     case "messageList":

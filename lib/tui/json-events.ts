@@ -15,6 +15,8 @@ export function showEvent(event: Exclude<ClientEvent, { type: "connection" }>): 
       return { event: "message", ...showMessage(event.message) };
     case "changed":
       return { event: "changed", what: event.what, ids: event.ids.map(formatOpId) };
+    case "presence":
+      return { event: "presence", user: event.user, online: event.online, lastSeen: event.lastSeenAt };
     case "notice":
       return { event: "notice", text: event.text };
     case "logged-out":

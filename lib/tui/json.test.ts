@@ -121,7 +121,7 @@ describe("the contract", () => {
       event: "reply",
       tag: "a",
       ok: true,
-      accounts: [{ user: "alice", online: false }],
+      accounts: [{ user: "alice", online: false, lastSeen: null }],
       more: false,
     });
     const last = { id: sent?.["id"], text: "hi", from: "alice", to: "alice", read: false, inbox: false };
@@ -496,11 +496,13 @@ describe("the connection", () => {
     await network.run(50);
     const session = [...cluster.sessions.keys()][0] ?? "";
     cluster.push(session, { type: "changed", what: "read", ids: [{ session, seq: 7 }] });
+    cluster.push(session, { type: "presence", user: "bob", online: false, lastSeenAt: 1000 });
     cluster.push(session, { type: "notice", text: "mind the gap" });
     cluster.push(session, { type: "loggedOut", reason: "deleted" });
     await network.run(10);
-    expect(mode.lines.slice(-3)).toEqual([
+    expect(mode.lines.slice(-4)).toEqual([
       { event: "changed", what: "read", ids: [`${session}/7`] },
+      { event: "presence", user: "bob", online: false, lastSeen: 1000 },
       { event: "notice", text: "mind the gap" },
       { event: "logged-out", reason: "deleted" },
     ]);
