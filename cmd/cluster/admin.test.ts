@@ -96,9 +96,11 @@ test("one's own sessions and password, over three replicas", async () => {
     const phone = await scene.signedIn(2, "alice");
     const tablet = await scene.signedIn(3, "alice");
     const { sessions } = await laptop.must({ do: "sessions" });
-    expect(sessions.map(({ replica, attached }) => [replica, attached]).sort()).toEqual(
-      [1, 2, 3].map((pid) => [pid, true]),
-    );
+    expect(sessions.map(({ replica, attached }) => `${replica} ${attached}`).toSorted()).toEqual([
+      "1 true",
+      "2 true",
+      "3 true",
+    ]);
     expect(sessions.filter(({ current }) => current).map(({ replica }) => replica)).toEqual([1]);
     expect(sessions.every(({ software, since, lastUsed }) => software.startsWith("chatd ") && since <= lastUsed)).toBe(
       true,

@@ -244,10 +244,10 @@ class Run {
     return known === undefined || choice % 4 === 0 ? account : known.password;
   }
 
-  /** One of those there were, mostly; else one that never was. */
+  /** One of those there were, mostly; else one that never was. No two accounts have a version in common. */
   #version(choice: number, account: OpId): { readonly version: OpId; readonly owner: OpId } {
     const known = this.#versions[choice % Math.max(1, this.#versions.length)];
-    return known ?? { version: { session: uuidOf(2), seq: 7_777_777 }, owner: account };
+    return known ?? { version: { session: account.session, seq: 7_000_000 + account.seq }, owner: account };
   }
 
   #sequence(session: string, ahead: number): number {
