@@ -36,15 +36,15 @@ export class AccountOps {
     return { type: "created", user: name };
   }
 
-  /** `password`: the op that set the one that was checked. It may have been changed since, here or on another side. */
-  login({ entry, op, session, merged }: Step, id: OpId, password: OpId | null): Finding {
+  /** `credential`: the op that set the password that was checked. It may have been changed since, here or on another side. */
+  login({ entry, op, session, merged }: Step, id: OpId, credential: OpId | null): Finding {
     const { accounts, sessions, notices, queries, drafts } = this.#stores;
     if (session.account !== null) {
       return refuse("already-logged-in", `You are logged in as ${session.account.name} already: log out first.`);
     }
     const account = accounts.byId(id);
     if (account === null) return noAccount(this.#stores, id);
-    if (password !== null && !isSame(password, account.passwordOp)) {
+    if (credential !== null && !isSame(credential, account.passwordOp)) {
       const { name } = account;
       const reason = `The password of ${name} was changed meanwhile: log in with the new one.`;
       if (merged) this.#deliveries.add([session], { type: "loggedOut", reason });
@@ -83,10 +83,10 @@ export class AccountOps {
   }
 
   /** Whoever knows the old password is to be out: the account's other sessions end. */
-  changePassword(step: Step, { account: id, password, passwordHash }: CommandOf<"changePassword">): Finding {
+  changePassword(step: Step, { account: id, credential, passwordHash }: CommandOf<"changePassword">): Finding {
     const account = this.#stores.accounts.byId(id);
     if (account === null) return ownAccountGone(this.#stores, id);
-    if (!step.merged && !isSame(password, account.passwordOp)) {
+    if (!step.merged && !isSame(credential, account.passwordOp)) {
       return refuse("wrong-password", `The password of ${account.name} was changed by another session meanwhile.`);
     }
     const others = [...account.sessions].filter((each) => each !== step.session);

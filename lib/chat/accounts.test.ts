@@ -120,7 +120,7 @@ describe("delete", () => {
     lineage.pushes();
     expect(await bob.do({ type: "deleteAccount", password: "password" })).toMatchObject({ type: "done", count: 1 });
     expect(lineage.pushes(phone.session)).toEqual([{ type: "loggedOut", reason: "The account Bob was deleted." }]);
-    expect(lineage.pushes()).toEqual([]);
+    expect(lineage.pushes()).toMatchObject([{ type: "presence", user: "Bob", online: false }]);
     for (const { session } of [bob, phone]) expect(lineage.state.session(session)?.user).toBeNull();
     expect(await alice.send("bob", "gone?")).toMatchObject({ code: "no-such-user" });
     expect(alice.page().messages).toMatchObject([

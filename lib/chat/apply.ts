@@ -172,7 +172,7 @@ export class Applier {
       case "login":
         return this.#accounts.login(step, command.account, null);
       case "signIn":
-        return this.#accounts.login(step, command.account, command.password);
+        return this.#accounts.login(step, command.account, command.credential);
       case "logout":
         return this.#accounts.logout(step);
       case "deleteAccount":

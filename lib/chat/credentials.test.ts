@@ -71,7 +71,7 @@ describe("changing the password", () => {
     whole.apply(lineage.entries);
     expect(whole.digest()).toBe(lineage.state.digest());
     const { session } = lineage.client(4);
-    expect(lineage.commit({ session, seq: 1 }, { type: "signIn", account, password: account })).toMatchObject({
+    expect(lineage.commit({ session, seq: 1 }, { type: "signIn", account, credential: account })).toMatchObject({
       code: "wrong-password",
     });
     // A log of before passwords could be changed says nothing of them.
@@ -84,7 +84,7 @@ describe("changed on both sides of a partition", () => {
   const changeAt = (lineage: Lineage, { session }: Client, account: OpId, at: number, seq: number) =>
     lineage.commit(
       { session, seq, origAt: at },
-      { type: "changePassword", account, password: account, passwordHash: `changed at ${at}` },
+      { type: "changePassword", account, credential: account, passwordHash: `changed at ${at}` },
     );
 
   test("the one that was chosen last counts, in whichever order they come", () => {
@@ -103,7 +103,7 @@ describe("changed on both sides of a partition", () => {
       expect(told).toEqual(ended === 0 ? ["notice"] : []);
       const password = { session: laptop.session, seq: first > second ? 50 : 51 };
       const { session } = lineage.client(5);
-      expect(lineage.commit({ session, seq: 1 }, { type: "signIn", account, password })).toMatchObject({
+      expect(lineage.commit({ session, seq: 1 }, { type: "signIn", account, credential: password })).toMatchObject({
         type: "loggedIn",
       });
     }
@@ -114,7 +114,7 @@ describe("changed on both sides of a partition", () => {
     changeAt(lineage, laptop, account, 2000, 50);
     const { session } = lineage.client(5);
     lineage.pushes();
-    const signIn = { type: "signIn", account, password: account } as const;
+    const signIn = { type: "signIn", account, credential: account } as const;
     expect(lineage.merge(session, 1, signIn)).toMatchObject({ code: "wrong-password" });
     expect(lineage.pushes(session)).toMatchObject([{ type: "loggedOut" }]);
     const send = { type: "send", from: account, to: bob.account, text: "sent there" } as const;
@@ -152,7 +152,7 @@ describe("a reset by an operator", () => {
   test("merged after the account's own later change, it does not count; before it, it does", () => {
     const { lineage, laptop, account } = scene();
     const operator = lineage.client(6);
-    const change = { type: "changePassword", account, password: account, passwordHash } as const;
+    const change = { type: "changePassword", account, credential: account, passwordHash } as const;
     lineage.commit({ session: laptop.session, seq: 50 }, change);
     lineage.pushes();
     const reset = { type: "resetPassword", account, passwordHash: "reset" } as const;

@@ -98,13 +98,13 @@ class Run {
       }
       case "login": {
         const password = this.#password(account, each.other);
-        return perform({ type: "signIn", account, password }, (own) =>
+        return perform({ type: "signIn", account, credential: password }, (own) =>
           model.login(own, account, password, this.lineage.index),
         );
       }
       case "changePassword": {
         const password = this.#password(account, each.other);
-        return perform({ type: "changePassword", account, password, passwordHash }, (own) =>
+        return perform({ type: "changePassword", account, credential: password, passwordHash }, (own) =>
           model.setPassword(own, id, account, password, this.#acceptedAt(merged), merged),
         );
       }

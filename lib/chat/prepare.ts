@@ -106,7 +106,7 @@ export class Preparer {
     );
     if (typeof fitting !== "number") return fitting;
     const account = candidates[fitting];
-    if (account !== undefined) return { type: "signIn", account: account.id, password: account.passwordOp };
+    if (account !== undefined) return { type: "signIn", account: account.id, credential: account.passwordOp };
     return candidates.length === 0 ? noSuchUser(user) : fault("wrong-password", `This is not the password of ${user}.`);
   }
 
@@ -127,7 +127,7 @@ export class Preparer {
     if (fitting < 0) return fault("wrong-password", `This is not the password of ${name}: it was not changed.`);
     const passwordHash = await this.#passwords.hash(request.newPassword);
     if (typeof passwordHash !== "string") return passwordHash;
-    return { type: "changePassword", account: id, password: passwordOp, passwordHash };
+    return { type: "changePassword", account: id, credential: passwordOp, passwordHash };
   }
 
   async #resetPassword({ user, newPassword }: RequestOf<"resetPassword">): Promise<Command | Fault> {

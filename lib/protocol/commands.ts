@@ -85,7 +85,7 @@ export const commands = {
   changePassword: define(16, "log", "Gives an account another password; the op's id is that of the password.", {
     account: opId,
     /** The op that set the password which was checked: the account's own, or a change. */
-    password: opId,
+    credential: opId,
     passwordHash: text(300, { secret: true }),
   }),
   endSessions: define(17, "log", "Logs sessions out that are logged in to this account.", {
@@ -99,7 +99,7 @@ export const commands = {
   signIn: define(19, "log", "Logs the op's session in, if the password that was checked is still the account's.", {
     account: opId,
     /** The op that set it. */
-    password: opId,
+    credential: opId,
   }),
   openSession: define(20, "log", "Makes the op's session known; its seq is 0.", {
     /** SHA-256 of the session's token. */

@@ -218,9 +218,9 @@ function effect(
     case "createAccount":
       return model.create(id, command.user, merged, at);
     case "signIn":
-      return model.login(own, command.account, command.password, index);
+      return model.login(own, command.account, command.credential, index);
     case "changePassword":
-      return model.setPassword(own, id, command.account, command.password, at, merged);
+      return model.setPassword(own, id, command.account, command.credential, at, merged);
     case "resetPassword":
       return model.setPassword(own, id, command.account, null, at, merged);
     case "endSessions":

@@ -30,7 +30,7 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
   // Again and again, so that some are claimed while replicas are apart.
   if (seq % claimEvery === 1)
     return { type: "createAccount", user: `user${random.below(names)}`, passwordHash: "none" };
-  if (seq === 2) return { type: "signIn", account, password: account };
+  if (seq === 2) return { type: "signIn", account, credential: account };
   if (seq % draftEvery === 0) return draftCommandOf(sessions, seq, random);
   const other = sessions[(client + 1 + random.below(sessions.length - 1)) % sessions.length] ?? session;
   const ids = Array.from({ length: 1 + random.below(3) }, () => ({ session: other, seq: 3 + random.below(seq) }));
@@ -57,10 +57,10 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
 /** What logs in and out, and what else has to do with passwords and sessions. */
 function loginCommandOf(session: string, account: OpId, other: string, seq: number, random: Random): Command {
   const changed = { session: random.chance(0.5) ? session : other, seq: seq - 1 - random.below(seq) };
-  const password = random.chance(0.5) ? account : changed;
+  const credential = random.chance(0.5) ? account : changed;
   switch (random.below(8)) {
     case 0:
-      return { type: "changePassword", account, password, passwordHash: `hash ${seq}` };
+      return { type: "changePassword", account, credential, passwordHash: `hash ${seq}` };
     case 1:
       return { type: "resetPassword", account: { session: other, seq: 1 }, passwordHash: `hash ${seq}` };
     case 2:
@@ -70,9 +70,9 @@ function loginCommandOf(session: string, account: OpId, other: string, seq: numb
       return { type: "logout" };
     case 5:
       // As another device of that account.
-      return { type: "signIn", account: { session: other, seq: 1 }, password: { session: other, seq: 1 } };
+      return { type: "signIn", account: { session: other, seq: 1 }, credential: { session: other, seq: 1 } };
     default:
-      return { type: "signIn", account, password };
+      return { type: "signIn", account, credential };
   }
 }
 
