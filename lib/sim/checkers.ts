@@ -8,6 +8,7 @@ import type { ViewEntry } from "../protocol/entries.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
+import { configFault } from "./config-judge.ts";
 import { SimulationFailure } from "./failure.ts";
 import { RealTime } from "./real-time.ts";
 import { ShadowLog, type Prefix, type ShadowObserver } from "./shadow-log.ts";
@@ -445,21 +446,8 @@ export class Oracle implements ShadowObserver, ClientJudge {
   private mayFollow(log: ShadowLog, act: EntryInfo, entry: ViewEntry): void {
     const before = this.formedBefore(log, act);
     if (before === null) return;
-    const pidsOf = ({ config }: ViewEntry): Set<number> => new Set(config.map(({ pid }) => pid));
-    const [were, are] = [pidsOf(before), pidsOf(entry)];
-    const differ = were.symmetricDifference(are).size;
-    if (differ > 1) this.fail("config", `view ${act.view} changes the config by ${differ} replicas at once`);
-    if (differ > 0 && before.awaiting.length > 0 && !this.lossAccepted) {
-      this.fail("config", `view ${act.view} changes the config although ${before.awaiting.length} may hold more`);
-    }
-    if (differ > 0 && entry.epoch <= before.epoch) this.fail("config", `view ${act.view} changes the config uncounted`);
-    if (entry.epoch < before.epoch) this.fail("config", `view ${act.view} has a lesser epoch than the one before`);
-    if (!entry.members.some(({ pid }) => pid === act.view % 256) || !entry.members.every(({ pid }) => are.has(pid))) {
-      this.fail("config", `view ${act.view} has members that are not in its config`);
-    }
-    if (differ > 0 && !this.lossAccepted && before.awaiting.length > 0) {
-      this.fail("config", `view ${act.view} changes the config of a provisional view`);
-    }
+    const fault = configFault(before, entry, act.view, this.lossAccepted);
+    if (fault !== null) this.fail("config", fault);
   }
 
   /** The view that formed last in this log before the one of `act`. */

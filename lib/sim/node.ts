@@ -24,7 +24,7 @@ import { SimulatedState } from "./simulated-state.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { DiskFailure, NodeLog, Storage } from "./storage.ts";
 import type { StreamHost } from "./streams.ts";
-import type { Flags, Surroundings } from "./surroundings.ts";
+import { replicaOptions, type Flags, type Surroundings } from "./surroundings.ts";
 import type { ClientConnection, ClientPort } from "./workload.ts";
 
 export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
@@ -130,17 +130,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
       log: (level, message) => this.trace(`[${level}] ${message}`),
     });
     const driver = new ReplicaDriver(
-      {
-        self: member,
-        policy: profile.policy,
-        ...this.flags,
-        clusterTag: this.world.clusterTag,
-        heartbeatMs: profile.heartbeatMs,
-        timeoutMs: profile.timeoutMs,
-        recoveryWaitMs: profile.recoveryWaitMs,
-        retention: profile.retention,
-        seed: this.random.uint32(),
-      },
+      replicaOptions(this.world, member, this.flags, this.random.uint32()),
       judgedLog(log, {
         ...{ oracle, shadow, tally: this.world.tally },
         effect: () => this.effect(),

@@ -251,6 +251,7 @@ function difference(answer: Answer, expected: Expected): string | null {
     type: answer.type,
     ...("user" in answer ? { user: answer.user } : {}),
     ...("inbox" in answer ? { inbox: answer.inbox } : {}),
+    ...("drafts" in answer ? { drafts: answer.drafts } : {}),
     ...("count" in answer ? { count: answer.count } : {}),
     ...(answer.type === "opened" ? { texts: answer.messages.map(({ text }) => text).join("|") } : {}),
   };

@@ -1,5 +1,6 @@
-/** What a simulated replica stands in: the run's clock, network, judge and counters. Types only. */
-import type { Configured } from "../protocol/messages.ts";
+/** What a simulated replica stands in: the run's clock, network, judge and counters; and what it is started with. */
+import type { Configured, Member } from "../protocol/messages.ts";
+import type { ReplicaOptions } from "../replication/events.ts";
 import type { Oracle } from "./checkers.ts";
 import type { Network } from "./network.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -52,4 +53,14 @@ export interface Surroundings {
   readonly replacementFlags: (pid: number) => Flags | null;
   /** Told of every record that a replica asks its log to append. */
   readonly written: (pid: number, records: readonly Uint8Array[]) => void;
+}
+
+export function replicaOptions(
+  { profile, clusterTag }: Surroundings,
+  self: Member,
+  flags: Flags,
+  seed: number,
+): ReplicaOptions {
+  const { policy, heartbeatMs, timeoutMs, recoveryWaitMs, retention } = profile;
+  return { self, policy, ...flags, clusterTag, heartbeatMs, timeoutMs, recoveryWaitMs, retention, seed };
 }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { createClient } from "../client/client.ts";
 import { ByteNetwork } from "../sim/byte-network.ts";
 import { ScriptedCluster } from "../sim/scripted-cluster.ts";
+import { Feed } from "./feed.fixture.ts";
 import { showAnswer } from "./json-commands.ts";
 import { runJson } from "./json.ts";
 
@@ -16,42 +17,6 @@ beforeEach(async () => {
   network = new ByteNetwork();
   cluster = await ScriptedCluster.start(network, addresses);
 });
-
-/** Input that the test feeds piece by piece, and that knows how far it was read. */
-class Feed implements AsyncIterable<Uint8Array> {
-  taken = 0;
-  readonly #chunks: Uint8Array[] = [];
-  #ended = false;
-  #wake: () => void = () => {};
-
-  put(bytes: string | Uint8Array): void {
-    this.#chunks.push(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
-    this.#wake();
-  }
-
-  do(...commands: object[]): void {
-    for (const command of commands) this.put(`${JSON.stringify(command)}\n`);
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) {
-        this.taken++;
-        yield chunk;
-      } else if (this.#ended) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-      }
-    }
-  }
-}
 
 interface Line {
   readonly event: string;

@@ -1,0 +1,23 @@
+/** What a view may make of the config of the view that formed before it: the judge's own rules, without any state. */
+import type { ViewEntry } from "../protocol/entries.ts";
+
+/**
+ * A config differs from that of the view formed before it by one replica at most, and the epoch counts that. Returns what
+ * is wrong with view `view`, or null. `lossAccepted`: a replica was removed in whatever state it was.
+ */
+export function configFault(before: ViewEntry, entry: ViewEntry, view: number, lossAccepted: boolean): string | null {
+  const pidsOf = ({ config }: ViewEntry): Set<number> => new Set(config.map(({ pid }) => pid));
+  const [were, are] = [pidsOf(before), pidsOf(entry)];
+  const differ = were.symmetricDifference(are).size;
+  const awaiting = before.awaiting.length;
+  if (differ > 1) return `view ${view} changes the config by ${differ} replicas at once`;
+  if (differ > 0 && awaiting > 0 && !lossAccepted) {
+    return `view ${view} changes the config of a provisional view, although ${awaiting} may hold more`;
+  }
+  if (differ > 0 && entry.epoch <= before.epoch) return `view ${view} changes the config uncounted`;
+  if (entry.epoch < before.epoch) return `view ${view} has a lesser epoch than the one before`;
+  if (!entry.members.some(({ pid }) => pid === view % 256) || !entry.members.every(({ pid }) => are.has(pid))) {
+    return `view ${view} has members that are not in its config`;
+  }
+  return null;
+}
