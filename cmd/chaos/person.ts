@@ -44,6 +44,8 @@ export class Person {
   readonly #open = new Map<number, { readonly what: string; readonly sinceMs: number }>();
   #numbers = 0;
   #known: string[] = [];
+  /** What it has asked to be deleted: an answer to something asked before may still show it. */
+  readonly #deleted = new Set<string>();
   /** Events of the client that were looked at. */
   #seen = 0;
   readonly #pushed = new Set<string>();
@@ -236,6 +238,7 @@ export class Person {
     const ids = this.#some();
     if (ids.length === 0) return;
     this.#known = this.#known.filter((id) => !ids.includes(id));
+    for (const id of ids) this.#deleted.add(id);
     const { ledger } = this.society;
     // Until the answer is there, and for ever if it never comes.
     ledger.deleted(this.name, ids, "unknown");
@@ -271,6 +274,7 @@ export class Person {
   }
 
   #learn(id: string): void {
+    if (this.#deleted.has(id)) return;
     if (this.#known.length < knownMax) this.#known.push(id);
     else this.#known[this.#random.below(knownMax)] = id;
   }
