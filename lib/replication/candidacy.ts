@@ -162,6 +162,7 @@ function invited(core: Core, { wanted, promises }: Candidacy): ReadonlySet<numbe
 export function onPromised(core: Core, from: Member, message: FrameOf<"promised">): void {
   const { candidacy } = core;
   if (candidacy?.stage !== "joining" || candidacy.view !== message.view) return;
+  core.detector.answered(from);
   candidacy.promises.set(from.pid, { from, message });
   consider(core, candidacy);
 }
@@ -267,6 +268,7 @@ export function onViewOk(core: Core, from: Member, message: FrameOf<"viewOk">): 
   const { candidacy } = core;
   if (candidacy?.stage !== "installing" || candidacy.view !== message.view || core.promised !== message.view) return;
   if (!candidacy.members.some((member) => isSame(member, from))) return;
+  core.detector.answered(from);
   candidacy.okay.add(from.pid);
   act(core, candidacy);
 }

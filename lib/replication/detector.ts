@@ -67,6 +67,11 @@ export class Detector {
     return true;
   }
 
+  /** It has answered something that was sent to it a moment ago, so it hears this replica. */
+  answered(from: Member): void {
+    this.#peer(from.pid).mutualMs = this.#nowMs;
+  }
+
   disconnected(pid: number, refused: boolean): void {
     if (refused) this.#peer(pid).refused = true;
   }
