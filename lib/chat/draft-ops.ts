@@ -58,7 +58,8 @@ export class DraftOps {
     if (sentAt !== null) return { type: "sent", at: sentAt, id: version };
     const draft = drafts.byVersion(sender, version);
     const session = sessions.identified(version.session);
-    if (session === null || (draft === null && !merged)) return noSuchDraft;
+    // Seq 0 registers a session: whatever names it as a draft, no message can have that id.
+    if (session === null || version.seq === 0 || (draft === null && !merged)) return noSuchDraft;
     const recipient = accounts.byId(to);
     if (recipient === null) {
       // The draft stays, and names nobody any more.

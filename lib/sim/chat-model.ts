@@ -206,7 +206,7 @@ export class Model {
     if (this.sentDrafts.has(formatOpId(version))) return { type: "sent", id: version };
     const draft = this.#draft(sender, version);
     const isKnown = this.sessions.has(version.session);
-    if (!isKnown || (draft === undefined && !merged)) return refused("no-such-draft");
+    if (!isKnown || version.seq === 0 || (draft === undefined && !merged)) return refused("no-such-draft");
     const sent = this.send(version, from, to, text, index);
     if (sent.type !== "sent") return sent;
     this.sentDrafts.add(formatOpId(version));
