@@ -41,15 +41,21 @@ function mergesInto(core: Core): number {
   return isDonor ? following.view : 0;
 }
 
-/** Those that are not applied in the lineage, by key; one that stands in several forks is one op. */
-function orphanedOps(core: Core): Map<string, OpEntry> {
-  const ops = new Map<string, OpEntry>();
+/**
+ * Those that are not applied in the lineage, by key; one that stands in several forks is one op. In the order of their
+ * places: on whatever fork an op stood, its session was registered below it, though that may have left the lineage
+ * later and so come behind it on the disk.
+ */
+export function orphanedOps(core: Core): Map<string, OpEntry> {
+  const found: { readonly index: number; readonly op: OpEntry }[] = [];
   for (const bytes of core.reader.orphans()) {
     const record = decodeRecord(bytes, 0);
     if (typeof record === "string" || record.kind !== recordKind.op) continue;
     const op = decodeEntry(record.kind, record.payload);
-    if (op.type === "op") ops.set(keyOf(op), op);
+    if (op.type === "op") found.push({ index: record.index, op });
   }
+  const ops = new Map<string, OpEntry>();
+  for (const { op } of found.sort((one, other) => one.index - other.index)) ops.set(keyOf(op), op);
   if (ops.size > 0) core.say("warn", `merging ${ops.size} op${ops.size === 1 ? "" : "s"} of a fork into the lineage`);
   return ops;
 }
