@@ -34,6 +34,9 @@ import type { Stores } from "./stores.ts";
 /** Sessions of a replica's own ops: the incarnation stands in the last 8 bytes. No client can have one. */
 export const isSystemSession = (session: string): boolean => session.startsWith("00000000-0000-0000-");
 
+/** Of either kind: older builds did not ask for the software. */
+type Registration = Omit<CommandOf<"registerSession">, "type"> & { readonly software: string | null };
+
 export class Applier {
   readonly #stores: Stores;
   readonly #deliveries: Deliveries;
@@ -126,7 +129,7 @@ export class Applier {
   #client(entry: CommittedEntry, op: OpEntry, command: Command): OpResult {
     const { sessions } = this.#stores;
     if (command.type === "openSession") return this.#register(entry, op, command);
-    if (command.type === "registerSession") return this.#register(entry, op, { ...command, software: "" });
+    if (command.type === "registerSession") return this.#register(entry, op, { ...command, software: null });
     const merged = op.origAt !== op.at;
     const session = merged ? sessions.retained(op.session) : sessions.byUuid(op.session);
     if (session === null) return unknownSession;
@@ -146,7 +149,7 @@ export class Applier {
   }
 
   /** A client that got no answer registers again, on another connection: the later attachment counts. */
-  #register(entry: CommittedEntry, op: OpEntry, command: Omit<CommandOf<"openSession">, "type">): OpResult {
+  #register(entry: CommittedEntry, op: OpEntry, command: Registration): OpResult {
     const { sessions } = this.#stores;
     const { pid, incarnation, number, tokenHash, software } = command;
     if (op.seq !== 0) return refuse("bad-command", "A session is registered under number 0.");

@@ -105,7 +105,8 @@ export class Client {
   constructor(lineage: Lineage, session: string) {
     this.#lineage = lineage;
     this.session = session;
-    const command = { type: "registerSession", tokenHash: new Uint8Array(32), ...this.attachment } as const;
+    const { session: _, ...attached } = this.attachment;
+    const command = { type: "openSession", tokenHash: new Uint8Array(32), ...attached, software: "a test" } as const;
     lineage.commit({ session, seq: 0 }, command);
   }
 

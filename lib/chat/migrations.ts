@@ -26,7 +26,7 @@ const steps: Readonly<Record<number, (database: Database) => void>> = {
     for (const table of ["drafts", "sent_drafts"] as const) database.run(`CREATE TABLE ${table} (${tables[table]}`);
     remake(database, "results");
     remake(database, "accounts", ", NULL, NULL, NULL, NULL");
-    remake(database, "sessions", ", '', NULL, 0");
+    remake(database, "sessions", ", NULL, 0");
     for (const index of indexes) if (index.includes(" ON sessions ")) database.run(index);
     for (const sql of wordIndex) database.run(sql);
     const settled = database.query<{ settled: number }, []>("SELECT settled FROM point").get()?.settled ?? 0;

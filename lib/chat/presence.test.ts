@@ -48,6 +48,19 @@ test("who was never there was never seen", async () => {
   expect(listed(bob, "dave")).toEqual({ user: "dave", online: false, lastSeenAt: null });
 });
 
+test("a session that was registered by an older build leaves no time at which it was seen", async () => {
+  const { lineage, alice, bob } = await scene();
+  const place = { pid: 1, incarnation: 5, number: 7 };
+  const session = "00000000-0000-4000-8000-0000000000ff";
+  lineage.commit({ session, seq: 0 }, { type: "registerSession", tokenHash: new Uint8Array(32), ...place });
+  lineage.commit({ session, seq: 1 }, { type: "login", account: alice.account });
+  alice.detach();
+  lineage.pushes();
+  lineage.system({ type: "detach", session, ...place, seen: 0 });
+  expect(lineage.pushes(bob.session)).toEqual([{ type: "presence", user: "alice", online: false, lastSeenAt: null }]);
+  expect(listed(bob, "alice")).toEqual({ user: "alice", online: false, lastSeenAt: null });
+});
+
 test("a second device, or one that moves to another replica, is no news", async () => {
   const { lineage, alice, bob } = await scene();
   const phone = lineage.client(4).signIn(alice.account);

@@ -1,6 +1,9 @@
 /**
  * Who is there: whatever changes that goes through here, so that it is noted when an account was seen last, and told to
  * those who talk with it. An account is there while one of its sessions is attached. Times are the log's.
+ *
+ * States of older builds do not hold when an account was seen. So sessions that such a build has registered leave no such
+ * time: a state that was brought up to date and one that is built from the same log are one.
  */
 import { isPresent, type Account } from "./accounts.ts";
 import type { Deliveries } from "./deliveries.ts";
@@ -22,12 +25,13 @@ export class Presence {
   change(account: Account | null, at: number, work: () => void): void {
     if (account === null) return work();
     const before = isPresent(account);
+    const isNoted = [...account.sessions].some(({ attachment, software }) => attachment !== null && software !== null);
     work();
     const online = isPresent(account);
     if (online === before) return;
     const { accounts, queries } = this.#stores;
-    const lastSeenAt = online ? null : at;
-    if (!online) accounts.sawLast(account, at);
+    if (!online && isNoted) accounts.sawLast(account, at);
+    const lastSeenAt = online ? null : account.lastSeenAt;
     const sessions = queries.partners(account.number, partnersMax).flatMap((number) => {
       const partner = accounts.byNumber(number);
       return partner === null ? [] : [...partner.sessions].filter(({ attachment }) => attachment !== null);

@@ -48,12 +48,12 @@ function listSessions(account: Account, asking: string | null) {
     .slice(0, limits.pageMax);
   return newest.map((session) => ({
     session: names.get(session) ?? session.uuid,
-    since: session.loginAt,
+    since: session.createdAt,
     usedAt: session.usedAt,
     replica: session.lastAttachment.pid,
     attached: session.attachment !== null,
     current: session.uuid === asking,
-    software: session.software,
+    software: session.software ?? "",
   }));
 }
 

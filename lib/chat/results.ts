@@ -33,7 +33,7 @@ export function storeFinding(finding: Finding): StoredResult {
     case "created":
       return { kind, value: 0, detail: finding.user };
     case "loggedIn":
-      return { kind, value: finding.inbox, detail: `${finding.user} ${finding.drafts}` };
+      return { kind, value: finding.inbox, detail: detailOfLogin(finding) };
     case "done":
       return { kind, value: finding.count, detail: null };
     case "sent":
@@ -49,12 +49,15 @@ export function storeFinding(finding: Finding): StoredResult {
   }
 }
 
+/** No name holds a blank. */
+const detailOfLogin = ({ user, drafts }: { readonly user: string; readonly drafts: number }): string =>
+  drafts === 0 ? user : `${user} ${drafts}`;
+
 export function loadFinding({ kind, value, detail }: StoredResult): Finding {
   switch (kind) {
     case kinds.created:
       return { type: "created", user: detail ?? "" };
     case kinds.loggedIn: {
-      // No name holds a blank.
       const [user = "", drafts] = (detail ?? "").split(" ");
       return { type: "loggedIn", user, inbox: value, drafts: Number(drafts ?? 0) };
     }

@@ -83,9 +83,8 @@ export const tables = {
     used_at INTEGER NOT NULL,
     -- Only its uuid still counts: it stands in the ids of its messages, and is never given away again.
     expired INTEGER NOT NULL CHECK (expired IN (0, 1)),
-    software TEXT NOT NULL DEFAULT '',
-    -- When it logged in.
-    login_at INTEGER,
+    -- What its program calls itself; null of a session registered by a build that did not ask.
+    software TEXT,
     -- The log index at which it was closed; 0 while it is open. Closed, it takes only what a fork had taken before.
     closed INTEGER NOT NULL,
     CHECK ((account IS NULL) = (login IS NULL))

@@ -26,10 +26,9 @@ export interface Session {
   account: Account | null;
   /** The log index of the login; 0 while logged out. */
   login: number;
-  /** When it logged in; 0 while logged out. */
-  loginAt: number;
-  /** What its program calls itself. */
-  readonly software: string;
+  readonly createdAt: number;
+  /** What its program calls itself; null of a session registered by a build that did not ask. */
+  readonly software: string | null;
   /** Null when nobody holds it. */
   attachment: Attachment | null;
   /** The attachment, or the one that ended last: an older one of the same process comes too late. */
@@ -76,8 +75,8 @@ interface SessionRow {
   used_at: number;
   closed: number;
   expired: number;
-  software: string;
-  login_at: number | null;
+  created_at: number;
+  software: string | null;
 }
 
 interface RangeRow {
@@ -101,9 +100,9 @@ export class Sessions {
   readonly #accounts: Accounts;
   readonly #insert: Statement<
     unknown,
-    [number, string, number, Uint8Array, number, number, number, number, number, number, string]
+    [number, string, number, Uint8Array, number, number, number, number, number, number, string | null]
   >;
-  readonly #setAccount: Statement<unknown, [number | null, number | null, number | null, number, number]>;
+  readonly #setAccount: Statement<unknown, [number | null, number | null, number, number]>;
   readonly #setAttachment: Statement<unknown, [number, number, number, number, number, number, number, number]>;
   readonly #touch: Statement<unknown, [number, number]>;
   readonly #close: Statement<unknown, [number, number]>;
@@ -125,11 +124,9 @@ export class Sessions {
   constructor(statements: Statements, accounts: Accounts) {
     this.#accounts = accounts;
     this.#insert = statements.prepare(
-      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0, ?, NULL, 0)",
+      "INSERT INTO sessions VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 1, ?, 0, ?, ?, 0, ?, 0)",
     );
-    this.#setAccount = statements.prepare(
-      "UPDATE sessions SET account = ?, login = ?, login_at = ?, used_at = ? WHERE number = ?",
-    );
+    this.#setAccount = statements.prepare("UPDATE sessions SET account = ?, login = ?, used_at = ? WHERE number = ?");
     this.#setAttachment = statements.prepare(
       `UPDATE sessions SET pid = ?, incarnation = ?, attachment = ?, held = ?, attached = ?, attached_before = ?, used_at = ?
        WHERE number = ?`,
@@ -166,7 +163,7 @@ export class Sessions {
         tokenHash: row.token_hash,
         account,
         login: row.login ?? 0,
-        loginAt: row.login_at ?? 0,
+        createdAt: row.created_at,
         software: row.software,
         attachment: row.held === 1 ? lastAttachment : null,
         lastAttachment,
@@ -245,7 +242,7 @@ export class Sessions {
     return found;
   }
 
-  register(place: Place, tokenHash: Uint8Array, attachment: Attachment, software: string): void {
+  register(place: Place, tokenHash: Uint8Array, attachment: Attachment, software: string | null): void {
     const { session: uuid, pid, incarnation, number } = attachment;
     const { at } = place;
     this.#insert.run(
@@ -268,7 +265,7 @@ export class Sessions {
       tokenHash: tokenHash.slice(),
       account: null,
       login: 0,
-      loginAt: 0,
+      createdAt: at,
       software,
       attachment,
       lastAttachment: attachment,
@@ -296,19 +293,17 @@ export class Sessions {
   logIn(session: Session, account: Account, place: Place): void {
     session.account = account;
     session.login = place.number;
-    session.loginAt = place.at;
     account.sessions.add(session);
     session.usedAt = place.at;
-    this.#setAccount.run(account.number, place.number, place.at, place.at, session.number);
+    this.#setAccount.run(account.number, place.number, place.at, session.number);
   }
 
   logOut(session: Session, at: number): void {
     session.account?.sessions.delete(session);
     session.account = null;
     session.login = 0;
-    session.loginAt = 0;
     session.usedAt = at;
-    this.#setAccount.run(null, null, null, at, session.number);
+    this.#setAccount.run(null, null, at, session.number);
   }
 
   /** Whether the op was applied, however long ago. */

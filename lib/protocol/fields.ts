@@ -91,7 +91,7 @@ export type Draft = Infer<typeof draftStruct>;
 export const sessionStruct = struct("session", {
   /** The beginning of its uuid, as long as it takes to tell it from the others of the account. */
   session: text(36),
-  /** When it logged in. */
+  /** When it was registered. */
   since: uint(),
   /** Within 64 ops, when it was attached, detached or did something last. */
   usedAt: uint(),

@@ -26,7 +26,10 @@ function commandOf(client: number, sessions: readonly string[], seq: number): Co
   const random = new Random(client * 0x1_0000 + seq + 1);
   const session = sessions[client] ?? "";
   const account: OpId = { session, seq: 1 };
-  if (seq === 0) return { type: "registerSession", tokenHash: new Uint8Array(32).fill(client), ...attachment(client) };
+  if (seq === 0) {
+    const tokenHash = new Uint8Array(32).fill(client);
+    return { type: "openSession", tokenHash, ...attachment(client), software: "a simulated client" };
+  }
   // Again and again, so that some are claimed while replicas are apart.
   if (seq % claimEvery === 1)
     return { type: "createAccount", user: `user${random.below(names)}`, passwordHash: "none" };
