@@ -72,10 +72,13 @@ export class Model {
   readonly messages: ModelMessage[] = [];
   /** The one saved last comes last. */
   drafts: ModelDraft[] = [];
+  /** Also of sessions that are forgotten: their ids still name what they have made. */
+  readonly known = new Set<string>();
   /** Versions that became messages. */
   readonly sentDrafts = new Set<string>();
 
   register(session: string): void {
+    this.known.add(session);
     this.sessions.set(session, { account: null, login: 0, attached: true, applied: new Map() });
   }
 
@@ -205,7 +208,7 @@ export class Model {
     if (sender === undefined) return refused("not-logged-in");
     if (this.sentDrafts.has(formatOpId(version))) return { type: "sent", id: version };
     const draft = this.#draft(sender, version);
-    const isKnown = this.sessions.has(version.session);
+    const isKnown = this.known.has(version.session);
     if (!isKnown || version.seq === 0 || (draft === undefined && !merged)) return refused("no-such-draft");
     const sent = this.send(version, from, to, text, index);
     if (sent.type !== "sent") return sent;

@@ -59,7 +59,8 @@ export class Presence {
       return null;
     }
     const command = decodeCommand(op.command);
-    if (command.type !== "openSession") throw new RangeError(`a session is not opened by ${command.type}`);
+    if (command.type !== "openSession" && command.type !== "registerSession")
+      throw new RangeError(`a session is not opened by ${command.type}`);
     const { pid, incarnation, number } = attachment;
     return { ...op, command: encodeCommand({ ...command, pid, incarnation, number }) };
   }

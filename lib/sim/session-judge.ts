@@ -251,11 +251,18 @@ function difference(answer: Answer, expected: Expected): string | null {
     type: answer.type,
     ...("user" in answer ? { user: answer.user } : {}),
     ...("inbox" in answer ? { inbox: answer.inbox } : {}),
-    ...("drafts" in answer ? { drafts: answer.drafts } : {}),
+    ...("drafts" in answer && typeof answer.drafts === "number" ? { drafts: answer.drafts } : {}),
+    ...("draft" in answer ? { draft: formatOpId(answer.draft) } : {}),
+    ...("id" in answer ? { id: formatOpId(answer.id) } : {}),
     ...("count" in answer ? { count: answer.count } : {}),
     ...(answer.type === "opened" ? { texts: answer.messages.map(({ text }) => text).join("|") } : {}),
   };
-  const wanted = { ...expected, ...(expected.texts === undefined ? {} : { texts: expected.texts.join("|") }) };
+  const wanted = {
+    ...expected,
+    ...(expected.texts === undefined ? {} : { texts: expected.texts.join("|") }),
+    ...(expected.draft === undefined ? {} : { draft: formatOpId(expected.draft) }),
+    ...(expected.id === undefined ? {} : { id: formatOpId(expected.id) }),
+  };
   // What was deleted since is not in an answer that was given again.
   const isAgain = "duplicate" in answer && answer.duplicate && answer.type === "opened";
   for (const [key, value] of Object.entries(wanted)) {

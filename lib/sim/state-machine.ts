@@ -105,7 +105,7 @@ export class MemoryStateMachine implements StateMachine {
   }
 
   private attach(uuid: string, session: MemorySession, command: Command, at: number): void {
-    if (command.type !== "attach" && command.type !== "registerSession") return;
+    if (command.type !== "attach" && command.type !== "registerSession" && command.type !== "openSession") return;
     const { pid, incarnation, number } = command;
     this.sessions.set(uuid, {
       ...session,
