@@ -74,13 +74,13 @@ export async function runTask(
     const isFailure = !isReaderGone(error);
     if (isFailure && ending.status === null) complain(`cannot write to stdout: ${messageOf(error)}`);
     ending.status ??= isFailure ? exitStatus.disk : exitStatus.done;
-    stop.abort({ isCancelled: false } satisfies Stop);
+    stop.abort({ isCancelled: false, isUnread: true } satisfies Stop);
   });
   for (const [signal, code] of Object.entries(signals)) {
     process.on(signal, () => {
       if (ending.status !== null) return;
       ending.status = code;
-      stop.abort({ isCancelled: signal === "SIGINT" } satisfies Stop);
+      stop.abort({ isCancelled: signal === "SIGINT", isUnread: false } satisfies Stop);
       // For the goodbye, and for output that nobody takes.
       setTimeout(() => process.exit(code), 2 * signalGraceMs);
     });

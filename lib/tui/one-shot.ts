@@ -40,6 +40,8 @@ export interface OneShotOptions {
 /** `cancelled`: whoever asked for it does not want it any more. */
 export interface Stop {
   readonly isCancelled: boolean;
+  /** Nobody reads the output any more: what was written last counts as not shown. */
+  readonly isUnread: boolean;
 }
 
 /** As sysexits.h has them; `kept`: the message goes out with the next run. */
@@ -55,6 +57,8 @@ export const oneShotExit = {
 
 /** What a login may be refused for that will be over in a moment. */
 const passing = new Set<string>(["rate-limited", "unavailable"]);
+/** How long who is told to stop waits for what it has shown to count as read. */
+const lastMarksMs = 1_000;
 const tryAgainMs = 1000;
 /** Messages that are remembered, so that one that comes by two ways is shown once. */
 const shownMax = 4096;
@@ -86,6 +90,8 @@ class OneShot {
   #isShowing = false;
   #tellsConnection = false;
   #mustLook = false;
+  /** Under way, while what arrives is shown. */
+  readonly #marks = new Set<Promise<unknown>>();
   #wake: () => void = () => {};
 
   constructor(client: ChatClient, outbox: Outbox, options: OneShotOptions) {
@@ -192,12 +198,16 @@ class OneShot {
   }
 
   async #logIn(): Promise<Answers["login"] | Refused> {
-    const { user, password, clock } = this.#options;
+    const { user, password } = this.#options;
     for (;;) {
       const answer = await this.#client.request({ type: "login", user, password });
       if (answer.type !== "refused" || !passing.has(answer.code)) return answer;
-      await new Promise<void>((resolve) => void clock.setTimer(tryAgainMs, resolve));
+      await this.#pause(tryAgainMs);
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#options.clock.setTimer(ms, resolve));
   }
 
   #refused({ code }: Refused): number {
@@ -271,7 +281,10 @@ class OneShot {
   async #follow(): Promise<number> {
     for (;;) {
       while (this.#arrived.length > 0) await this.#show(this.#arrived.splice(0));
-      if (this.#options.signal.aborted) return oneShotExit.done;
+      if (this.#options.signal.aborted) {
+        await Promise.race([Promise.allSettled(this.#marks), this.#pause(lastMarksMs)]);
+        return oneShotExit.done;
+      }
       const { connection, user } = this.#client;
       if (connection.state === "closed" || user === null) {
         const why = "reason" in connection ? connection.reason : "the account was logged out";
@@ -333,13 +346,19 @@ class OneShot {
       else this.#options.output.write(this.#lineOf(message));
     }
     await this.#options.output.drained();
-    if (this.#options.signal.aborted) return;
+    const { signal } = this.#options;
+    if (signal.aborted && (signal.reason as Stop).isUnread) return;
     for (let from = 0; from < shown.length; from += limits.pageMax) {
       const ids = shown.slice(from, from + limits.pageMax).map(({ id }) => id);
       const marked = this.#client.request({ type: "mark", ids, read: true });
       // Who stays goes on meanwhile; who leaves waits for it.
-      if (this.#isShowing) marked.catch(() => {});
-      else await marked;
+      if (!this.#isShowing) {
+        await marked;
+        continue;
+      }
+      this.#marks.add(marked);
+      const isOver = (): void => void this.#marks.delete(marked);
+      marked.then(isOver, isOver);
     }
   }
 
