@@ -4,13 +4,14 @@
  * keys; what lines do is in `command-line.ts`.
  */
 import type { ChatClient, ClientEvent } from "../client/types.ts";
-import type { ChatMessage } from "../protocol/messages.ts";
+import type { ChatMessage, OpId } from "../protocol/messages.ts";
 import { CommandLine, complaint } from "./command-line.ts";
 import { completions } from "./commands.ts";
 import type { ConnectionLines } from "./connection-lines.ts";
 import type { ChatContext } from "./context.ts";
 import { ConversationList } from "./conversation-list.ts";
 import { draftOf, emptyDraft } from "./editor.ts";
+import { Drafts, type Draft } from "./drafts.ts";
 import { Home } from "./home.ts";
 import { IdleTimer } from "./idle.ts";
 import { olderMessages } from "./message-sources.ts";
@@ -47,6 +48,7 @@ export class Chat implements ChatContext {
   readonly client: ChatClient;
   readonly connection: ConnectionLines;
   readonly list: ConversationList;
+  readonly drafts: Drafts;
   readonly questions: Questions;
   readonly sending: Sending;
   readonly marks: ReadMarks | null;
@@ -76,6 +78,10 @@ export class Chat implements ChatContext {
     this.list = new ConversationList(client, () => {
       if (!surface.linear) this.questions.inboxIs(this.list.inbox);
       surface.refresh();
+    });
+    this.drafts = new Drafts(client, {
+      changed: () => surface.refresh(),
+      sent: (draft, id) => this.#draftSent(draft, id),
     });
     this.questions = new Questions(surface, client, this.requests, this.marks);
     this.#outlet = new Outlet(client, options.openStorage, {
@@ -182,6 +188,7 @@ export class Chat implements ChatContext {
     this.#user = signedIn.user;
     this.list.clear();
     this.list.inbox = signedIn.inbox;
+    this.drafts.begin(signedIn.drafts);
     this.#greet(signedIn);
     await this.#outlet.signedIn(signedIn.user, signedIn.password);
     void this.questions.learnNames();
@@ -295,6 +302,15 @@ export class Chat implements ChatContext {
     this.list.happened(message, true);
   }
 
+  /** No answer tells its place in the log: the list of conversations is asked for anew. */
+  #draftSent({ to, text }: Draft, id: OpId): void {
+    if (this.surface.linear) return;
+    const { index } = this.client.position;
+    const message = { id, index, from: this.user, to, text, at: Date.now(), read: true, inbox: false };
+    if (this.#isEntered && this.#open?.has(message) === true) this.#open.show(message);
+    void this.list.load();
+  }
+
   #arrived(message: ChatMessage): void {
     const own = this.#user !== null && sameName(message.from, this.#user);
     const { from, at } = message;
@@ -331,6 +347,7 @@ export class Chat implements ChatContext {
         if (this.#user === null) return;
         if (event.what === "inbox") void this.questions.inboxNews();
         if (event.what === "deleted") this.#say("dim", "Messages were deleted in another session of yours.");
+        if (event.what === "drafts") return void (this.surface.linear || this.drafts.load());
         if (!this.surface.linear) void this.list.load();
         return;
       case "logged-out":
@@ -342,7 +359,9 @@ export class Chat implements ChatContext {
         // What came while the session was away for long waits there.
         if (event.connection.state !== "reconnected" || this.#user === null) return;
         void this.questions.inboxNews();
-        if (!this.surface.linear) void this.list.load();
+        if (this.surface.linear) return;
+        void this.list.load();
+        void this.drafts.load();
         return;
     }
   }

@@ -6,6 +6,8 @@ import { limits } from "../base/limits.ts";
 import { unreachable } from "../base/assert.ts";
 import { parseLine, helpText, type CommandName } from "./commands.ts";
 import type { ChatContext } from "./context.ts";
+import { DraftCommands } from "./draft-commands.ts";
+import { changePassword, SessionCommands } from "./own-account.ts";
 import { historyArguments, messageCount } from "./questions.ts";
 import { searchFor } from "./message-sources.ts";
 import { byteLength, count, sameName } from "./sentences.ts";
@@ -22,7 +24,9 @@ export function complaint(line: string, partner: string | null): string | null {
       return `no command /${parsed.name}: ${meant}`;
     }
     case "command":
-      return line.includes("\n") && parsed.name !== "msg" ? "a command is one line (// begins a text with /)" : null;
+      return line.includes("\n") && !multiline.has(parsed.name)
+        ? "a command is one line (// begins a text with /)"
+        : null;
     case "text": {
       if (partner === null) return "nobody to send to yet: first /to NAME";
       const longest = Math.max(...parsed.text.split("\n").map(byteLength));
@@ -32,14 +36,21 @@ export function complaint(line: string, partner: string | null): string | null {
   }
 }
 
+/** Commands whose text may have several lines. */
+const multiline: ReadonlySet<CommandName> = new Set(["msg", "draft"]);
+
 /** Commands that lead away from the journal: they leave no line there. */
 const elsewhere: ReadonlySet<CommandName> = new Set(["home", "to", "next", "search", "find"]);
 
 export class CommandLine {
   readonly #context: ChatContext;
+  readonly #drafts: DraftCommands;
+  readonly #sessions: SessionCommands;
 
   constructor(context: ChatContext) {
     this.#context = context;
+    this.#drafts = new DraftCommands(context);
+    this.#sessions = new SessionCommands(context);
   }
 
   /** Does what a line says; false when a text was not sent and is to be typed on. */
@@ -104,6 +115,14 @@ export class CommandLine {
       case "delete":
       case "unread":
         return void (rest === "" ? questions.number(partner, name) : questions.act(name, rest));
+      case "drafts":
+        return this.#drafts.list();
+      case "draft":
+        return this.#drafts.draft(rest);
+      case "send-draft":
+        return this.#drafts.send(rest);
+      case "delete-draft":
+        return this.#drafts.delete(rest);
       case "bell":
         return this.#bell(rest);
       case "accounts":
@@ -112,6 +131,12 @@ export class CommandLine {
         return void questions.status();
       case "logout":
         return context.logOut();
+      case "password":
+        return changePassword(context);
+      case "sessions":
+        return this.#sessions.list();
+      case "end-session":
+        return this.#sessions.end(rest);
       case "delete-account":
         return context.deleteAccount();
       case "quit":

@@ -4,8 +4,10 @@
 import type { ChatClient } from "../client/types.ts";
 import type { ConnectionLines } from "./connection-lines.ts";
 import type { ConversationList } from "./conversation-list.ts";
+import type { Drafts } from "./drafts.ts";
 import type { Questions } from "./questions.ts";
 import type { ReadMarks } from "./read-marks.ts";
+import type { InFlight } from "./requests.ts";
 import type { Sending } from "./sending.ts";
 import type { Question, Surface } from "./surface.ts";
 import type { UnfinishedLines } from "./unfinished-lines.ts";
@@ -15,7 +17,10 @@ export interface ChatContext {
   readonly client: ChatClient;
   readonly connection: ConnectionLines;
   readonly list: ConversationList;
+  readonly drafts: Drafts;
   readonly questions: Questions;
+  /** Questions and changes that are under way. */
+  readonly requests: InFlight;
   readonly sending: Sending;
   /** Null when nobody reads. */
   readonly marks: ReadMarks | null;

@@ -29,7 +29,12 @@ export interface FakeAccount {
   online: boolean;
   inbox: ChatMessage[];
   messages: ChatMessage[];
+  drafts: Draft[];
+  sessions: Session[];
 }
+
+type Draft = Answers["drafts"]["drafts"][number];
+type Session = Answers["sessions"]["sessions"][number];
 
 type Request = OpRequest | QueryRequest;
 type Reply = Answers[keyof Answers] | Refused;
@@ -61,7 +66,7 @@ export class FakeClient implements ChatClient {
   }
 
   addAccount(user: string, password: string): FakeAccount {
-    const account: FakeAccount = { password, online: false, inbox: [], messages: [] };
+    const account: FakeAccount = { password, online: false, inbox: [], messages: [], drafts: [], sessions: [] };
     this.accounts.set(user, account);
     return account;
   }
@@ -169,7 +174,7 @@ export class FakeClient implements ChatClient {
         if (account.password !== request.password) return refused("wrong-password", "Wrong password.");
         this.user = user;
         account.online = true;
-        return { type: "loggedIn", ...op, user, inbox: account.inbox.length, drafts: 0 };
+        return { type: "loggedIn", ...op, user, inbox: account.inbox.length, drafts: account.drafts.length };
       }
       case "accounts": {
         const pattern = new Bun.Glob((request.pattern ?? "*").toLowerCase());
@@ -267,6 +272,35 @@ export class FakeClient implements ChatClient {
           .reverse();
         return { type: "messageList", request: 0, messages: all.slice(0, limit), more: all.length > limit };
       }
+      case "drafts":
+        return { type: "draftList", request: 0, drafts: own.drafts };
+      case "saveDraft":
+        return this.#saveDraft(request, op, own);
+      case "sendDraft": {
+        const draft = own.drafts.find(({ draft: id }) => id.seq === request.draft.seq);
+        if (draft === undefined) return refused("no-such-draft", "That draft is gone.");
+        own.drafts = own.drafts.filter((each) => each !== draft);
+        return this.#answerUser({ type: "send", to: draft.to, text: draft.text }, op, user, own);
+      }
+      case "deleteDrafts": {
+        const gone = new Set(request.drafts.map(({ seq }) => seq));
+        if (!own.drafts.some(({ draft }) => gone.has(draft.seq))) {
+          return refused("no-such-draft", "Those drafts are gone.");
+        }
+        own.drafts = own.drafts.filter(({ draft }) => !gone.has(draft.seq));
+        return { type: "done", ...op, count: gone.size };
+      }
+      case "changePassword":
+        if (own.password !== request.password) return refused("wrong-password", "Wrong password.");
+        own.password = request.newPassword;
+        return { type: "done", ...op, count: own.sessions.splice(1).length };
+      case "sessions":
+        return { type: "sessionList", request: 0, sessions: own.sessions };
+      case "endSessions": {
+        const before = own.sessions.length;
+        own.sessions = own.sessions.filter((each) => !request.sessions.includes(each.session));
+        return { type: "done", ...op, count: before - own.sessions.length };
+      }
       case "deleteAccount":
         if (own.password !== request.password) return refused("wrong-password", "Wrong password.");
         this.accounts.delete(user);
@@ -279,6 +313,23 @@ export class FakeClient implements ChatClient {
       default:
         return refused("bad-command", `${request.type} is not part of this test.`);
     }
+  }
+
+  #saveDraft(
+    { draft: before, to, text }: Extract<Request, { type: "saveDraft" }>,
+    op: Omit<Answers["logout"], "type" | "count">,
+    own: FakeAccount,
+  ): Reply {
+    const known = to === "" ? "" : this.#find(to);
+    if (known === null) return refused("no-such-user", `There is no account named ${to}.`);
+    if (before !== null && !own.drafts.some(({ draft }) => draft.seq === before.seq)) {
+      return refused("no-such-draft", "That draft is gone.");
+    }
+    this.#index += 1;
+    const draft = { session, seq: this.#index };
+    own.drafts = own.drafts.filter((each) => each.draft.seq !== before?.seq);
+    own.drafts.unshift({ draft, to: known, text, at: Date.now() });
+    return { type: "draftSaved", ...op, draft };
   }
 
   #conversations(user: string, own: FakeAccount): Answers["conversations"]["conversations"] {

@@ -1,24 +1,8 @@
 /** The plain mode over streams: scripts, floods of lines, hostile text. */
 import { describe, expect, test } from "bun:test";
-import { PassThrough, Writable } from "node:stream";
-import { runPlain } from "./plain.ts";
+import { PassThrough } from "node:stream";
 import { FakeClient } from "./fake-client.fixture.ts";
-
-class Written extends Writable {
-  text = "";
-  override _write(chunk: Uint8Array | string, _encoding: string, done: () => void): void {
-    this.text += String(chunk);
-    done();
-  }
-}
-
-function start(client: FakeClient, giveUpMs = 30_000, input = new PassThrough()) {
-  const output = new Written();
-  const complaints: string[] = [];
-  const complain = (line: string): void => void complaints.push(line);
-  const code = runPlain(client, { input, output, unicode: true, idleLogoutSeconds: 0, giveUpMs, complain });
-  return { input, output, code, complaints };
-}
+import { runLines, start } from "./plain-run.fixture.ts";
 
 test("a script of lines signs in, sends, asks, and ends with 0 once all is acknowledged", async () => {
   const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
@@ -198,14 +182,9 @@ describe("what the screens can do is reached by commands", () => {
     bob?.messages.push(client.message("carol", "bob", "lunch?"), client.message("carol", "bob", "at noon"));
     return client;
   };
-  const run = async (client: FakeClient, lines: readonly string[]) => {
-    const { input, output, code, complaints } = start(client);
-    input.end(["bob", "bob-password", ...lines, ""].join("\n"));
-    return { code: await code, text: output.text, complaints };
-  };
 
   test("home, with what is unread and what waits", async () => {
-    const { code, text } = await run(withMessages(), ["/home"]);
+    const { code, text } = await runLines(withMessages(), ["/home"]);
     expect(code).toBe(0);
     expect(text).toContain("2 conversations, 1 in the inbox\n");
     expect(text).toContain("mia: 0 unread messages and 1 in the inbox, away\n");
@@ -214,20 +193,26 @@ describe("what the screens can do is reached by commands", () => {
 
   test("the next unread conversation is talked to", async () => {
     const client = withMessages();
-    const { code } = await run(client, ["/open", "/next", "hello"]);
+    const { code } = await runLines(client, ["/open", "/next", "hello"]);
     expect(code).toBe(0);
     expect(client.asked.filter(({ type }) => type === "send")).toMatchObject([{ to: "carol", text: "hello" }]);
   });
 
   test("search, in all conversations or in one", async () => {
-    const { text } = await run(withMessages(), ["/open", "/search n", "/to mia", "/find wait"]);
+    const { text } = await runLines(withMessages(), ["/open", "/search n", "/to mia", "/find wait"]);
     expect(text).toMatch(/3 messages found\n {2}1 {2}[^]*\n {2}2 {2}\S+ carol \(unread\): at \*n\*oon\n/);
     expect(text).toMatch(/1 message found\n {2}1 {2}\S+ mia \(unread\): \*wait\*ing\n/);
   });
 
   test("numbers name the messages that are deleted or called unread", async () => {
     const client = withMessages();
-    const { code, text, complaints } = await run(client, ["/to carol", "/delete", "/delete 2", "/unread", "/unread 1"]);
+    const { code, text, complaints } = await runLines(client, [
+      "/to carol",
+      "/delete",
+      "/delete 2",
+      "/unread",
+      "/unread 1",
+    ]);
     expect({ code, complaints }).toEqual({ code: 0, complaints: [] });
     expect(text).toMatch(/1 {2}\S+ carol \(unread\): lunch\?\n {2}2 {2}\S+ carol \(unread\): at noon\n/);
     expect(client.accounts.get("bob")?.messages.map((message) => message.text)).toEqual(["lunch?"]);
@@ -236,7 +221,7 @@ describe("what the screens can do is reached by commands", () => {
 
   test("numbers that name nothing do nothing, and are named", async () => {
     const client = withMessages();
-    const { code, complaints } = await run(client, ["/delete", "/delete 3-9"]);
+    const { code, complaints } = await runLines(client, ["/delete", "/delete 3-9"]);
     expect(code).toBe(1);
     expect(complaints.join()).toContain("3-9 does not name messages: 1 to 2 have numbers");
     expect(client.accounts.get("bob")?.messages).toHaveLength(2);

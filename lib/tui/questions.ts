@@ -42,7 +42,7 @@ export class Questions {
   }
 
   async accounts(pattern: string | null, after: string | null = null): Promise<void> {
-    const answer = await this.#ask({ type: "accounts", pattern, after, limit: 100 });
+    const answer = await this.ask({ type: "accounts", pattern, after, limit: 100 });
     if (answer === null) return;
     for (const { user } of answer.accounts) this.names.add(user);
     const which = pattern === null ? "" : ` ${answer.accounts.length === 1 ? "matches" : "match"} ${pattern}`;
@@ -73,7 +73,7 @@ export class Questions {
   }
 
   async #lookUp(name: string): Promise<Account | "" | null> {
-    const answer = await this.#ask({ type: "accounts", pattern: name, after: null, limit: 10 });
+    const answer = await this.ask({ type: "accounts", pattern: name, after: null, limit: 10 });
     if (answer === null) return null;
     const account = answer.accounts.find(({ user }) => sameName(user, name));
     if (account === undefined) {
@@ -106,7 +106,7 @@ export class Questions {
   }
 
   async inbox(): Promise<void> {
-    const answer = await this.#ask({ type: "inbox" });
+    const answer = await this.ask({ type: "inbox" });
     if (answer === null) return;
     this.#inboxCount = answer.count;
     this.#surface.say({ tone: "info", text: inboxText(answer.count) });
@@ -126,7 +126,7 @@ export class Questions {
   }
 
   async open(number: number): Promise<void> {
-    const answer = await this.#ask({ type: "open", count: number });
+    const answer = await this.ask({ type: "open", count: number });
     if (answer === null) return;
     this.#inboxCount = Math.max(0, this.#inboxCount - answer.messages.length);
     this.#show(answer.messages);
@@ -137,7 +137,7 @@ export class Questions {
 
   /** The newest `limit` messages below index `before`, oldest of them first. */
   async history(name: string | null, limit: number, before: number | null = null): Promise<void> {
-    const answer = await this.#ask({ type: "messages", with: name, before, limit, unread: false });
+    const answer = await this.ask({ type: "messages", with: name, before, limit, unread: false });
     if (answer === null) return;
     const oldest = answer.messages.at(-1);
     const whom = name === null ? "" : ` with ${name}`;
@@ -156,7 +156,7 @@ export class Questions {
   }
 
   async #number(name: string | null, command: string): Promise<void> {
-    const answer = await this.#ask({ type: "messages", with: name, before: null, limit: numberedMax, unread: false });
+    const answer = await this.ask({ type: "messages", with: name, before: null, limit: numberedMax, unread: false });
     if (answer === null) return;
     const rows = this.#numbers([...answer.messages].reverse(), []);
     rows.push(rows.length === 0 ? "No messages." : `/${command} 1 3-5 takes the first, and the third to fifth`);
@@ -169,7 +169,7 @@ export class Questions {
   }
 
   async #search(text: string, name: string | null, skip: number): Promise<void> {
-    const answer = await this.#ask({ type: "search", text, with: name, skip, limit: numberedMax });
+    const answer = await this.ask({ type: "search", text, with: name, skip, limit: numberedMax });
     if (answer === null) return;
     const { messages, snippets, more } = answer;
     const rows = this.#numbers(messages, snippets);
@@ -221,7 +221,7 @@ export class Questions {
     }
     const request =
       what === "delete" ? ({ type: "deleteMessages", ids } as const) : ({ type: "mark", ids, read: false } as const);
-    const answer = await this.#ask(request);
+    const answer = await this.ask(request);
     if (answer === null) return;
     const done = what === "delete" ? "deleted" : "unread again";
     if (what === "delete") this.#numbered = [];
@@ -229,7 +229,7 @@ export class Questions {
   }
 
   async status(): Promise<void> {
-    const answer = await this.#ask({ type: "status" });
+    const answer = await this.ask({ type: "status" });
     if (answer !== null) this.#surface.say(statusText(answer, this.#surface.symbols));
   }
 
@@ -254,13 +254,18 @@ export class Questions {
   }
 
   /** Null when it was refused, which has been said. */
-  async #ask<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | null> {
+  ask<T extends keyof Answers>(request: (OpRequest | QueryRequest) & { type: T }): Promise<Answers[T] | null> {
+    return this.answer<Answers[T]>(answered<T>(this.#client, request));
+  }
+
+  /** The same of what has been asked already. */
+  async answer<A extends { readonly type: string }>(work: Promise<A | Refused>): Promise<A | null> {
     const late = setTimeout(() => {
       this.#surface.say({ tone: "dim", text: "No answer yet: it comes when a replica can be reached." });
     }, patienceMs);
     try {
-      const answer: Answers[T] | Refused = await this.#inFlight.track(answered<T>(this.#client, request));
-      if (answer.type !== "refused") return answer;
+      const answer = await this.#inFlight.track(work);
+      if (!isRefused(answer)) return answer;
       this.#surface.say({ tone: "bad", text: answer.message, failed: true });
       return null;
     } finally {
@@ -268,6 +273,8 @@ export class Questions {
     }
   }
 }
+
+const isRefused = (answer: { readonly type: string }): answer is Refused => answer.type === "refused";
 
 /** A number of messages as typed, within 1…200; `fallback` when nothing was typed, null when it is no number. */
 export function messageCount(text: string, fallback: number): number | null {

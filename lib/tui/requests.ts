@@ -5,12 +5,17 @@ import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../c
  * The answer. Never resolves when the client is closed first: then the whole run ends (`connection-lines.ts` says
  * why), and messages under way are reported as of unknown outcome (`chat.ts`).
  */
-export async function answered<T extends keyof Answers>(
+export function answered<T extends keyof Answers>(
   client: ChatClient,
   request: (OpRequest | QueryRequest) & { type: T },
 ): Promise<Answers[T] | Refused> {
+  return unlessClosed(client.request<T>(request));
+}
+
+/** The same of several requests together. */
+export async function unlessClosed<T>(work: Promise<T>): Promise<T> {
   try {
-    return await client.request<T>(request);
+    return await work;
   } catch {
     return new Promise(() => {});
   }

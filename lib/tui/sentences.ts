@@ -3,6 +3,7 @@
  * is wrong with what was typed. Pure; the current time is handed in.
  */
 import { limits } from "../base/limits.ts";
+import type { DraftsSent } from "../client/drafts.ts";
 import type { ConnectionState, Refused } from "../client/types.ts";
 import type { FrameOf, ReplicaStatus } from "../protocol/messages.ts";
 import { formatView } from "../protocol/ids.ts";
@@ -98,6 +99,14 @@ function replicaRow(replica: ReplicaStatus, symbols: Symbols): string {
     facts.push(count(replica.connections, "client"));
   }
   return facts.join(` ${symbols.dot} `);
+}
+
+/** What became of several drafts that were sent. */
+export function sentLines({ sent, refused }: DraftsSent): Line[] {
+  const rest = refused.map(({ refusal }): Line => {
+    return { tone: "bad", text: `One was not sent: ${refusal.message}`, failed: true };
+  });
+  return [{ tone: "good", text: `${count(sent.length, "draft")} sent.` }, ...rest];
 }
 
 /** What stands around what a search has found, and what it found, in turn. */

@@ -14,6 +14,7 @@ export interface SignedIn {
   /** The account was made just now. */
   readonly isNew: boolean;
   readonly inbox: number;
+  readonly drafts: number;
   readonly password: string;
 }
 
@@ -128,7 +129,8 @@ async function welcomeNew(surface: Surface, client: ChatClient, name: string): P
   }
 }
 
-async function newPassword(surface: Surface): Promise<string | null> {
+/** Asked for twice; null when the user went back. */
+export async function newPassword(surface: Surface): Promise<string | null> {
   for (;;) {
     const first = await askPassword(surface, "New password", passwordComplaint);
     if (first === null) return null;
@@ -158,14 +160,17 @@ async function logIn(
   isNew: boolean,
 ): Promise<SignedIn | "try again" | "no such account"> {
   const answer = await surface.busy("Signing in", answered(client, { type: "login", user, password }));
-  if (answer.type !== "refused") return { user: answer.user, isNew, inbox: answer.inbox, password };
+  if (answer.type !== "refused") {
+    return { user: answer.user, isNew, inbox: answer.inbox, drafts: answer.drafts, password };
+  }
   const again = surface.linear ? "Try again." : "Try again, or press Escape for another name.";
   const text = answer.code === "wrong-password" ? `That password is wrong. ${again}` : answer.message;
   surface.say({ tone: "bad", text });
   return answer.code === "no-such-user" ? "no such account" : "try again";
 }
 
-async function askPassword(
+/** Nothing of it is shown; null when the user went back. */
+export async function askPassword(
   surface: Surface,
   label: string,
   accept: (text: string) => string | null,
