@@ -1,5 +1,7 @@
-/** The page of one's own account: the bell, logging out, deleting it. */
+/** The page of one's own account: the bell, another password, its sessions, logging out, deleting it. */
 import type { ChatContext } from "./context.ts";
+import { changePassword } from "./own-account.ts";
+import { SessionPage } from "./session-page.ts";
 import type { Item, Page } from "./surface.ts";
 
 export class AccountPage {
@@ -17,6 +19,8 @@ export class AccountPage {
       if (picked.type === "line") return this.#context.runLine(picked.text);
       if (picked.type !== "item") return;
       if (picked.id === "bell") this.#context.bell = !this.#context.bell;
+      else if (picked.id === "password") await changePassword(this.#context);
+      else if (picked.id === "sessions") await new SessionPage(this.#context).visit();
       else if (picked.id === "logout") return this.#context.logOut();
       else if (picked.id === "delete") await this.#context.deleteAccount();
       if (this.#context.user === "") return;
@@ -39,6 +43,8 @@ export class AccountPage {
       lines: [],
       items: [
         item("bell", "b", "Bell when a message arrives", this.#context.bell ? "on" : "off"),
+        item("password", "p", "Change the password", "ends other sessions"),
+        item("sessions", "s", "Sessions"),
         item("logout", "l", "Log out"),
         item("delete", "x", "Delete the account", "asks first"),
       ],

@@ -7,6 +7,7 @@ import type { ConversationEntry } from "./conversation-list.ts";
 import type { ChatContext } from "./context.ts";
 import { AccountPage } from "./account-page.ts";
 import { ClusterPage } from "./cluster-page.ts";
+import { DraftPage } from "./draft-page.ts";
 import { MessagePage } from "./message-page.ts";
 import { PeoplePage } from "./people-page.ts";
 import { search } from "./message-sources.ts";
@@ -23,6 +24,7 @@ export interface HomeState {
   readonly entries: readonly ConversationEntry[];
   readonly loaded: boolean;
   readonly inbox: number;
+  readonly drafts: number;
   /** Whom a line was begun to. */
   readonly begun: (user: string) => boolean;
   readonly connected: string;
@@ -36,6 +38,7 @@ export interface HomeState {
 const entries: readonly { id: string; letter: string; label: string }[] = [
   { id: "/write", letter: "w", label: "Write to someone" },
   { id: "/inbox", letter: "i", label: "Inbox" },
+  { id: "/drafts", letter: "d", label: "Drafts" },
   { id: "/search", letter: "s", label: "Search" },
   { id: "/people", letter: "a", label: "Accounts" },
   { id: "/cluster", letter: "c", label: "Cluster" },
@@ -47,6 +50,7 @@ export function homePage(state: HomeState): Page {
   const { symbols } = state;
   const details: Record<string, string> = {
     "/inbox": state.inbox === 0 ? "empty" : `${state.inbox} ${state.inbox === 1 ? "waits" : "wait"}`,
+    "/drafts": state.drafts === 0 ? "" : `${state.drafts}`,
     "/cluster": state.replicas,
   };
   const menu: Item[] = entries.map(({ id, letter, label }, at) => {
@@ -143,6 +147,8 @@ export class Home {
         return this.#write();
       case "/inbox":
         return this.#inbox();
+      case "/drafts":
+        return new DraftPage(context).visit();
       case "/search":
         return search(context, null);
       case "/people":
@@ -189,7 +195,7 @@ export class Home {
   }
 
   #state(): HomeState {
-    const { surface, list, client, connection, unfinished, user, command } = this.#context;
+    const { surface, list, drafts, client, connection, unfinished, user, command } = this.#context;
     const { connection: now } = client;
     const isUp = now.state === "connected" || now.state === "reconnected";
     const disks = isUp ? onDisks(now.copies, connection.replicas).text : "";
@@ -199,6 +205,7 @@ export class Home {
       entries: list.entries,
       loaded: list.loaded,
       inbox: list.inbox,
+      drafts: drafts.count,
       begun: (name) => unfinished.get(name) !== null,
       connected: isUp ? `replica ${now.replica} ${surface.symbols.dot} ${disks}` : "not connected",
       replicas: isUp && connection.replicas > 0 ? disks : "",

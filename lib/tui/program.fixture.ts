@@ -13,6 +13,11 @@ const client = new FakeClient({ bob: "bob-password", carol: "carol-password", mi
 const bob = client.accounts.get("bob");
 if (bob !== undefined) {
   const waiting = [client.message("carol", "bob", "lunch?"), client.message("mia", "bob", "hello")];
+  const session = { since: nowMs, usedAt: nowMs, replica: 1, software: "chatd" };
+  bob.sessions.push(
+    { ...session, session: "5b", attached: true, current: true },
+    { ...session, session: "d0", attached: false, current: false },
+  );
   bob.inbox.push(...waiting.map((message) => ({ ...message, inbox: true })));
 }
 

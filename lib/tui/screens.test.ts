@@ -125,6 +125,79 @@ describe.each(sizes)("at $columns columns", (size) => {
     await expectScreen(pty, "account", () => pty.text.includes("Log out"));
   });
 
+  test("drafts: begun, marked, changed, sent and deleted", async () => {
+    await using pty = new Pty(size);
+    await pty.signIn();
+    pty.type("d");
+    await pty.see("No drafts");
+    for (const [to, text] of [
+      ["carol", "lunch tomorrow?"],
+      ["", "a thought"],
+      ["mia", "hi"],
+    ] as const) {
+      pty.type("n");
+      await pty.prompt("To (may stay empty):");
+      pty.type(`${to}\r`);
+      await pty.until("the text is asked for", () => pty.cursorRow.startsWith("Text"));
+      pty.type(`${text}\r`);
+      await pty.see(`${to === "" ? "nobody yet" : to}: ${text}`);
+    }
+    await expectScreen(
+      pty,
+      "drafts",
+      () => pty.text.includes("lunch tomorrow?") && pty.rows[0]?.endsWith("3") === true,
+    );
+    pty.type("  s");
+    await pty.see("names nobody");
+    pty.type("\x1b[H\r");
+    await pty.prompt("To (may stay empty): mia");
+    pty.type("\r");
+    await pty.until("the text is there", () => pty.cursorRow.startsWith("Text") && pty.cursorRow.endsWith("hi"));
+    pty.type(" there\r");
+    await pty.see("mia: hi there");
+    pty.type("\x1b");
+    await pty.home();
+    await pty.see("Drafts 3");
+    pty.type("d");
+    await pty.see("mia: hi there");
+    pty.type("s");
+    await pty.see("1 draft sent.");
+    await pty.until("it is gone", () => !pty.text.includes("hi there"));
+    pty.type("d");
+    await pty.see("Delete 1 draft for good?");
+    pty.type("\x1b[B\r");
+    await pty.see("1 draft deleted.");
+    pty.type("\x1b");
+    await pty.home();
+    await pty.see("Drafts 1");
+    pty.type("/to mia\r");
+    await pty.see("bob → mia: hi there");
+  });
+
+  test("my account: another password, and sessions that are ended", async () => {
+    await using pty = new Pty(size);
+    await pty.signIn();
+    pty.type("ms");
+    await expectScreen(pty, "sessions", () => pty.text.includes("this one"));
+    pty.type("d");
+    await pty.see("/logout ends it");
+    pty.type("\x1b[Bd");
+    await pty.see("End 1 session?");
+    pty.type("\x1b[B\r");
+    await pty.see("1 session ended.");
+    pty.type("\x1b");
+    await pty.see("My account");
+    pty.type("p");
+    await pty.prompt("Old password:");
+    pty.type("bob-password\r");
+    await pty.prompt("New password:");
+    pty.type("new-password\r");
+    await pty.prompt("Once more:");
+    pty.type("new-password\r");
+    await pty.see("The password is changed");
+    expect(pty.raw).not.toContain("new-password");
+  });
+
   test("a failover while a line is typed: what was sent meanwhile goes out in order", async () => {
     await using pty = new Pty(size);
     await pty.talk();
@@ -194,6 +267,11 @@ describe("Ctrl-C", () => {
     ["accounts", signedIn, "a", "finds names"],
     ["a pattern", signedIn, "af", "Names like"],
     ["my account", signedIn, "m", "chooses"],
+    ["the old password", signedIn, "mp", "Old password:"],
+    ["sessions", signedIn, "ms", "Sessions"],
+    ["drafts", signedIn, "d", "No drafts"],
+    ["whom a draft is to", signedIn, "dn", "To (may stay empty):"],
+    ["the text of a draft", signedIn, "dncarol\r", "Text"],
     ["deleting it", signedIn, "mx", "Delete bob for good?"],
     ["its password", signedIn, "mx\x1b[B\r", "Password:"],
     ["a conversation", talking, "hel", "bob → carol › hel"],
