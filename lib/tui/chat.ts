@@ -18,6 +18,7 @@ import { olderMessages } from "./message-sources.ts";
 import { shownName } from "./names.ts";
 import { OpenConversation } from "./open-conversation.ts";
 import { Outlet, type OpenStorage } from "./outlet.ts";
+import { Presence, seenSentence } from "./presence.ts";
 import { Questions } from "./questions.ts";
 import { ReadMarks } from "./read-marks.ts";
 import { answered, InFlight } from "./requests.ts";
@@ -49,6 +50,7 @@ export class Chat implements ChatContext {
   readonly connection: ConnectionLines;
   readonly list: ConversationList;
   readonly drafts: Drafts;
+  readonly presence = new Presence();
   readonly questions: Questions;
   readonly sending: Sending;
   readonly marks: ReadMarks | null;
@@ -188,6 +190,7 @@ export class Chat implements ChatContext {
     this.#user = signedIn.user;
     this.list.clear();
     this.list.inbox = signedIn.inbox;
+    this.presence.clear();
     this.drafts.begin(signedIn.drafts);
     this.#greet(signedIn);
     await this.#outlet.signedIn(signedIn.user, signedIn.password);
@@ -337,6 +340,14 @@ export class Chat implements ChatContext {
     }
   }
 
+  #presence(event: Extract<ClientEvent, { type: "presence" }>): void {
+    this.presence.happened(event);
+    this.list.presence(event.user, event.online);
+    if (this.#partner !== null && sameName(this.#partner, event.user)) {
+      this.#say("dim", seenSentence(event, Date.now()));
+    }
+  }
+
   #happened(event: ClientEvent): void {
     switch (event.type) {
       case "message":
@@ -353,8 +364,9 @@ export class Chat implements ChatContext {
       case "logged-out":
         return this.#loggedOut("warning", `You were logged out: ${event.reason}`);
       case "presence":
-        return;
+        return this.#presence(event);
       case "connection":
+        if (event.connection.state === "connecting") this.presence.clear();
         this.surface.refresh();
         // What came while the session was away for long waits there.
         if (event.connection.state !== "reconnected" || this.#user === null) return;

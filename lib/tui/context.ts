@@ -6,6 +6,7 @@ import type { ConnectionLines } from "./connection-lines.ts";
 import type { ConversationList } from "./conversation-list.ts";
 import type { Drafts } from "./drafts.ts";
 import type { Questions } from "./questions.ts";
+import type { Presence } from "./presence.ts";
 import type { ReadMarks } from "./read-marks.ts";
 import type { InFlight } from "./requests.ts";
 import type { Sending } from "./sending.ts";
@@ -18,6 +19,7 @@ export interface ChatContext {
   readonly connection: ConnectionLines;
   readonly list: ConversationList;
   readonly drafts: Drafts;
+  readonly presence: Presence;
   readonly questions: Questions;
   /** Questions and changes that are under way. */
   readonly requests: InFlight;

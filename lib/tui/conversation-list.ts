@@ -92,6 +92,15 @@ export class ConversationList {
     this.#changed();
   }
 
+  /** Somebody came or went. */
+  presence(user: string, online: boolean): void {
+    // The answer that is awaited may be of before.
+    if (this.#loading !== null) this.#again = true;
+    const known = this.get(user);
+    if (known !== null) this.#put({ ...known, online });
+    this.#changed();
+  }
+
   /** Everything of `user` that had arrived was shown. */
   seen(user: string): void {
     const known = this.get(user);

@@ -19,6 +19,7 @@ export type Happening =
   | { readonly do: "lose" }
   | { readonly do: "find"; readonly replica: number; readonly afterMs: number; readonly copies: number }
   | { readonly do: "offline"; readonly reason: string }
+  | { readonly do: "presence"; readonly user: string; readonly online: boolean; readonly lastSeenAt: number | null }
   | { readonly do: "notice"; readonly text: string }
   | { readonly do: "log-out"; readonly reason: string }
   | { readonly do: "close"; readonly reason: string }
@@ -27,6 +28,7 @@ export type Happening =
 export interface FakeAccount {
   password: string;
   online: boolean;
+  lastSeenAt: number | null;
   inbox: ChatMessage[];
   messages: ChatMessage[];
   drafts: Draft[];
@@ -66,7 +68,15 @@ export class FakeClient implements ChatClient {
   }
 
   addAccount(user: string, password: string): FakeAccount {
-    const account: FakeAccount = { password, online: false, inbox: [], messages: [], drafts: [], sessions: [] };
+    const account: FakeAccount = {
+      password,
+      online: false,
+      lastSeenAt: null,
+      inbox: [],
+      messages: [],
+      drafts: [],
+      sessions: [],
+    };
     this.accounts.set(user, account);
     return account;
   }
@@ -102,6 +112,12 @@ export class FakeClient implements ChatClient {
         return this.#connect("reconnected", happening.replica, happening.copies, happening.afterMs);
       case "offline":
         return this.#set({ state: "offline", reason: happening.reason, lost: this.outstanding });
+      case "presence": {
+        const { user, online, lastSeenAt } = happening;
+        const account = this.accounts.get(user);
+        if (account !== undefined) Object.assign(account, { online, lastSeenAt });
+        return this.#emit({ type: "presence", user, online, lastSeenAt });
+      }
       case "notice":
         return this.#emit({ type: "notice", text: happening.text });
       case "log-out":
@@ -184,7 +200,7 @@ export class FakeClient implements ChatClient {
         const accounts = page.map((user) => ({
           user,
           online: this.accounts.get(user)?.online ?? false,
-          lastSeenAt: null,
+          lastSeenAt: this.accounts.get(user)?.lastSeenAt ?? null,
         }));
         return { type: "accountList", request: 0, accounts, more: from.length > page.length };
       }

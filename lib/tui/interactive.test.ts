@@ -199,6 +199,29 @@ test("earlier lines come back with the arrow, and the draft after them", async (
   await pty.prompt("bob → carol › draft");
 });
 
+test("who comes and goes is seen at once: at home, in the conversation, on the page of accounts", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  await pty.see("○ carol");
+  pty.happen({ do: "presence", user: "carol", online: true, lastSeenAt: null });
+  await pty.see("● carol");
+  await pty.see("○ mia");
+  pty.type("a");
+  await pty.until("carol is online", () => pty.rows.some((row) => /● carol .*online$/.test(row)));
+  pty.happen({ do: "presence", user: "carol", online: false, lastSeenAt: Date.UTC(2026, 0, 5, 9, 2) });
+  await pty.until("carol has gone", () => pty.rows.some((row) => /○ carol .*last seen 09:02$/.test(row)));
+  pty.type("\x1b");
+  await pty.home();
+  pty.type("/to carol\r");
+  await pty.see("carol was last seen 09:02: messages wait in the inbox there");
+  pty.happen({ do: "presence", user: "mia", online: true, lastSeenAt: null });
+  pty.happen({ do: "presence", user: "carol", online: true, lastSeenAt: null });
+  await pty.see("carol is online");
+  expect(pty.text).not.toContain("mia is online");
+  pty.type("/accounts\r");
+  await pty.see("online: bob, carol, mia");
+});
+
 test("Tab completes commands and the names that are known", async () => {
   await using pty = new Pty();
   await pty.signIn();

@@ -3,6 +3,7 @@ import { limits } from "../base/limits.ts";
 import type { Answers } from "../client/types.ts";
 import type { ChatContext } from "./context.ts";
 import { shownName } from "./names.ts";
+import { seenText } from "./presence.ts";
 import { answered } from "./requests.ts";
 import { sameName } from "./sentences.ts";
 import type { Page } from "./surface.ts";
@@ -71,21 +72,23 @@ export class PeoplePage {
   }
 
   #shown(): Page {
-    const { surface, command, user } = this.#context;
+    const { surface, command, user, presence } = this.#context;
     const { symbols } = surface;
     return {
       title: this.#pattern === null ? "Accounts" : `Accounts like ${this.#pattern}`,
       aside: this.#loading ? `loading${symbols.ellipsis}` : `${this.#accounts.length}${this.#more ? "+" : ""}`,
       lines: [],
-      items: this.#accounts.map((account) => ({
-        id: account.user,
-        left: [
-          { text: `${account.online ? symbols.online : symbols.away} `, style: account.online ? "good" : "dim" },
-          { text: shownName(account.user), style: `name:${account.user}` },
-          { text: sameName(account.user, user) ? "  you" : "", style: "dim" },
-        ],
-        right: [{ text: account.online ? "online" : "away", style: "dim" }],
-      })),
+      items: this.#accounts
+        .map((each) => presence.of(each))
+        .map((account) => ({
+          id: account.user,
+          left: [
+            { text: `${account.online ? symbols.online : symbols.away} `, style: account.online ? "good" : "dim" },
+            { text: shownName(account.user), style: `name:${account.user}` },
+            { text: sameName(account.user, user) ? "  you" : "", style: "dim" },
+          ],
+          right: [{ text: seenText(account, Date.now()), style: "dim" }],
+        })),
       empty: this.#loading ? `Loading${symbols.ellipsis}` : "Nobody is called like that.",
       start: "first",
       marks: false,

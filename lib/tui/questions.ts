@@ -7,6 +7,7 @@ import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../c
 import type { ChatMessage } from "../protocol/messages.ts";
 import type { ReadMarks } from "./read-marks.ts";
 import { shownName } from "./names.ts";
+import { seenSentence, seenText } from "./presence.ts";
 import { answered, type InFlight } from "./requests.ts";
 import { clockTime, count, inboxText, sameName, snippetParts, statusText } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
@@ -48,7 +49,7 @@ export class Questions {
     const which = pattern === null ? "" : ` ${answer.accounts.length === 1 ? "matches" : "match"} ${pattern}`;
     const total = `${count(answer.accounts.length, after === null ? "account" : "more account")}${which}`;
     const online = answer.accounts.filter((account) => account.online).map(({ user }) => shownName(user));
-    const away = answer.accounts.filter((account) => !account.online).map(({ user }) => shownName(user));
+    const away = answer.accounts.filter((account) => !account.online).map((account) => awayText(account));
     const rows = [total];
     if (online.length > 0) rows.push(`online: ${online.join(", ")}`);
     if (away.length > 0) rows.push(`away: ${away.join(", ")}`);
@@ -61,8 +62,8 @@ export class Questions {
   async whois(name: string): Promise<string | null> {
     const account = await this.#lookUp(name);
     if (account === null || account === "") return account;
-    const where = account.online ? "online" : "away: messages wait in the inbox there";
-    this.#surface.say({ tone: "dim", text: `${shownName(account.user)} is ${where}` });
+    const waits = account.online ? "" : ": messages wait in the inbox there";
+    this.#surface.say({ tone: "dim", text: `${seenSentence(account, Date.now())}${waits}` });
     return account.user;
   }
 
@@ -272,6 +273,11 @@ export class Questions {
       clearTimeout(late);
     }
   }
+}
+
+function awayText(account: Account): string {
+  const name = shownName(account.user);
+  return account.lastSeenAt === null ? name : `${name} (${seenText(account, Date.now())})`;
 }
 
 const isRefused = (answer: { readonly type: string }): answer is Refused => answer.type === "refused";
