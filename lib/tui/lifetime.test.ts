@@ -82,16 +82,21 @@ test("a crash on a page gives the usual screen back before it is reported", asyn
   expect(pty.raw.indexOf("\x1b[?1049l")).toBeLessThan(pty.raw.indexOf("thrown on purpose"));
 });
 
-test("Ctrl-Z on a page gives the shell its screen, and fg the page", async () => {
-  const wrap = (command: readonly string[]): string[] => [
+/** A shell that, once the client has stopped, says so and brings it back. */
+const underShell = {
+  wrap: (command: readonly string[]): string[] => [
     "bash",
     "--norc",
     "--noprofile",
     "-i",
     "-c",
     `set -m; ${command.join(" ")}; echo back in the shell; fg; exit`,
-  ];
-  await using pty = new Pty({ wrap, environment: { PS1: "$ " } });
+  ],
+  environment: { PS1: "$ " },
+};
+
+test("Ctrl-Z on a page gives the shell its screen, and fg the page", async () => {
+  await using pty = new Pty(underShell);
   await pty.signIn();
   pty.type("a");
   await pty.see("finds names");
@@ -116,15 +121,7 @@ test("the bell rings for messages only when it was asked for", async () => {
 });
 
 test("Ctrl-Z gives the terminal to the shell, and fg brings the draft back", async () => {
-  const wrap = (command: readonly string[]): string[] => [
-    "bash",
-    "--norc",
-    "--noprofile",
-    "-i",
-    "-c",
-    `set -m; ${command.join(" ")}; echo back in the shell; fg; exit`,
-  ];
-  await using pty = new Pty({ wrap, environment: { PS1: "$ " } });
+  await using pty = new Pty(underShell);
   await pty.talk();
   pty.type("draft");
   await pty.prompt("bob → carol › draft");
