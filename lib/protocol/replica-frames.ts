@@ -65,6 +65,8 @@ export const replicaFrames = {
     damaged: bool,
     behind: bool,
     commit: index,
+    /** How far the state goes that it has applied; null when none goes with this log. */
+    applied: optional(index),
     /** The VIEW entries of this log from the last formed view on (that one included), oldest first. */
     attempts: list(attempt, 1024),
     /** Where the newest views of this log begin, oldest first. */

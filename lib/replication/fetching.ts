@@ -8,6 +8,7 @@ import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import { joinRecords, splitRecords } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
+import { commonIndex } from "./lineage.ts";
 import type { Fetch } from "./state.ts";
 
 /** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
@@ -73,7 +74,7 @@ export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged"
   const { fetch } = core;
   if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
   const below = fetch.after.index - 1;
-  const common = core.log.commonIndex(message.views, message.lastIndex, below);
+  const common = commonIndex(core.log.outline, message, below);
   if (common < core.log.base.index) {
     if (!globalThis.mistaken?.("followed from below the floor")) return refuseToFollow(core, from);
     fetch.after = { index: 0, view: 0, chain: 0n };
@@ -89,7 +90,7 @@ export function onCompacted(core: Core, from: Member, message: FrameOf<"compacte
   if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
   fetch.waiting = false;
   const { position, policy, views, attempts } = message;
-  const same = log.commonIndex(views, position.index, Math.min(position.index, log.lastIndex));
+  const same = commonIndex(log.outline, { views, lastIndex: position.index });
   const isOff = same < log.base.index && !globalThis.mistaken?.("followed from below the floor");
   const common = Math.max(same, log.base.index);
   if (isOff || position.index <= log.base.index) return refuseToFollow(core, from);

@@ -19,7 +19,7 @@ function promise(from: Member, index: number, attempts: readonly Attempt[], dama
     message: {
       ...{ type: "promised", view: makeView(9, 1), epoch: 1, last: { index, view, chain: 1n }, floor: 0, floorView: 0 },
       ...{ hot: false, views: [] },
-      ...{ damaged, behind: false, commit: 0, attempts: [...attempts] },
+      ...{ damaged, behind: false, commit: 0, applied: 0, attempts: [...attempts] },
     },
   };
 }
@@ -69,4 +69,30 @@ test("a damaged log has no voice, and is taken in by those who have", () => {
   expect(membersOf("quorum", [...sound, damaged])).toEqual([1, 2, 3]);
   expect(membersOf("quorum", [promise(process(1), 20, [formed]), damaged])).toBe("for a majority");
   expect(membersOf("available", [promise(process(1), 20, [formed]), damaged])).toBe("who may hold more");
+});
+
+test("available: a log whose state nobody has is not the base while a lesser one has its own", () => {
+  const other = attempt(makeView(4, 1), 65, [process(1)], true);
+  const lesser = attempt(makeView(3, 2), 65, [process(2)], true);
+  const forked = (pid: number, of: Attempt, last: number, applied: number | null): PromiseGiven => {
+    const { from, message } = promise(process(pid), last, [of]);
+    const views = [
+      { view: makeView(1, 1), firstIndex: 1 },
+      { view: of.view, firstIndex: 65 },
+    ];
+    return { from, message: { ...message, floor: 48, floorView: makeView(1, 1), applied, views } };
+  };
+  const baseOf = (...promises: PromiseGiven[]) => {
+    const verdict = judge({
+      ...{ policy: "available", self: process(2), founders: config, promises, waited: false },
+      ...{ behindEntriesMax: 2_000, wanted: null, suspected: () => false },
+    });
+    return verdict.may === true ? verdict.formation.base.index : verdict;
+  };
+  const without = forked(3, other, 106, null);
+  expect(baseOf(without, forked(2, lesser, 66, 66), forked(1, lesser, 66, 66))).toBe(66);
+  // Its state goes no further than what both hold.
+  expect(baseOf(without, forked(2, lesser, 66, 64), forked(1, lesser, 66, 66))).toBe(106);
+  // Nobody has any: the greatest, until somebody comes who has.
+  expect(baseOf(without, forked(2, lesser, 66, null), forked(1, lesser, 66, null))).toBe(106);
 });

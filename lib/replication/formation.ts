@@ -4,6 +4,7 @@
  */
 import type { Attempt, Configured, FrameOf, Member, Policy, Position } from "../protocol/messages.ts";
 import { changed, lapses, type WantedChange } from "./config-change.ts";
+import { commonIndex, type Outline } from "./lineage.ts";
 
 /** What one replica promised, and who it was. */
 export interface PromiseGiven {
@@ -66,12 +67,10 @@ export function judge(input: FormationInput): Verdict {
     null,
   );
   if (sound.length === 0) return { may: false, why: "no sound log has been found", missing: [] };
-  const basis = sound
-    .filter((each) => input.policy === "quorum" || sound.every((other) => !departsBelowFloor(each, other)))
-    .reduce<PromiseGiven | null>(
-      (greatest, each) => (greatest === null || isGreater(input.policy, each, greatest) ? each : greatest),
-      null,
-    );
+  const basis = basesOf(input.policy, sound).reduce<PromiseGiven | null>(
+    (greatest, each) => (greatest === null || isGreater(input.policy, each, greatest) ? each : greatest),
+    null,
+  );
   if (basis === null) return { may: false, why: "for a log that all can follow", missing: [] };
   return last === null ? judgeFounding(input, sound, basis) : judgeNext(input, sound, basis, last, attempts);
 }
@@ -230,6 +229,27 @@ function attemptsOf(promises: readonly PromiseGiven[]): Attempt[] {
   }
   return [...byView.values()];
 }
+
+/**
+ * Whose log may be the base. Under `available` that need not be the greatest one, as what the others hold is merged: one
+ * that all can follow, and, if there is any, one that somebody has the state of. Without it all would wait for a state that
+ * nobody has, although a lesser fork has one.
+ */
+function basesOf(policy: Policy, sound: readonly PromiseGiven[]): readonly PromiseGiven[] {
+  if (policy === "quorum") return sound;
+  const followed = sound.filter((each) => sound.every((other) => !departsBelowFloor(each, other)));
+  const applicable = followed.filter((each) => sound.some((other) => keepsState(other, each)));
+  return applicable.length > 0 ? applicable : followed;
+}
+
+/** Whether one who goes over to this base keeps its state, or can build it again from its log. */
+function keepsState({ message }: PromiseGiven, { message: base }: PromiseGiven): boolean {
+  const common = commonIndex(outlineOf(message), outlineOf(base));
+  if (common < base.floor) return false;
+  return message.floor === 0 || (message.applied !== null && message.applied <= common);
+}
+
+const outlineOf = ({ views, last }: FrameOf<"promised">): Outline => ({ views, lastIndex: last.index });
 
 /** MUST NOT be a base: another of S has deleted what stands there, as final, and cannot go back to it. */
 function departsBelowFloor({ message }: PromiseGiven, { message: { floor, floorView } }: PromiseGiven): boolean {

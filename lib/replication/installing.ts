@@ -28,6 +28,7 @@ export function ownPromise(core: Core): FrameOf<"promised"> {
     // One without a state votes with its log; a member is one who can apply it too.
     behind: core.stateless || (core.damaged && !core.refetched),
     commit: core.commit,
+    applied: core.stateless ? null : core.delivered,
     attempts: [...core.log.attempts()],
     views: core.log.viewTable(core.log.lastIndex, promisedViewsMax),
   };

@@ -11,6 +11,7 @@ import { viewPid } from "../protocol/ids.ts";
 import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Attempt, Policy, Position, ViewStart } from "../protocol/messages.ts";
 import { chainHolds, decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { Outline } from "./lineage.ts";
 
 /** Whole records kept in memory for sending, in bytes; what is older is read from disk. */
 const recentBytesMax = 8 * 1024 * 1024;
@@ -257,21 +258,9 @@ export class ReplicatedLog {
     return table.reverse();
   }
 
-  /**
-   * The last index at which this log and another, known by its view table and last index, can be the same: two
-   * entries of one view at one index are the same entry (a view has one primary). At most `below`.
-   */
-  commonIndex(views: readonly ViewStart[], otherLastIndex: number, below: number): number {
-    for (let i = this.#views.length - 1; i >= 0; i--) {
-      const mine = this.#views[i] as ViewInLog;
-      const at = views.findIndex((other) => other.view === mine.view && other.firstIndex === mine.firstIndex);
-      if (at < 0) continue;
-      const myEnd = (this.#views[i + 1]?.firstIndex ?? this.#lastIndex + 1) - 1;
-      const otherEnd = (views[at + 1]?.firstIndex ?? otherLastIndex + 1) - 1;
-      const common = Math.min(myEnd, otherEnd, below);
-      if (common >= mine.firstIndex) return common;
-    }
-    return 0;
+  /** As far as its views tell. */
+  get outline(): Outline {
+    return { views: this.#views, lastIndex: this.#lastIndex };
   }
 
   /** The VIEW entries from the last formed view of this log on, that one included, oldest first. */
