@@ -1,8 +1,10 @@
 /**
- * Accounts: who has which name. Living ones are held in memory as well, as every op needs them; the tables are the truth.
+ * Accounts: who has which name. Living ones are held in memory as well, without their passwords, as every op needs them; the
+ * tables are the truth.
  * Decides no op: whoever calls has decided.
  */
 import type { Statement } from "bun:sqlite";
+import { assert } from "../base/assert.ts";
 import type { OpId } from "../protocol/messages.ts";
 import { foldName, suffixedName } from "./names.ts";
 import type { Session } from "./sessions.ts";
@@ -17,15 +19,14 @@ export interface Account {
   readonly fold: string;
   /** The name it asked for and did not get in a merge, folded. */
   readonly formerFold: string | null;
-  passwordHash: string;
   /** The op that set the password: the account's own, or a change. */
   passwordOp: OpId;
   /** When that op was first accepted. */
   passwordAt: number;
   /** When its last session left; null when none has yet. */
   lastSeenAt: number | null;
-  /** The sessions logged in to it. */
-  readonly sessions: Set<Session>;
+  /** The sessions logged in to it, in the order of their logins. */
+  sessions: readonly Session[];
   /** Conversations by the other's number, as far as they have been needed; most accounts never need any. */
   conversations: Map<number, number> | null;
 }
@@ -37,7 +38,6 @@ interface AccountRow {
   name: string;
   fold: string;
   former_fold: string | null;
-  password_hash: string;
   created_at: number;
   password_session: string | null;
   password_seq: number | null;
@@ -55,6 +55,7 @@ export class Accounts {
   readonly #sawLast: Statement<unknown, [number, number]>;
   readonly #bury: Statement<unknown, [number]>;
   readonly #nameOfBuried: Statement<{ name: string }, [string, number]>;
+  readonly #passwordHash: Statement<{ password_hash: string }, [number]>;
   readonly #living: Statement<AccountRow, []>;
 
   constructor(statements: Statements) {
@@ -68,7 +69,11 @@ export class Accounts {
          password_seq = NULL, password_at = NULL, last_seen_at = NULL WHERE number = ?`,
     );
     this.#nameOfBuried = statements.prepare("SELECT name FROM accounts WHERE session = ? AND seq = ?");
-    this.#living = statements.prepare("SELECT * FROM accounts WHERE fold IS NOT NULL ORDER BY number");
+    this.#passwordHash = statements.prepare("SELECT password_hash FROM accounts WHERE number = ?");
+    this.#living = statements.prepare(
+      `SELECT number, session, seq, name, fold, former_fold, created_at, password_session, password_seq, password_at,
+         last_seen_at FROM accounts WHERE fold IS NOT NULL ORDER BY number`,
+    );
   }
 
   /** Forgets what is in memory and reads the tables anew. */
@@ -81,13 +86,13 @@ export class Accounts {
         number: row.number,
         id,
         name: row.name,
-        fold: row.fold,
+        // Mostly they are equal: one text of them.
+        fold: row.fold === row.name ? row.name : row.fold,
         formerFold: row.former_fold,
-        passwordHash: row.password_hash,
         passwordOp: session === null || seq === null ? id : { session, seq },
         passwordAt: at ?? row.created_at,
         lastSeenAt: row.last_seen_at,
-        sessions: new Set(),
+        sessions: none,
         conversations: null,
       });
     }
@@ -138,21 +143,26 @@ export class Accounts {
       name,
       fold,
       formerFold,
-      passwordHash,
       passwordOp: id,
       passwordAt: at,
       lastSeenAt: null,
-      sessions: new Set(),
+      sessions: none,
       conversations: null,
     };
     this.#remember(account);
     return account;
   }
 
+  /** Only in the table: there may be many accounts, and few sign in at a time. */
+  passwordHashOf(account: Account): string {
+    const row = this.#passwordHash.get(account.number);
+    assert(row !== null, "a living account has a password");
+    return row.password_hash;
+  }
+
   /** `op` sets it, and was first accepted at `at`. */
   setPassword(account: Account, op: OpId, passwordHash: string, at: number): void {
     this.#setPassword.run(passwordHash, op.session, op.seq, at, account.number);
-    account.passwordHash = passwordHash;
     account.passwordOp = op;
     account.passwordAt = at;
   }
@@ -185,9 +195,9 @@ export class Accounts {
 }
 
 /** Whether messages reach the account live; otherwise they go to its inbox. */
-export function isPresent(account: Account): boolean {
-  for (const { attachment } of account.sessions) if (attachment !== null) return true;
-  return false;
-}
+export const isPresent = ({ sessions }: Account): boolean => sessions.some(({ attachment }) => attachment !== null);
+
+/** What most accounts have. */
+const none: readonly Session[] = [];
 
 const keyOf = (id: OpId): string => `${id.session}/${id.seq}`;

@@ -99,19 +99,23 @@ export class Preparer {
     }
     const wrong = knownNameFault(user);
     if (wrong !== null) return wrong;
-    const candidates = this.#stores.accounts.signingInAs(user);
+    const { accounts } = this.#stores;
+    // Of the password that is checked, which may be another one when that is done.
+    const candidates = accounts.signingInAs(user).map((account) => {
+      return { id: account.id, credential: account.passwordOp, hash: accounts.passwordHashOf(account) };
+    });
     const fitting = await this.#passwords.match(
       password,
-      candidates.map(({ passwordHash }) => passwordHash),
+      candidates.map(({ hash }) => hash),
     );
     if (typeof fitting !== "number") return fitting;
-    const account = candidates[fitting];
-    if (account !== undefined) return { type: "signIn", account: account.id, credential: account.passwordOp };
+    const found = candidates[fitting];
+    if (found !== undefined) return { type: "signIn", account: found.id, credential: found.credential };
     return candidates.length === 0 ? noSuchUser(user) : fault("wrong-password", `This is not the password of ${user}.`);
   }
 
   async #deleteAccount({ password }: RequestOf<"deleteAccount">, account: Account): Promise<Command | Fault> {
-    const fitting = await this.#passwords.match(password, [account.passwordHash]);
+    const fitting = await this.#passwords.match(password, [this.#stores.accounts.passwordHashOf(account)]);
     if (typeof fitting !== "number") return fitting;
     if (fitting < 0)
       return fault("wrong-password", `This is not the password of ${account.name}: nothing was deleted.`);
@@ -121,8 +125,8 @@ export class Preparer {
   async #changePassword(request: RequestOf<"changePassword">, account: Account): Promise<Command | Fault> {
     const wrong = newPasswordFault(request.newPassword);
     if (wrong !== null) return wrong;
-    const { id, name, passwordHash: checked, passwordOp } = account;
-    const fitting = await this.#passwords.match(request.password, [checked]);
+    const { id, name, passwordOp } = account;
+    const fitting = await this.#passwords.match(request.password, [this.#stores.accounts.passwordHashOf(account)]);
     if (typeof fitting !== "number") return fitting;
     if (fitting < 0) return fault("wrong-password", `This is not the password of ${name}: it was not changed.`);
     const passwordHash = await this.#passwords.hash(request.newPassword);
@@ -145,7 +149,7 @@ export class Preparer {
     if (names.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} sessions at once.`);
     const sessions: string[] = [];
     for (const name of names) {
-      const [found, ...others] = [...account.sessions].filter(({ uuid }) => uuid.startsWith(name));
+      const [found, ...others] = account.sessions.filter(({ uuid }) => uuid.startsWith(name));
       if (found === undefined || others.length > 0 || name.length < sessionNameCharactersMin) {
         return fault(
           "no-such-session",

@@ -173,7 +173,7 @@ export class Sessions {
         closed: row.closed,
         applied: noOps(),
       };
-      account?.sessions.add(session);
+      if (account !== null) account.sessions = [...account.sessions, session];
       if (row.expired === 1) this.#expired.set(uuid, session);
       else this.#remember(session);
     }
@@ -293,13 +293,14 @@ export class Sessions {
   logIn(session: Session, account: Account, place: Place): void {
     session.account = account;
     session.login = place.number;
-    account.sessions.add(session);
+    account.sessions = [...account.sessions, session];
     session.usedAt = place.at;
     this.#setAccount.run(account.number, place.number, place.at, session.number);
   }
 
   logOut(session: Session, at: number): void {
-    session.account?.sessions.delete(session);
+    const { account } = session;
+    if (account !== null) account.sessions = account.sessions.filter((each) => each !== session);
     session.account = null;
     session.login = 0;
     session.usedAt = at;
