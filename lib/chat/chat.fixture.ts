@@ -12,7 +12,8 @@ import type { ClientOp, ClientQuery, OpId, Push } from "../protocol/messages.ts"
 import type { Applied, CommittedEntry, DistributiveOmit, OpResult, Prepared } from "../protocol/state-machine.ts";
 import { openChat, type Chat } from "./chat.ts";
 
-export const inMemory = (): Chat => openChat(new Database(":memory:"));
+/** Hardly any account stays in memory from one op to the next. */
+export const inMemory = (): Chat => openChat(new Database(":memory:"), { accountsHeldMax: 1 });
 
 export const uuidOf = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, "0")}`;
 export const systemUuid = (incarnation: number): string =>

@@ -20,6 +20,7 @@ import type {
   SessionRecord,
   StateMachine,
 } from "../protocol/state-machine.ts";
+import { accountsHeldMaxDefault } from "./accounts.ts";
 import { Applier, isSystemSession } from "./apply.ts";
 import { emptyDatabase, prepareDatabase } from "./database.ts";
 import { digestOf } from "./digest.ts";
@@ -51,6 +52,8 @@ export interface ChatOptions {
   readonly migrating?: (from: number, to: number) => void;
   /** What makes and compares password hashes: argon2id on the runtime's threads when left out. */
   readonly passwordHasher?: PasswordHasher;
+  /** About so many accounts are held in memory beside those that are logged in; 8192 when left out. */
+  readonly accountsHeldMax?: number;
 }
 
 /**
@@ -61,7 +64,7 @@ export interface ChatOptions {
 export function openChat(database: Database, options: ChatOptions = {}): Chat {
   return guarded("open", () => {
     prepareDatabase(database, options.checkpointPages ?? 4000, options.migrating);
-    return new SqliteChat(database, options.passwordHasher);
+    return new SqliteChat(database, options);
   });
 }
 
@@ -85,9 +88,9 @@ class SqliteChat implements Chat {
   #applied: Point;
   #clock: number;
 
-  constructor(database: Database, hasher: PasswordHasher | undefined) {
+  constructor(database: Database, options: ChatOptions) {
     this.#database = database;
-    this.#parts = new Parts(database, hasher);
+    this.#parts = new Parts(database, options);
     ({ point: this.#applied, clock: this.#clock } = this.#parts.load());
   }
 
@@ -111,6 +114,7 @@ class SqliteChat implements Chat {
         for (const entry of entries) {
           assert(entry.index === index + 1, `entries are applied in order: ${entry.index} does not follow ${index}`);
           applier.apply(entry);
+          stores.accounts.trim();
           index = entry.index;
           clock = Math.max(clock, entry.op?.at ?? 0);
         }
@@ -162,7 +166,9 @@ class SqliteChat implements Chat {
   }
 
   prepare(request: ClientOp, session: SessionRecord): Promise<Prepared> {
-    return this.#parts.preparer.prepare(request, session);
+    const { preparer, stores } = this.#parts;
+    stores.accounts.trim();
+    return preparer.prepare(request, session);
   }
 
   query(request: ChatQuery, session: SessionRecord | null): QueryReply | Refusal {
@@ -231,12 +237,12 @@ class Parts {
   readonly setPoint: Statement<unknown, [number, number, Uint8Array, number, number]>;
   readonly #point: Statement<PointRow, []>;
 
-  constructor(database: Database, hasher: PasswordHasher | undefined) {
+  constructor(database: Database, { passwordHasher, accountsHeldMax = accountsHeldMaxDefault }: ChatOptions) {
     const statements = new Statements(database);
     this.statements = statements;
-    this.stores = new Stores(statements);
+    this.stores = new Stores(statements, accountsHeldMax);
     this.applier = new Applier(this.stores);
-    this.preparer = new Preparer(this.stores, new Passwords(hasher));
+    this.preparer = new Preparer(this.stores, new Passwords(passwordHasher));
     this.begin = statements.prepare("BEGIN IMMEDIATE");
     this.commit = statements.prepare("COMMIT");
     this.setPoint = statements.prepare("UPDATE point SET number = ?, view = ?, chain = ?, settled = ?, clock = ?");

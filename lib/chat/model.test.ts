@@ -48,7 +48,7 @@ interface Done {
 /** Runs both sides, step by step. */
 class Run {
   readonly #database = new Database(":memory:");
-  readonly lineage = new Lineage(openChat(this.#database));
+  readonly lineage = new Lineage(openChat(this.#database, { accountsHeldMax: 1 }));
   readonly model = new Model();
   readonly #done: Done[] = [];
   readonly #accounts: OpId[] = [{ session: uuidOf(0), seq: 77 }];

@@ -218,7 +218,8 @@ export const indexes = [
  * no part of what replicas compare: the same words may stand in other pages.
  */
 export const wordIndex = [
-  `CREATE VIRTUAL TABLE words USING fts5 (owners, text, content = '', columnsize = 0,
+  // Beginnings of two letters are indexed too: so many words begin with them that looking for each takes long.
+  `CREATE VIRTUAL TABLE words USING fts5 (owners, text, content = '', columnsize = 0, prefix = '2',
      tokenize = "unicode61 remove_diacritics 2")`,
   // What is taken out leaves no byte.
   "INSERT INTO words (words, rank) VALUES ('secure-delete', 1)",

@@ -22,8 +22,8 @@ export class Stores {
   readonly erasure: Erasure;
 
   /** The tables must exist. */
-  constructor(statements: Statements) {
-    this.accounts = new Accounts(statements);
+  constructor(statements: Statements, accountsHeldMax: number) {
+    this.accounts = new Accounts(statements, accountsHeldMax);
     this.sessions = new Sessions(statements, this.accounts);
     this.messages = new Messages(statements, new Summaries(statements), new WordIndex(statements));
     this.queries = new MessageQueries(statements, () => this.messages.settled);

@@ -30,8 +30,10 @@ export function hasherOf(simulator: Simulator, random: Random): PasswordHasher {
 }
 
 export function chatState(passwordHasher: PasswordHasher): StateStore {
+  // Hardly any account stays in memory: what is read anew must be what was there.
+  const options = { passwordHasher, accountsHeldMax: 1 };
   let database = new Database(":memory:");
-  let chat = openChat(database, { passwordHasher });
+  let chat = openChat(database, options);
   return {
     get stateMachine() {
       return chat;
@@ -41,7 +43,7 @@ export function chatState(passwordHasher: PasswordHasher): StateStore {
     restore: (image) => {
       chat.close();
       database = Database.deserialize(image as Uint8Array);
-      chat = openChat(database, { passwordHasher });
+      chat = openChat(database, options);
     },
   };
 }
