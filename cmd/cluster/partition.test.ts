@@ -66,6 +66,8 @@ async function bothSidesGoOn(scene: Scene, network: Network, alone: number, cut:
   const bob = await scene.signedIn(other, "bob");
   const one = await sideOf(scene, alone, alice, "carol", "dave", 1);
   const two = await sideOf(scene, other, bob, "erin", "frank", 2);
+  const devices = [alice, await scene.signedIn(other, "alice")];
+  const { draft } = await alice.must({ do: "draft", to: "bob", text: "begun together" });
   await ledger.sendMany(alice, "alice", "bob", "while all are together", 10);
 
   network.part([alone], cut);
@@ -76,6 +78,7 @@ async function bothSidesGoOn(scene: Scene, network: Network, alone: number, cut:
   ]);
   expect(bob.received.filter(({ text }) => text.startsWith("from one side"))).toEqual([]);
   await Promise.all([one, two].map(({ sender }, at) => sender.must(zoe(at))));
+  await Promise.all(devices.map((device, at) => device.must({ do: "draft", draft, to: "bob", text: textOfSide(at) })));
   await Promise.all([writeAndLeave(one, two, "dave", "frank"), writeAndLeave(two, one, "frank", "dave")]);
 
   network.mendAll();
@@ -85,6 +88,7 @@ async function bothSidesGoOn(scene: Scene, network: Network, alone: number, cut:
   for (const pid of cluster.pids) {
     expect(await faultsAt(cluster, pid, ledger, users)).toEqual([]);
     await expectConflictRules(clientAt(cluster, pid));
+    await expectBothDrafts(clientAt(cluster, pid));
   }
   await expectOneNotice(one, two);
   await expectFork(cluster.places.map((place) => place.dataDirectory));
@@ -118,6 +122,16 @@ async function expectConflictRules(client: JsonClient): Promise<void> {
     await client.must({ do: "logout" });
   }
   expect(found.toSorted()).toEqual(["zoe", "zoe~2"]);
+  await client.end();
+}
+
+const textOfSide = (side: number): string => `gone on with on side ${side}`;
+
+/** A draft that was edited on both sides: each side's text is there. */
+async function expectBothDrafts(client: JsonClient): Promise<void> {
+  await client.must({ do: "login", user: "alice", password: passwordOf("alice") });
+  const { drafts } = await client.must({ do: "drafts" });
+  expect(drafts.map(({ text }) => text).toSorted()).toEqual([textOfSide(0), textOfSide(1)]);
   await client.end();
 }
 
