@@ -3,6 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { chmod, writeFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { Pty } from "../../lib/tui/pty.fixture.ts";
 import { executable } from "../tasks/build.ts";
 import { Cluster } from "./cluster.ts";
 import { withScene } from "./end-to-end.fixture.ts";
@@ -56,6 +57,39 @@ test("reset from the replica's machine, also right after a failover: the old pas
     expect(JSON.parse(refused.stdout)).toMatchObject({ ok: false, user: "alice", error: "bad-password" });
     expect(await admin(["carol", ...servers], { environment })).toMatchObject({ exitCode: 1, stdout: "" });
   });
+});
+
+test("at a terminal the new password is asked for twice, and never shown; Ctrl-C changes nothing", async () => {
+  const makeCluster = (directory: string) => Cluster.inDirectory(directory, { count: 1 });
+  await withScene(async (scene) => {
+    await scene.cluster.start();
+    const alice = await scene.signedIn(1, "alice");
+    const [server = ""] = scene.cluster.addresses();
+    const play = async (...keys: string[]) => {
+      await using pty = new Pty({ command: [executable, "admin", "reset-password", "alice", "--server", server] });
+      for (const [at, typed] of keys.entries()) {
+        await pty.see(at === 0 ? "New password of alice" : "The same again");
+        pty.type(typed);
+      }
+      const code = await pty.exited();
+      for (const secret of ["the new one", "another one"]) expect(pty.raw).not.toContain(secret);
+      return { code, text: pty.text };
+    };
+    expect(await play("the new one\r", "another one\r")).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("the two passwords differ: nothing was changed"),
+    });
+    expect(await play("the new one\r", "\x03")).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("given up: nothing was changed"),
+    });
+    expect(await alice.must({ do: "inbox" })).toMatchObject({ count: 0 });
+    expect(await play("the new one\r", "the new one\r")).toMatchObject({
+      code: 0,
+      text: expect.stringContaining("the password of alice has been reset on 1 disk; 1 session was ended"),
+    });
+    await alice.must({ do: "login", user: "alice", password: "the new one" });
+  }, makeCluster);
 });
 
 test("no password, no server, not from here: nothing is changed, and each has its exit status", async () => {
