@@ -18,7 +18,7 @@ export function prepareDatabase(
   const settings = [
     "journal_mode = WAL",
     "synchronous = NORMAL",
-    "cache_size = -65536",
+    "cache_size = -32768",
     "foreign_keys = ON",
     "secure_delete = ON",
     // What is sorted when messages settle needs no file.

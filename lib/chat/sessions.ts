@@ -46,11 +46,9 @@ export interface Session {
 interface AppliedOps {
   /** As in `applied_ranges`. */
   readonly ranges: SequenceRanges;
-  /** Applied, and not in the ranges yet. */
-  readonly recent: Set<number>;
-  /** By seq modulo 64: the seq whose result is kept, and where. */
-  readonly seqs: number[];
-  readonly numbers: number[];
+  /** By seq modulo 64: the seq whose result is kept, and where. Those not in the ranges yet are all here. */
+  readonly seqs: (number | undefined)[];
+  readonly numbers: (number | undefined)[];
 }
 
 export interface KeptResult extends StoredResult {
@@ -185,7 +183,6 @@ export class Sessions {
       if (applied === undefined) continue;
       applied.seqs[seq % kept] = seq;
       applied.numbers[seq % kept] = number;
-      if (!applied.ranges.has(seq)) applied.recent.add(seq);
     }
   }
 
@@ -309,8 +306,8 @@ export class Sessions {
 
   /** Whether the op was applied, however long ago. */
   hasApplied({ applied }: Session, seq: number): boolean {
-    if (globalThis.mistaken?.("dedup by highest seq")) return applied.seqs.some((applied) => applied >= seq);
-    return applied.recent.has(seq) || applied.ranges.has(seq);
+    if (globalThis.mistaken?.("dedup by highest seq")) return applied.seqs.some((applied = 0) => applied >= seq);
+    return applied.seqs[seq % kept] === seq || applied.ranges.has(seq);
   }
 
   /** Null when the op was not applied, or so many ops ago that its result has gone. */
@@ -327,26 +324,24 @@ export class Sessions {
     const held = applied.seqs[slot] ?? 0;
     if (held > seq) {
       // From a fork, and 64 ops or more behind: nobody waits for it any more.
-      applied.recent.add(seq);
-      this.#writeRanges(session, place.at);
+      this.#writeRanges(session, place.at, [seq]);
       return;
     }
     if (held !== 0) {
-      if (applied.recent.has(held)) this.#writeRanges(session, place.at);
+      if (!applied.ranges.has(held)) this.#writeRanges(session, place.at, []);
       this.#deleteResult.run(applied.numbers[slot] ?? 0);
     }
     const { number, view } = place;
     this.#insertResult.run(number, session.number, seq, digest, view, result.kind, result.value, result.detail);
     applied.seqs[slot] = seq;
     applied.numbers[slot] = number;
-    applied.recent.add(seq);
   }
 
-  #writeRanges(session: Session, at: number): void {
-    const { ranges, recent } = session.applied;
+  /** Of all whose results are kept, and of others. */
+  #writeRanges(session: Session, at: number, others: readonly number[]): void {
+    const { ranges, seqs } = session.applied;
     const changed = new Set<number>();
-    for (const seq of recent) ranges.add(seq, (first) => changed.add(first));
-    recent.clear();
+    for (const seq of [...seqs, ...others]) if (seq !== undefined) ranges.add(seq, (first) => changed.add(first));
     for (const first of changed) {
       const last = ranges.lastOf(first);
       if (last === null) this.#deleteRange.run(session.number, first);
@@ -389,6 +384,6 @@ export function namesOf(sessions: readonly Session[]): ReadonlyMap<Session, stri
   );
 }
 
-const noOps = (): AppliedOps => ({ ranges: new SequenceRanges(), recent: new Set(), seqs: [], numbers: [] });
+const noOps = (): AppliedOps => ({ ranges: new SequenceRanges(), seqs: [], numbers: [] });
 
 const isIdle = ({ attachment, usedAt }: Session, before: number): boolean => attachment === null && usedAt < before;
