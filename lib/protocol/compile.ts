@@ -199,20 +199,31 @@ function exactBytes(plain: Plain | undefined, length: number, path: string): Uin
 function compileUuid(path: string): Compiled {
   return {
     toPlain(value) {
-      if (typeof value !== "string" || !canonicalUuid.test(value)) {
-        throw fault(path, "must be a uuid in canonical form");
-      }
-      const bytes = takeBytes(16);
-      bytes.setFromHex(
-        value.slice(0, 8) + value.slice(9, 13) + value.slice(14, 18) + value.slice(19, 23) + value.slice(24),
-      );
-      return bytes;
+      if (typeof value !== "string") throw fault(path, "must be a uuid in canonical form");
+      return uuidBytes.get(value) ?? newUuidBytes(value, path);
     },
     fromPlain(plain) {
       const hex = exactBytes(plain, 16, path).toHex();
       return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
     },
   };
+}
+
+/** Of uuids encoded of late: those of replicas and sessions stand in one message after the other. In memory of their own. */
+const uuidBytes = new Map<string, Uint8Array>();
+const uuidsKept = 4_096;
+let uuidSpace = new ArrayBuffer(0);
+
+function newUuidBytes(uuid: string, path: string): Uint8Array {
+  if (!canonicalUuid.test(uuid)) throw fault(path, "must be a uuid in canonical form");
+  if (uuidBytes.size === 0 || uuidBytes.size === uuidsKept) {
+    uuidBytes.clear();
+    uuidSpace = new ArrayBuffer(16 * uuidsKept);
+  }
+  const bytes = new Uint8Array(uuidSpace, 16 * uuidBytes.size, 16);
+  bytes.setFromHex(uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24));
+  uuidBytes.set(uuid, bytes);
+  return bytes;
 }
 
 function compileHash64(path: string): Compiled {

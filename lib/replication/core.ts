@@ -27,6 +27,13 @@ import {
   type Wish,
 } from "./state.ts";
 
+interface Neighbours {
+  readonly attempts: readonly Attempt[];
+  readonly all: readonly Configured[];
+  /** The pids of all but this one. */
+  readonly others: readonly number[];
+}
+
 export class Core {
   readonly options: ReplicaOptions;
   readonly retention: Retention;
@@ -120,7 +127,7 @@ export class Core {
   pendingProgressMs = 0;
 
   connections = 0;
-  #neighbours: { readonly attempts: readonly Attempt[]; readonly all: readonly Configured[] } | null = null;
+  #neighbours: Neighbours | null = null;
 
   /** `state`: null if there is none on the lineage of a log that begins above 1. */
   constructor(options: ReplicaOptions, recovered: RecoveredLog, state: StateFound | null, reader: LogReader) {
@@ -164,13 +171,19 @@ export class Core {
 
   /** Everyone of the config in force and of those that later attempts brought: whom a view may still need. */
   get neighbours(): readonly Configured[] {
+    return this.#neighboursNow().all;
+  }
+
+  /** Asked for at every step: made anew when the attempts are others. */
+  #neighboursNow(): Neighbours {
     const attempts = this.log.attempts();
-    if (this.#neighbours?.attempts !== attempts) {
-      const byPid = new Map<number, Configured>();
-      for (const { config } of attempts) for (const each of config) byPid.set(each.pid, each);
-      this.#neighbours = { attempts, all: byPid.size === 0 ? this.options.peers : [...byPid.values()] };
-    }
-    return this.#neighbours.all;
+    if (this.#neighbours?.attempts === attempts) return this.#neighbours;
+    const byPid = new Map<number, Configured>();
+    for (const { config } of attempts) for (const each of config) byPid.set(each.pid, each);
+    const all = byPid.size === 0 ? this.options.peers : [...byPid.values()];
+    const others = all.map(({ pid }) => pid).filter((pid) => pid !== this.self.pid);
+    this.#neighbours = { attempts, all, others };
+    return this.#neighbours;
   }
 
   /** Whether this replica is in the config in force, or none is known. */
@@ -191,8 +204,8 @@ export class Core {
   }
 
   /** The other replicas among the neighbours: they are asked, and counted on. */
-  peerPids(): number[] {
-    return this.neighbours.map(({ pid }) => pid).filter((pid) => pid !== this.self.pid);
+  peerPids(): readonly number[] {
+    return this.#neighboursNow().others;
   }
 
   /** Appends records that are already in `log` (or local ones) to disk; `action` runs when they are durable. */

@@ -46,7 +46,7 @@ export class Replica {
   readonly #core: Core;
   #heartbeatMs = -Infinity;
   /** What was announced last, as far as it is compared. */
-  #announced: readonly (string | number | boolean)[] = [];
+  #announced: Announced | null = null;
   #standing: Standing;
 
   /** `state`: where the state stands on the lineage of the log; null if it is not on it and cannot be built from it. */
@@ -345,28 +345,62 @@ export class Replica {
   /** Tells the driver when anything but the ends of the log has changed. */
   #announce(): void {
     const core = this.#core;
-    const { wish } = core;
-    const seen = [
-      roleOf(core),
-      core.installed?.view ?? 0,
-      core.log.lastView,
-      wish === null ? "" : JSON.stringify(wish.change),
-      core.installed?.formed ?? false,
-      core.following?.view ?? 0,
-      core.fetch?.from ?? 0,
-      core.candidacy?.obstacle ?? "",
-      core.copies,
-      isReady(core),
-      core.installed?.formed === true
-        ? ""
-        : core
-            .peerPids()
-            .filter((pid) => core.detector.alive(pid))
-            .join(","),
-    ];
-    if (seen.every((each, at) => each === this.#announced[at])) return;
+    const seen = announced(core);
+    const before = this.#announced;
+    const isSame =
+      before !== null &&
+      seen.role === before.role &&
+      seen.view === before.view &&
+      seen.lastView === before.lastView &&
+      seen.wish === before.wish &&
+      seen.formed === before.formed &&
+      seen.following === before.following &&
+      seen.fetching === before.fetching &&
+      seen.obstacle === before.obstacle &&
+      seen.copies === before.copies &&
+      seen.ready === before.ready &&
+      seen.alive === before.alive;
+    if (isSame) return;
     this.#announced = seen;
     this.#standing = stand(core);
     core.effects.push({ type: "standing", standing: this.#standing });
   }
+}
+
+/** What a standing depends on, but for the ends of the log; cheap, as it is looked at after every step. */
+interface Announced {
+  readonly role: Standing["role"];
+  readonly view: number;
+  readonly lastView: number;
+  readonly wish: string;
+  readonly formed: boolean;
+  readonly following: number;
+  readonly fetching: number;
+  readonly obstacle: string;
+  readonly copies: number;
+  readonly ready: boolean;
+  readonly alive: string;
+}
+
+function announced(core: Core): Announced {
+  const { installed, wish } = core;
+  const formed = installed?.formed ?? false;
+  return {
+    role: roleOf(core),
+    view: installed?.view ?? 0,
+    lastView: core.log.lastView,
+    wish: wish === null ? "" : JSON.stringify(wish.change),
+    formed,
+    following: core.following?.view ?? 0,
+    fetching: core.fetch?.from ?? 0,
+    obstacle: core.candidacy?.obstacle ?? "",
+    copies: core.copies,
+    ready: isReady(core),
+    alive: formed
+      ? ""
+      : core
+          .peerPids()
+          .filter((pid) => core.detector.alive(pid))
+          .join(","),
+  };
 }

@@ -54,15 +54,18 @@ export function isReady({ installed, promised, promisedMs, nowMs, options, state
 }
 
 /** Who is told that this replica lives: whom it dials, and whoever speaks to it. */
-export function correspondents(core: Core): number[] {
-  const pids = new Set([...whomToDial(core).map(({ pid }) => pid), ...core.detector.hears()]);
-  pids.delete(core.self.pid);
-  return [...pids];
+export function correspondents(core: Core): readonly number[] {
+  const known = core.peerPids();
+  const dialled = whomToDial(core);
+  const named = dialled === core.neighbours ? [] : dialled.map(({ pid }) => pid);
+  const others = [...named, ...core.detector.hears()].filter((pid) => pid !== core.self.pid && !known.includes(pid));
+  return others.length === 0 ? known : [...new Set([...known, ...others])];
 }
 
 /** Whom a view may need and who is being added; without a view also those of `--peers`, who may know of one. */
 function whomToDial(core: Core): readonly Configured[] {
   const { neighbours, wish, options } = core;
+  if (wish === null && isReady(core)) return neighbours;
   const added = wish?.change.kind === "add" ? [{ pid: wish.change.pid, address: wish.change.address, uuid: null }] : [];
   const named = isReady(core) ? [] : options.peers;
   const byPid = new Map<number, Configured>();

@@ -108,9 +108,9 @@ export class ReplicaDriver {
 
   /** Time passes: called every 10 ms or so. */
   tick(): void {
-    const time = this.#ports.time();
-    this.#tickedMs = time.nowMs;
-    this.#dispatch({ type: "tick", ...time });
+    const { nowMs, wallMs } = this.#ports.time();
+    this.#tickedMs = nowMs;
+    this.#dispatch({ type: "tick", nowMs, wallMs });
   }
 
   /** What happened to this replica: a message, a connection, a persisted append, a request to stop. */
