@@ -64,6 +64,18 @@ describe("changing the password", () => {
     expect(await login(laptop, "a better one")).toMatchObject({ type: "loggedIn" });
   });
 
+  test("what is being checked against the old one while it changes is of no use either", async () => {
+    const { lineage, phone, account } = scene();
+    const tablet = lineage.client(4);
+    const signingIn = tablet.prepare({ type: "login", user: "alice", password: "password" });
+    lineage.commit({ session: phone.session, seq: 40 }, { type: "resetPassword", account, passwordHash });
+    const signedIn = await signingIn;
+    if (!signedIn.ok) return expect.unreachable();
+    expect(lineage.commit({ session: tablet.session, seq: 40 }, signedIn.command)).toMatchObject({
+      code: "wrong-password",
+    });
+  });
+
   test("a state opened from its tables knows which password counts", async () => {
     const { lineage, laptop, account } = scene();
     await change(laptop, "password", "a better one");
