@@ -10,6 +10,7 @@ import { joinRecords, splitRecords } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
 import { commonIndex } from "./lineage.ts";
 import type { Fetch } from "./state.ts";
+import { isAwaitingView } from "./suspicion.ts";
 
 /** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
 export function fetchBase(core: Core, from: number, target: Position, done: () => void): void {
@@ -147,7 +148,8 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
     if (lastIndex < message.lastIndex) ask(core);
-    else if (core.damaged && !core.refetched) refetched(core);
+    else leaveOwnEnd(core, lastIndex);
+    if (lastIndex === message.lastIndex && core.damaged && !core.refetched) refetched(core);
     // Learning: both logs are the same up to here, and a formed view's commit holds for everyone on its lineage.
     if (core.advanceCommit(Math.min(message.commit, lastIndex))) fetch.done();
     return;
@@ -159,6 +161,18 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   } else {
     ask(core);
   }
+}
+
+/**
+ * The log that is followed ends here, and this one has gone on with a later view since before: that is a fork, and leaves
+ * the lineage though nothing takes its place yet. Else its replica would not have caught up before something is written.
+ * Not while a view may come for which it has told of that end; nor what it has learnt from another one who is further.
+ */
+function leaveOwnEnd(core: Core, lastIndex: number): void {
+  const { following, log } = core;
+  if (following === null || log.lastIndex === lastIndex || isAwaitingView(core)) return;
+  const isFork = log.lastView === following.ownView && log.viewAt(lastIndex + 1) > following.view;
+  if (isFork) core.supersedeAfter(lastIndex);
 }
 
 /**
