@@ -20,8 +20,10 @@ export const limits = {
   recordPayloadBytesMax: 1024 * 1024,
   /** Size of one log segment, in bytes, header included. */
   segmentBytes: 16 * 1024 * 1024,
-  /** Records sent in one APPEND or ENTRIES frame, in bytes together. */
+  /** Records sent in one APPEND frame, in bytes together. */
   batchBytesMax: 1024 * 1024,
+  /** Log records sent at once to one who fetches them: whoever reads them for it has clients that wait meanwhile. */
+  entriesBytesMax: 128 * 1024,
   /** Bytes of a snapshot sent in one frame. */
   snapshotPartBytes: 256 * 1024,
   /** Beginnings of views that are remembered of what stands before the first entry of a log. */

@@ -23,7 +23,7 @@ export interface Retention {
 export const retentionDefault: Retention = {
   laggardEntries: 200_000,
   snapshotBehindEntries: 50_000,
-  snapshotBytesPerSecond: 32 * 1024 * 1024,
+  snapshotBytesPerSecond: 16 * 1024 * 1024,
   compactMs: 1_000,
 };
 

@@ -23,7 +23,7 @@ export function fetchForEver(core: Core, from: number, progress: () => void): vo
 }
 
 function start(core: Core, what: Pick<Fetch, "from" | "target" | "done">): void {
-  core.fetch = { ...what, nonce: 0, after: core.log.last, end: 0, sentMs: 0, waiting: false };
+  core.fetch = { ...what, nonce: 0, after: core.log.last, end: 0, sentMs: 0, waiting: false, askMs: 0 };
   ask(core);
 }
 
@@ -33,6 +33,7 @@ function ask(core: Core): void {
   fetch.nonce = core.random.below(2 ** 32);
   fetch.sentMs = core.nowMs;
   fetch.waiting = true;
+  fetch.askMs = core.nowMs + core.options.heartbeatMs / 4;
   core.send(fetch.from, { type: "fetch", nonce: fetch.nonce, after: fetch.after });
 }
 
@@ -40,8 +41,16 @@ function ask(core: Core): void {
 export function tickFetching(core: Core): void {
   const { fetch } = core;
   if (fetch === null) return;
-  const patienceMs = fetch.waiting ? core.options.timeoutMs / 2 : core.options.heartbeatMs / 4;
-  if (core.nowMs - fetch.sentMs >= patienceMs) ask(core);
+  if (core.nowMs >= (fetch.waiting ? fetch.sentMs + core.options.timeoutMs / 2 : fetch.askMs)) ask(core);
+}
+
+/**
+ * Asks for what follows, after a rest as long as the last answer took: who learns has time, and whoever it learns from has
+ * clients to serve.
+ */
+function goOn(core: Core, fetch: Fetch): void {
+  fetch.askMs = 2 * core.nowMs - fetch.sentMs;
+  if (fetch.askMs <= core.nowMs) ask(core);
 }
 
 /** Anyone answers for what its log holds, whatever its role. */
@@ -59,7 +68,7 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
     core.send(from.pid, { type: "diverged", nonce: message.nonce, lastIndex: log.lastIndex, views });
     return;
   }
-  const records = log.read(message.after.index + 1, limits.batchBytesMax);
+  const records = log.read(message.after.index + 1, limits.entriesBytesMax);
   const end = message.after.index + records.length;
   core.send(from.pid, {
     type: "entries",
@@ -147,7 +156,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   if (added.length > 0) core.persist(added);
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
-    if (lastIndex < message.lastIndex) ask(core);
+    if (lastIndex < message.lastIndex) goOn(core, fetch);
     else leaveOwnEnd(core, lastIndex);
     if (lastIndex === message.lastIndex && core.damaged && !core.refetched) refetched(core);
     // Learning: both logs are the same up to here, and a formed view's commit holds for everyone on its lineage.

@@ -101,6 +101,8 @@ export interface Fetch {
   sentMs: number;
   /** A reply is awaited. */
   waiting: boolean;
+  /** When none is: not to ask again before. */
+  askMs: number;
   readonly done: () => void;
 }
 
