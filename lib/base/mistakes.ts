@@ -46,6 +46,9 @@ export const mistakes = {
   "unanswered not sent again": "what has no answer is sent again on every new connection",
   "expiry beside forks": "no session expires while a replica is missing or a fork is not merged",
   "forgotten at once": "a session is closed on every replica before it is forgotten",
+  "waits behind its fork":
+    "a fork behind the end of the log that is followed is left at once, on the word of the primary",
+  "any end is the end": "who lags behind may not say where the log of a view ends: only who leads it",
   "followed from below the floor": "a lineage that departs from what is final here is not followed",
 } as const;
 

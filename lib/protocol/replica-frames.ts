@@ -107,6 +107,8 @@ export const replicaFrames = {
     previous: position,
     commit: index,
     lastIndex: index,
+    /** The view that this replica leads at this moment; 0 for none. */
+    leads: view,
     records: bytes(0, limits.replicaFrameBytesMax),
   }),
   diverged: define(141, "replica", "Answers fetch: my log does not hold that point; this is my view table below it.", {

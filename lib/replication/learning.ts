@@ -71,8 +71,7 @@ function follow(core: Core, via: number, heard: Standing): void {
   if (core.installed !== null) core.unformedSinceMs = core.nowMs;
   core.leaveView();
   core.reasonSinceMs = null;
-  const { installed: view, epoch, members } = heard;
-  core.following = { view, epoch, members, ownView: core.log.lastView, heardMs: core.nowMs };
+  core.following = { view: heard.installed, epoch: heard.epoch, members: heard.members, heardMs: core.nowMs };
   if (heard.installed > core.promised) core.promise(heard.installed, () => {});
   core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via}`);
   learnFrom(core, via);

@@ -171,7 +171,8 @@ class Told {
   feed(from: Member, log: Records, to = log.last.index): void {
     const { nonce, after } = this.sent("fetch", from);
     const records = log.between(after.index, to);
-    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex: log.last.index, records });
+    const lastIndex = log.last.index;
+    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, leads: 0, records });
   }
 }
 

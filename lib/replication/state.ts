@@ -85,8 +85,6 @@ export interface Following {
   readonly view: number;
   readonly epoch: number;
   readonly members: readonly Member[];
-  /** The last view of the own log when this began. */
-  readonly ownView: number;
   heardMs: number;
 }
 

@@ -156,5 +156,12 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
     replicas: 3,
     fixed: { ...idlers, faults: { ...noFaults, partition: 3, split: 2 }, expiry: hastyExpiry },
   },
+  "waits behind its fork": {
+    profile: "partition",
+    ...available,
+    replicas: 2,
+    fixed: { opsPerClient: 3, recoveryWaitMs: 500 },
+  },
+  "any end is the end": { profile: "partition", ...available, replicas: 5 },
   "followed from below the floor": { profile: "provisional", ...available, fixed: { retention: hasty } },
 };
