@@ -9,7 +9,7 @@ import type { ReplicaOptions } from "./events.ts";
 import { fetchForEver, onEntries } from "./fetching.ts";
 import { orphanedOps } from "./merging.ts";
 import { onSnapshotFetch, onStateReport } from "./snapshots.ts";
-import { onJoin } from "./view-change.ts";
+import { onAsk, onJoin } from "./view-change.ts";
 
 const self = { pid: 1, uuid: "10000000-0000-4000-8000-000000000000", incarnation: 1 };
 const config = [{ pid: 1, address: "replica-1:1538", uuid: self.uuid }];
@@ -136,4 +136,17 @@ test("what is merged is in the order of its places, though a fork may have left 
   };
   const core = started(false, 0, [opAt(7, 1), opAt(8, 2), opAt(5, 0), opAt(6, 3)]);
   expect([...orphanedOps(core).values()].map(({ seq }) => seq)).toEqual([0, 3, 1, 2]);
+});
+
+test("who hears a primary lets another start a view only if that one knows a later config", () => {
+  const verdictOn = (epoch: number) => {
+    const core = started(false, 2);
+    const view = makeView(3, 3);
+    core.following = { view, epoch: 2, members: [], heardMs: 0 };
+    onAsk(core, other, { type: "ask", nonce: 1, epoch, lastActView: makeView(2, 2) }, true, false);
+    return core.effects.map((effect) => (effect.type === "send" ? effect.message : effect));
+  };
+  expect(verdictOn(2)).toMatchObject([{ verdict: "hear-primary" }]);
+  // It may have deleted what it would need to follow, and wait for this replica for ever.
+  expect(verdictOn(3)).toMatchObject([{ verdict: "go" }]);
 });

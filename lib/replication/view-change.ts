@@ -74,9 +74,13 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   else fetchBase(core, from.pid, base, finish);
 }
 
-/** May this peer start a view, as far as this replica can see? Changes nothing. */
+/**
+ * May this peer start a view, as far as this replica can see? Also beside a view that is heard, if it knows a later config
+ * than that one's: it may have deleted what it would need to follow, as final, and wait for this replica. Changes nothing.
+ */
 export function onAsk(core: Core, from: Member, message: FrameOf<"ask">, hears: boolean, laterConfig: boolean): void {
-  const verdict = laterConfig ? "later-config" : hears ? "hear-primary" : "go";
+  const epoch = core.following?.epoch ?? core.installed?.entry.epoch ?? core.epoch;
+  const verdict = laterConfig ? "later-config" : hears && message.epoch <= epoch ? "hear-primary" : "go";
   core.send(from.pid, { type: "askReply", nonce: message.nonce, verdict, maxSeen: core.maxSeen });
 }
 
