@@ -249,6 +249,8 @@ async function start(
     { self, peers, founds, listen, cluster, policy, ...timing, software, seed },
     ports,
   );
+  // To read a long log and a large state takes memory that is not needed any more: given back now, not some time later.
+  Bun.gc(true);
   let stopped = false;
   return {
     get mayJoin() {
