@@ -64,6 +64,15 @@ test("of another cluster there are none, and nothing is left behind when nothing
   expect(disk.files.size).toBe(0);
 });
 
+test("of an account that is no more nothing is left behind", async () => {
+  const { lines } = open();
+  lines.set("bob", at("hi"));
+  await lines.flush();
+  lines.clear();
+  await lines.close();
+  expect(disk.files.size).toBe(0);
+});
+
 test.each(["nothing", "half", "all"] as Remains[])(
   "a crash at any write that leaves %s of it loses at most what that write was for",
   async (remains) => {

@@ -19,6 +19,8 @@ export interface UnfinishedLines {
   get(conversation: string): UnfinishedLine | null;
   /** To be called at every change; null, or an empty text, when the line was sent or given up. On disk within 250 ms. */
   set(conversation: string, line: UnfinishedLine | null): void;
+  /** Gives up all lines: the account is no more. */
+  clear(): void;
   /** Resolves when what was set is on disk, or could not be written. */
   flush(): Promise<void>;
   /** The same, and gives the file up. */
@@ -97,6 +99,15 @@ class KeptLines implements UnfinishedLines {
       const [oldest] = this.#lines.keys();
       if (this.#lines.size > linesMax && oldest !== undefined) this.#lines.delete(oldest);
     }
+    this.#changed();
+  }
+
+  clear(): void {
+    this.#lines.clear();
+    this.#changed();
+  }
+
+  #changed(): void {
     this.#isChanged = true;
     this.#cancelTimer ??= this.#ports.clock.setTimer(delayMs, () => {
       this.#cancelTimer = null;

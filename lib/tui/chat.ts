@@ -183,7 +183,10 @@ export class Chat implements ChatContext {
     const request = answered(this.client, { type: "deleteAccount", password: answer.text });
     const reply = await surface.busy("Deleting the account", request);
     if (reply.type === "refused") surface.say({ tone: "bad", text: `Not deleted: ${reply.message}`, failed: true });
-    else this.#loggedOut("good", `The account ${user} is deleted.`);
+    else {
+      this.#outlet.lines?.clear();
+      this.#loggedOut("good", `The account ${user} is deleted.`);
+    }
   }
 
   async #signedIn(signedIn: SignedIn): Promise<void> {
