@@ -10,6 +10,7 @@ import {
   readOutbox,
   shortened,
   type Binding,
+  type BoundMessage,
   type KeptMessage,
   type OutboxContent,
   type OutboxRecord,
@@ -116,12 +117,20 @@ export class OutboxFile {
     this.#messages.delete(number);
   }
 
-  /** From which seq on this process may use a session that was bound here; resolves when that is on disk. */
-  async resume(session: string, next: (earlier: number) => number): Promise<number> {
-    const chosen = next(this.#resumed.get(session) ?? 0);
-    await this.#write([{ record: "resumed", session, next: chosen }]);
-    this.#resumed.set(session, chosen);
-    return chosen;
+  /** Open messages that are bound to this session. */
+  boundTo(session: string): readonly BoundMessage[] {
+    return this.messages.filter((message): message is BoundMessage => message.binding?.session === session);
+  }
+
+  /** From which seq on the last process has used a session that was bound here; 0 if none has. */
+  resumedAt(session: string): number {
+    return this.#resumed.get(session) ?? 0;
+  }
+
+  /** Resolves when it is on disk that a session that was bound here is used from this seq on. */
+  async resume(session: string, next: number): Promise<void> {
+    await this.#write([{ record: "resumed", session, next }]);
+    this.#resumed.set(session, next);
   }
 
   /** Waits for what is being written; deletes the file when nothing in it is open, else leaves it to the next run. */

@@ -61,6 +61,9 @@ export const begunRecord = (servers: readonly string[]): OutboxRecord => ({
   servers: [...servers],
 });
 
+/** One that an op of a session was made of. */
+export type BoundMessage = KeptMessage & { readonly binding: Binding };
+
 export const messageRecord = ({ number, to, text, at }: KeptMessage): OutboxRecord => ({
   record: "message",
   number,

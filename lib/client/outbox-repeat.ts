@@ -4,12 +4,10 @@
  */
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/transport.ts";
-import type { Binding, KeptMessage } from "./outbox-records.ts";
+import type { BoundMessage } from "./outbox-records.ts";
 import type { Answers, ChatClient, Refused, ResumedSession } from "./types.ts";
 
 export type SendAnswer = Answers["send"] | Refused;
-
-export type BoundMessage = KeptMessage & { readonly binding: Binding };
 
 export interface Repetition {
   /** Of one session, in the order of their seqs. */

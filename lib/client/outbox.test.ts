@@ -223,6 +223,26 @@ describe("the session of a process that has ended", () => {
     expect(arrived()).toEqual(["one", "two"]);
   });
 
+  test("has messages in two files: no seq is used twice", async () => {
+    const early = begin();
+    early.send("one");
+    await network.run(50);
+    early.life.kill();
+    const session = await dieSending("two");
+    const state = cluster.sessions.get(session);
+    if (state !== undefined) state.user = null;
+    const seqs: number[] = [];
+    cluster.intercept = (_, frame) => {
+      if ((frame.type === "login" || frame.type === "logout") && frame.seq > 60_000) seqs.push(frame.seq);
+      return false;
+    };
+    const last = await finish();
+    expect(arrived()).toEqual(["one", "two"]);
+    expect(troubles(last)).toEqual([]);
+    expect(seqs).toHaveLength(4);
+    expect(new Set(seqs).size).toBe(4);
+  });
+
   test("goes before what is new, however long it takes", async () => {
     await dieSending("old");
     const run = begin();
