@@ -10,27 +10,10 @@ import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { configFault } from "./config-judge.ts";
 import { SimulationFailure } from "./failure.ts";
+import { bits, name, place, rankOf, type EntryInfo } from "./judged-entry.ts";
 import { RealTime } from "./real-time.ts";
 import { ShadowLog, type Prefix, type ShadowObserver } from "./shadow-log.ts";
 import type { ClientJudge } from "./workload.ts";
-
-/** One entry, wherever it is: equal chains are equal prefixes, so one object stands for all its copies. */
-interface EntryInfo {
-  readonly index: number;
-  readonly view: number;
-  readonly kind: number;
-  readonly previous: bigint;
-  readonly op: string | null;
-  /** The time of the last op up to here. */
-  readonly at: number;
-  readonly viewEntry: ViewEntry | null;
-  /** Disks to which it has ever been appended, and on which it has ever been durable, as bits. */
-  appenders: number;
-  holders: number;
-  /** Of these, disks on which it is behind damage. */
-  lost: number;
-  committed: boolean;
-}
 
 export interface Acknowledged {
   readonly op: string;
@@ -63,6 +46,8 @@ export class Oracle implements ShadowObserver, ClientJudge {
   provisional = false;
   /** Set once a replica was removed in whatever state it was. */
   lossAccepted = false;
+  /** Acknowledged, and given up with the replicas that had it alone. */
+  private readonly givenUp = new Set<string>();
   /** Sessions that have expired, on whichever replica. */
   readonly expired = new Set<string>();
   /** The config of the greatest view that formed; null before the founding. */
@@ -260,9 +245,19 @@ export class Oracle implements ShadowObserver, ClientJudge {
     this.expired.add(session);
     if (this.lossAccepted) return;
     const isApart = (owner: string, seq: number): boolean => owner !== session || holds(seq);
-    const [apart] = this.missing(isApart);
-    if (apart === undefined) return;
-    this.fail("expiry", `${name(log)} forgets session ${session} while ${apart.op}, acknowledged, is not yet here`);
+    for (const apart of this.missing(isApart)) {
+      // What only a replica has acknowledged that was removed, and went on without having heard of it: see "Not promised".
+      if (this.isOutside(apart)) this.givenUp.add(apart.op);
+      else
+        this.fail("expiry", `${name(log)} forgets session ${session} while ${apart.op}, acknowledged, is not yet here`);
+    }
+  }
+
+  /** It is on no disk of the config in force. */
+  private isOutside({ chain }: Acknowledged): boolean {
+    const { holders } = this.entries.get(chain) ?? { holders: 0 };
+    const on = this.logs.filter(({ disk }) => (holders & (1 << disk)) !== 0);
+    return !on.some(({ uuid }) => this.latestConfig?.some((each) => each.uuid === uuid) === true);
   }
 
   /** Nothing may be said that is not yet durable. */
@@ -331,6 +326,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     const alive = this.disksAlive();
     for (const op of this.acknowledged.values()) {
       const at = op.op.lastIndexOf("/");
+      if (this.givenUp.has(op.op)) continue;
       if (has(op.op.slice(0, at), Number(op.op.slice(at + 1)))) continue;
       const { holders, lost } = this.entries.get(op.chain) ?? { holders: 0, lost: 0 };
       if ((holders & ~lost & alive) === 0) continue;
@@ -484,16 +480,4 @@ export class Oracle implements ShadowObserver, ClientJudge {
   private fail(rule: string, message: string): never {
     throw new SimulationFailure(rule, message);
   }
-}
-
-const name = (log: ShadowLog): string => `replica ${log.pid}`;
-/** Of two views the one with the greater rank goes on. */
-const rankOf = ({ policy, epoch, view }: ViewEntry): number => (policy === "quorum" ? 0 : epoch) * 2 ** 40 + view;
-const place = (entry: { readonly index: number; readonly view: number }): string =>
-  `${entry.index}@${Math.floor(entry.view / 256)}.${entry.view % 256}`;
-
-function bits(set: number): number {
-  let count = 0;
-  for (let rest = set; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }
