@@ -4,6 +4,7 @@
  */
 import { limits } from "../base/limits.ts";
 import type { Clock } from "../base/transport.ts";
+import type { OutboxFile } from "./outbox-file.ts";
 import type { BoundMessage } from "./outbox-records.ts";
 import type { Answers, ChatClient, Refused, ResumedSession } from "./types.ts";
 
@@ -40,7 +41,7 @@ const clocksDifferMs = 24 * 3_600_000;
  * From which seq on to count. A replica keeps results by seq modulo the window: those of what is repeated must not make
  * room for those of a logout or a login, if that can be.
  */
-export function nextSeq(messages: readonly BoundMessage[], earlier: number): number {
+function nextSeq(messages: readonly BoundMessage[], earlier: number): number {
   const { sessionWindow } = limits;
   const taken = new Set(messages.map(({ binding }) => binding.seq % sessionWindow));
   const first = Math.max(earlier, ...messages.map(({ binding }) => binding.seq)) + seqsLeftOut;
@@ -49,6 +50,22 @@ export function nextSeq(messages: readonly BoundMessage[], earlier: number): num
     if (!own.some((slot) => taken.has(slot))) return next;
   }
   return first;
+}
+
+/**
+ * From which seq on to use a session; resolves when that is on disk. What was kept by one process and asked for by the next
+ * one stands in the file of the first: so more than one file may have messages of a session, and all must know which seqs
+ * are used up.
+ */
+export async function takeSeqs(session: string, files: readonly OutboxFile[]): Promise<number> {
+  const holding = files.filter((file) => file.boundTo(session).length > 0);
+  const earlier = Math.max(...holding.map((file) => file.resumedAt(session)));
+  const next = nextSeq(
+    holding.flatMap((file) => file.boundTo(session)),
+    earlier,
+  );
+  await Promise.all(holding.map((file) => file.resume(session, next)));
+  return next;
 }
 
 /** Rejects with `ClientClosedError` when it is closed meanwhile. */

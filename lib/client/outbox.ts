@@ -11,7 +11,7 @@ import { ClientClosedError } from "./closed.ts";
 import { adoptFiles } from "./outbox-adopt.ts";
 import { OutboxFile } from "./outbox-file.ts";
 import type { BoundMessage, KeptMessage } from "./outbox-records.ts";
-import { findSent, nextSeq, repeatSends, type SendAnswer } from "./outbox-repeat.ts";
+import { findSent, repeatSends, takeSeqs, type SendAnswer } from "./outbox-repeat.ts";
 import type { ChatClient, ResumedSession } from "./types.ts";
 
 /** A message on its way, from the moment it was written. */
@@ -299,7 +299,7 @@ class KeptOutbox implements Outbox {
       await this.#answered(file);
       const messages = bound.filter(({ binding }) => binding.session === session);
       if (this.#client !== client) return;
-      const next = await this.#resume(session);
+      const next = await takeSeqs(session, this.#adopted);
       const end = await repeatSends({
         messages,
         resume: this.#ports.resume,
@@ -314,19 +314,6 @@ class KeptOutbox implements Outbox {
       if (end === "expired") await this.#lookFor(file, client, messages);
       else if (end !== "answered") this.#block(file, messages, end.blocked);
     }
-  }
-
-  /**
-   * From which seq on to use a session. What was kept by one process and asked for by the next one stands in the file of
-   * the first: so more than one file may have messages of a session, and all must know which seqs are used up.
-   */
-  async #resume(session: string): Promise<number> {
-    const files = this.#adopted.filter((file) => file.boundTo(session).length > 0);
-    const earlier = Math.max(...files.map((file) => file.resumedAt(session)));
-    const messages = files.flatMap((file) => file.boundTo(session));
-    const next = nextSeq(messages, earlier);
-    await Promise.all(files.map((file) => file.resume(session, next)));
-    return next;
   }
 
   /** Ops of a session that is forgotten are never done again: what was not done by then is asked for anew. */

@@ -25,7 +25,7 @@ import { dueChange, onChange, tickMembership } from "./membership.ts";
 import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
 import { isMerged, tickMerging } from "./merging.ts";
 import { onSnapshotFetch, onSnapshotOffer, onSnapshotPart, onStateReport, tickSnapshots } from "./snapshots.ts";
-import { correspondents, isReady, isSettled, roleOf, stand } from "./standing.ts";
+import { announced, correspondents, isSameStanding, isSettled, roleOf, stand, type Announced } from "./standing.ts";
 import type { StateFound } from "./state.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
 import { knowsLaterConfig, onAsk, onJoin, onNewView } from "./view-change.ts";
@@ -346,61 +346,9 @@ export class Replica {
   #announce(): void {
     const core = this.#core;
     const seen = announced(core);
-    const before = this.#announced;
-    const isSame =
-      before !== null &&
-      seen.role === before.role &&
-      seen.view === before.view &&
-      seen.lastView === before.lastView &&
-      seen.wish === before.wish &&
-      seen.formed === before.formed &&
-      seen.following === before.following &&
-      seen.fetching === before.fetching &&
-      seen.obstacle === before.obstacle &&
-      seen.copies === before.copies &&
-      seen.ready === before.ready &&
-      seen.alive === before.alive;
-    if (isSame) return;
+    if (this.#announced !== null && isSameStanding(seen, this.#announced)) return;
     this.#announced = seen;
     this.#standing = stand(core);
     core.effects.push({ type: "standing", standing: this.#standing });
   }
-}
-
-/** What a standing depends on, but for the ends of the log; cheap, as it is looked at after every step. */
-interface Announced {
-  readonly role: Standing["role"];
-  readonly view: number;
-  readonly lastView: number;
-  readonly wish: string;
-  readonly formed: boolean;
-  readonly following: number;
-  readonly fetching: number;
-  readonly obstacle: string;
-  readonly copies: number;
-  readonly ready: boolean;
-  readonly alive: string;
-}
-
-function announced(core: Core): Announced {
-  const { installed, wish } = core;
-  const formed = installed?.formed ?? false;
-  return {
-    role: roleOf(core),
-    view: installed?.view ?? 0,
-    lastView: core.log.lastView,
-    wish: wish === null ? "" : JSON.stringify(wish.change),
-    formed,
-    following: core.following?.view ?? 0,
-    fetching: core.fetch?.from ?? 0,
-    obstacle: core.candidacy?.obstacle ?? "",
-    copies: core.copies,
-    ready: isReady(core),
-    alive: formed
-      ? ""
-      : core
-          .peerPids()
-          .filter((pid) => core.detector.alive(pid))
-          .join(","),
-  };
 }

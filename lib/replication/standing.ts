@@ -38,6 +38,60 @@ export function stand(core: Core): Standing {
   };
 }
 
+/** What a standing depends on, but for the ends of the log; cheap, as it is looked at after every step. */
+export interface Announced {
+  readonly role: Standing["role"];
+  readonly view: number;
+  readonly lastView: number;
+  readonly wish: string;
+  readonly formed: boolean;
+  readonly following: number;
+  readonly fetching: number;
+  readonly obstacle: string;
+  readonly copies: number;
+  readonly ready: boolean;
+  readonly alive: string;
+}
+
+export function announced(core: Core): Announced {
+  const { installed, wish } = core;
+  const formed = installed?.formed ?? false;
+  return {
+    role: roleOf(core),
+    view: installed?.view ?? 0,
+    lastView: core.log.lastView,
+    wish: wish === null ? "" : JSON.stringify(wish.change),
+    formed,
+    following: core.following?.view ?? 0,
+    fetching: core.fetch?.from ?? 0,
+    obstacle: core.candidacy?.obstacle ?? "",
+    copies: core.copies,
+    ready: isReady(core),
+    alive: formed
+      ? ""
+      : core
+          .peerPids()
+          .filter((pid) => core.detector.alive(pid))
+          .join(","),
+  };
+}
+
+export function isSameStanding(one: Announced, other: Announced): boolean {
+  return (
+    one.role === other.role &&
+    one.view === other.view &&
+    one.lastView === other.lastView &&
+    one.wish === other.wish &&
+    one.formed === other.formed &&
+    one.following === other.following &&
+    one.fetching === other.fetching &&
+    one.obstacle === other.obstacle &&
+    one.copies === other.copies &&
+    one.ready === other.ready &&
+    one.alive === other.alive
+  );
+}
+
 /** Nobody can come back with an op of a session that it has used apart from the others. */
 export function isSettled(core: Core): boolean {
   const { installed } = core;
