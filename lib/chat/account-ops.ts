@@ -73,7 +73,7 @@ export class AccountOps {
     const { accounts, notices, drafts, messages, erasure } = this.#stores;
     const account = accounts.byId(id);
     if (account === null) return ownAccountGone(this.#stores, id);
-    this.#end(account, account.sessions, op.at, `The account ${account.name} was deleted.`, session);
+    this.#end(account, [...account.sessions], op.at, `The account ${account.name} was deleted.`, session);
     notices.deleteAll(account);
     drafts.deleteAll(account);
     messages.settle(entry.index);
@@ -89,7 +89,7 @@ export class AccountOps {
     if (!step.merged && !isSame(credential, account.passwordOp)) {
       return refuse("wrong-password", `The password of ${account.name} was changed by another session meanwhile.`);
     }
-    const others = account.sessions.filter((each) => each !== step.session);
+    const others = [...account.sessions].filter((each) => each !== step.session);
     const reason = `The password of ${account.name} was changed by another session: log in with the new one.`;
     return this.#setPassword(step, account, passwordHash, others, reason);
   }
@@ -98,7 +98,7 @@ export class AccountOps {
     const account = this.#stores.accounts.byId(id);
     if (account === null) return noAccount(this.#stores, id);
     const reason = `The password of ${account.name} was reset by an operator: log in with the new one.`;
-    const finding = this.#setPassword(step, account, passwordHash, account.sessions, reason);
+    const finding = this.#setPassword(step, account, passwordHash, [...account.sessions], reason);
     if (isSame(account.passwordOp, step.op)) {
       this.#deliveries.tell(account, step.entry.index, "Your password was reset by an operator.");
     }

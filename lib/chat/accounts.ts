@@ -25,8 +25,8 @@ export interface Account {
   passwordAt: number;
   /** When its last session left; null when none has yet. */
   lastSeenAt: number | null;
-  /** The sessions logged in to it, in the order of their logins. */
-  sessions: readonly Session[];
+  /** The sessions logged in to it; changed by {@link enter} and {@link leave} alone. */
+  sessions: ReadonlySet<Session>;
   /** Conversations by the other's number, as far as they have been needed; most accounts never need any. */
   conversations: Map<number, number> | null;
 }
@@ -104,11 +104,11 @@ export class Accounts {
   trim(): void {
     if (this.#byNumber.size <= this.#full) return;
     let idle = 0;
-    for (const { sessions } of this.#byNumber.values()) if (sessions.length === 0) idle++;
+    for (const { sessions } of this.#byNumber.values()) if (sessions.size === 0) idle++;
     // The longest held first.
     for (const account of this.#byNumber.values()) {
       if (2 * idle <= this.#heldMax) break;
-      if (account.sessions.length > 0) continue;
+      if (account.sessions.size > 0) continue;
       this.#drop(account);
       idle--;
     }
@@ -246,9 +246,24 @@ export class Accounts {
 }
 
 /** Whether messages reach the account live; otherwise they go to its inbox. */
-export const isPresent = ({ sessions }: Account): boolean => sessions.some(({ attachment }) => attachment !== null);
+export function isPresent({ sessions }: Account): boolean {
+  for (const { attachment } of sessions) if (attachment !== null) return true;
+  return false;
+}
 
-/** What most accounts have. */
-const none: readonly Session[] = [];
+/** What most accounts have: one set for all of them. */
+const none: ReadonlySet<Session> = new Set();
+
+/** The session is logged in to the account. Both take no longer for an account with very many sessions. */
+export function enter(account: Account, session: Session): void {
+  if (account.sessions === none) account.sessions = new Set([session]);
+  else (account.sessions as Set<Session>).add(session);
+}
+
+export function leave(account: Account, session: Session): void {
+  if (account.sessions === none) return;
+  (account.sessions as Set<Session>).delete(session);
+  if (account.sessions.size === 0) account.sessions = none;
+}
 
 const keyOf = (id: OpId): string => `${id.session}/${id.seq}`;

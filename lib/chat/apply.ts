@@ -92,7 +92,7 @@ export class Applier {
    */
   #undeliver({ account, login }: Session, { index }: CommittedEntry, seen: number): void {
     if (account === null) return;
-    const present = account.sessions.filter(({ attachment }) => attachment !== null);
+    const present = [...account.sessions].filter(({ attachment }) => attachment !== null);
     const before = Math.min(index, ...present.map((other) => other.login));
     const ids = this.#stores.messages.undeliver(account, Math.max(seen, login), before, index);
     for (let from = 0; from < ids.length; from += limits.pageMax) {

@@ -34,13 +34,13 @@ export class Deliveries {
     ids: readonly OpId[],
     by: Session | null,
   ) {
-    const others = account.sessions.filter((session) => session !== by);
+    const others = [...account.sessions].filter((session) => session !== by);
     if (ids.length > 0) this.add(others, { type: "changed", what, ids: [...ids] });
   }
 
   /** A notice, kept until somebody has it; `index` is that of the entry being applied. */
   tell(account: Account, index: number, text: string): void {
     this.#notices.add(account, index, !isPresent(account), text);
-    this.add(account.sessions, { type: "notice", text });
+    this.add([...account.sessions], { type: "notice", text });
   }
 }

@@ -51,7 +51,7 @@ export class MessageOps {
     if (inbox) return;
     const id = { session: session.uuid, seq };
     const message = { id, index, from: sender.name, to: recipient.name, text, at, read: false, inbox };
-    this.#deliveries.add(recipient.sessions, { type: "message", message });
+    this.#deliveries.add([...recipient.sessions], { type: "message", message });
   }
 
   /** The sender of a merged message has its acknowledgement, and the recipient is gone. */

@@ -149,7 +149,7 @@ export class Preparer {
     if (names.length > limits.pageMax) return fault("too-many", `At most ${limits.pageMax} sessions at once.`);
     const sessions: string[] = [];
     for (const name of names) {
-      const [found, ...others] = account.sessions.filter(({ uuid }) => uuid.startsWith(name));
+      const [found, ...others] = [...account.sessions].filter(({ uuid }) => uuid.startsWith(name));
       if (found === undefined || others.length > 0 || name.length < sessionNameCharactersMin) {
         return fault(
           "no-such-session",

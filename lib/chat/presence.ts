@@ -25,7 +25,7 @@ export class Presence {
   change(account: Account | null, at: number, work: () => void): void {
     if (account === null) return work();
     const before = isPresent(account);
-    const isNoted = account.sessions.some(({ attachment, software }) => attachment !== null && software !== null);
+    const isNoted = [...account.sessions].some(({ attachment, software }) => attachment !== null && software !== null);
     work();
     const online = isPresent(account);
     if (online === before) return;
@@ -34,7 +34,7 @@ export class Presence {
     const lastSeenAt = online ? null : account.lastSeenAt;
     const sessions = queries.partners(account.number, partnersMax).flatMap((number) => {
       const partner = accounts.byNumber(number);
-      return partner === null ? [] : partner.sessions.filter(({ attachment }) => attachment !== null);
+      return partner === null ? [] : [...partner.sessions].filter(({ attachment }) => attachment !== null);
     });
     this.#deliveries.add(sessions, { type: "presence", user: account.name, online, lastSeenAt });
   }

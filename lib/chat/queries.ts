@@ -41,9 +41,10 @@ export function answer(
 }
 
 function listSessions(account: Account, asking: string | null) {
-  const names = namesOf(account.sessions);
-  const newest = account.sessions
-    .toSorted((one, other) => other.usedAt - one.usedAt || other.login - one.login)
+  const all = [...account.sessions];
+  const names = namesOf(all);
+  const newest = all
+    .sort((one, other) => other.usedAt - one.usedAt || other.login - one.login)
     .slice(0, limits.pageMax);
   return newest.map((session) => ({
     session: names.get(session) ?? session.uuid,

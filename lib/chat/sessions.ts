@@ -9,7 +9,7 @@
 import type { Statement } from "bun:sqlite";
 import { limits } from "../base/limits.ts";
 import type { Attachment } from "../protocol/state-machine.ts";
-import type { Account, Accounts } from "./accounts.ts";
+import { enter, leave, type Account, type Accounts } from "./accounts.ts";
 import type { StoredResult } from "./results.ts";
 import { SequenceRanges } from "./sequence-ranges.ts";
 import type { Statements } from "./statements.ts";
@@ -171,7 +171,7 @@ export class Sessions {
         closed: row.closed,
         applied: noOps(),
       };
-      if (account !== null) account.sessions = [...account.sessions, session];
+      if (account !== null) enter(account, session);
       if (row.expired === 1) this.#expired.set(uuid, session);
       else this.#remember(session);
     }
@@ -290,14 +290,14 @@ export class Sessions {
   logIn(session: Session, account: Account, place: Place): void {
     session.account = account;
     session.login = place.number;
-    account.sessions = [...account.sessions, session];
+    enter(account, session);
     session.usedAt = place.at;
     this.#setAccount.run(account.number, place.number, place.at, session.number);
   }
 
   logOut(session: Session, at: number): void {
     const { account } = session;
-    if (account !== null) account.sessions = account.sessions.filter((each) => each !== session);
+    if (account !== null) leave(account, session);
     session.account = null;
     session.login = 0;
     session.usedAt = at;
