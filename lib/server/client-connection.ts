@@ -23,6 +23,7 @@ import type { Command } from "../protocol/commands.ts";
 import type { Attachment, OpResult, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
 import type { Guesses } from "./guesses.ts";
 import { Opening, type OpeningPorts } from "./opening.ts";
+import { Overtaking } from "./overtaking.ts";
 import { directionOf, type Wire, type WireOwner } from "./wire.ts";
 
 /** Reading stops while more requests than this wait, and goes on below a quarter of it. */
@@ -65,6 +66,13 @@ export interface Hub extends OpeningPorts {
 
 type Request = ClientOp | ClientQuery;
 
+/** Of ops that were certainly not proposed. */
+export const unavailable = {
+  type: "refused",
+  code: "unavailable",
+  message: "No view of the cluster could be reached; nothing was changed.",
+} as const;
+
 export class ClientConnection implements WireOwner {
   readonly wire: Wire;
   readonly #hub: Hub;
@@ -80,6 +88,7 @@ export class ClientConnection implements WireOwner {
   /** Ops begun and not answered, and how many of them are not plain sends. */
   #unanswered = 0;
   #unansweredOthers = 0;
+  readonly #overtaking = new Overtaking();
   #paused = false;
   /** Of `wire.takenBytes`, at the last sweep. */
   #takenBytes = 0;
@@ -204,10 +213,14 @@ export class ClientConnection implements WireOwner {
   }
 
   /** The outcome of an op that this connection asked for. */
-  settle(request: number, type: ClientOp["type"], result: OpResult): void {
+  settle(
+    op: { readonly request: number; readonly seq: number; readonly type: ClientOp["type"] },
+    result: OpResult,
+  ): void {
     this.#unanswered--;
-    if (type !== "send") this.#unansweredOthers--;
-    this.#reply(request, result);
+    if (op.type !== "send") this.#unansweredOthers--;
+    if (result === unavailable) this.#overtaking.refused(op.seq);
+    this.#reply(op.request, result);
   }
 
   /** To be called after all outcomes of a batch have been settled. */
@@ -382,6 +395,7 @@ export class ClientConnection implements WireOwner {
       const message = `At most ${limits.sessionWindow} ops may be unanswered at once: with oldest ${oldest}, seq ${seq} has to wait.`;
       return this.#refuse(request, "too-many", message);
     }
+    this.#overtaking.asked(seq);
     const underway = this.#hub.redirect(session, op, this);
     if (underway === "from-another") this.#count(op);
     if (underway !== "no") return;
@@ -411,7 +425,10 @@ export class ClientConnection implements WireOwner {
       const prepared = guesses.judge(user, host, outcome);
       // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
       if (this.wire.over) return;
-      if (prepared.ok) {
+      if (prepared.ok && this.#overtaking.overtakes(op)) {
+        this.#overtaking.refused(seq);
+        this.#reply(request, unavailable);
+      } else if (prepared.ok) {
         this.#count(op);
         this.#hub.proposeCommand(this, op, prepared.command, prepared.digest);
       } else {

@@ -12,7 +12,7 @@ import type { Standing } from "../replication/events.ts";
 import { isLoopback, parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments, type Processes } from "./attachments.ts";
-import { ClientConnection, type AnswerElsewhere, type Hub } from "./client-connection.ts";
+import { ClientConnection, unavailable, type AnswerElsewhere, type Hub } from "./client-connection.ts";
 import { Guesses } from "./guesses.ts";
 import { systemSessionOf } from "./identity.ts";
 import { isSame } from "./opening.ts";
@@ -51,11 +51,6 @@ interface Pending {
 
 const keyOf = (session: string, seq: number): string => `${session}/${seq}`;
 const resultGone: OpResult = { type: "refused", code: "unknown", message: "The result of this op is not known here." };
-const unavailable: OpResult = {
-  type: "refused",
-  code: "unavailable",
-  message: "No view of the cluster could be reached; nothing was changed.",
-};
 
 export class Clients implements Hub {
   readonly #options: ClientsOptions;
@@ -273,7 +268,7 @@ export class Clients implements Hub {
     if (pending === undefined) return;
     this.#pending.delete(key);
     const { connection, request, type } = pending;
-    connection.settle(request, type, result ?? this.state.result(session, seq) ?? resultGone);
+    connection.settle({ request, seq, type }, result ?? this.state.result(session, seq) ?? resultGone);
     settled.add(connection);
   }
 

@@ -146,6 +146,14 @@ export class ReplicaDriver {
     });
   }
 
+  /** Queued ops of the sessions of these, which are refused: they would overtake those that are asked for again. */
+  #takeBehind(refused: readonly { readonly session: string }[]): readonly OpEntry[] {
+    const sessions = new Set(refused.map(({ session }) => session));
+    const behind = this.#proposals.filter(({ session }) => sessions.has(session));
+    if (behind.length > 0) this.#proposals = this.#proposals.filter(({ session }) => !sessions.has(session));
+    return behind;
+  }
+
   /** What is only replayed was answered and delivered before the rewind. */
   #apply(entries: readonly CommittedEntry[], replayed: number): void {
     if (replayed > 0) this.#stateMachine.apply(entries.slice(0, replayed));
@@ -190,7 +198,7 @@ export class ReplicaDriver {
         ports.standing(effect.standing);
         return;
       case "unavailable":
-        ports.unavailable(effect.ops);
+        ports.unavailable([...effect.ops, ...this.#takeBehind(effect.ops)]);
         return;
       case "changeReport":
         ports.changeReport(effect.request, effect.report);

@@ -104,8 +104,6 @@ export class ServerSide implements ClientSide, Party {
   }
 
   unavailable(ops: readonly { readonly session: string; readonly seq: number }[]): void {
-    // Another replica may have proposed them, and ops after them: their places among those are open.
-    for (const { session, seq } of ops) this.process.judge.doubted(session, seq);
     this.clients.unavailable(ops);
   }
 
