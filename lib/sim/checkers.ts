@@ -17,6 +17,8 @@ import type { ClientJudge } from "./workload.ts";
 
 export interface Acknowledged {
   readonly op: string;
+  readonly session: string;
+  readonly seq: number;
   readonly index: number;
   readonly chain: bigint;
   readonly atMs: number;
@@ -28,6 +30,11 @@ export interface Acknowledged {
  * nothing acknowledged may be missing after the heal.
  */
 export type Order = "one" | "one-until-provisional" | "lineages";
+
+interface OpOf {
+  readonly session: string;
+  readonly seq: number;
+}
 
 type Told = { readonly index: number; readonly view: number; readonly copies: number };
 
@@ -195,10 +202,11 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (entry === undefined || entry.op === null || opKey(entry.op.session, entry.op.seq) !== op) {
       this.fail("acknowledge", `${name(log)} acknowledges ${op} at an index that holds another entry`);
     }
-    this.judgeAcknowledged(this.info(log, entry.chain), entry.chain, op, copies);
+    this.judgeAcknowledged(this.info(log, entry.chain), entry.chain, { session, seq }, copies);
   }
 
-  private judgeAcknowledged(info: EntryInfo, chain: bigint, op: string, copies: number): void {
+  private judgeAcknowledged(info: EntryInfo, chain: bigint, { session, seq }: OpOf, copies: number): void {
+    const op = opKey(session, seq);
     const disks = bits(info.holders);
     if (copies < 1 || copies > disks) {
       this.fail("copies", `${op} (${place(info)}) is said to be on ${copies} disks; it is on ${disks}`);
@@ -206,16 +214,17 @@ export class Oracle implements ShadowObserver, ClientJudge {
     const wrong = this.realTime.acknowledged(op, info.index);
     if (wrong !== null && this.oneOrder) this.fail("linearizable", wrong);
     if (this.acknowledged.has(op)) return;
-    this.acknowledged.set(op, { op, index: info.index, chain, atMs: this.options.nowMs() });
+    this.acknowledged.set(op, { op, session, seq, index: info.index, chain, atMs: this.options.nowMs() });
   }
 
   /** The same, as a client of the library is told it: where the op stands, and on so many disks. */
-  told(op: string, { index, view, copies }: Told): void {
+  told(session: string, seq: number, { index, view, copies }: Told): void {
+    const op = opKey(session, seq);
     const chain = this.byPlace.get(place({ index, view })) ?? 0n;
     const info = this.entries.get(chain);
     if (info?.op !== op)
       this.fail("acknowledge", `${op} is acknowledged at ${place({ index, view })}: another's place`);
-    this.judgeAcknowledged(info, chain, op, copies);
+    this.judgeAcknowledged(info, chain, { session, seq }, copies);
   }
 
   /** A replica says that it serves in this view. */
@@ -325,9 +334,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     const missing: Acknowledged[] = [];
     const alive = this.disksAlive();
     for (const op of this.acknowledged.values()) {
-      const at = op.op.lastIndexOf("/");
-      if (this.givenUp.has(op.op)) continue;
-      if (has(op.op.slice(0, at), Number(op.op.slice(at + 1)))) continue;
+      if (has(op.session, op.seq) || this.givenUp.has(op.op)) continue;
       const { holders, lost } = this.entries.get(op.chain) ?? { holders: 0, lost: 0 };
       if ((holders & ~lost & alive) === 0) continue;
       missing.push(op);

@@ -14,7 +14,7 @@ import { clusterTagOf } from "../log/segment.ts";
 import { judgeChat, replay } from "./chat-judge.ts";
 import { makeChatOp } from "./chat-workload.ts";
 import { MemoryDisk } from "./memory-log.ts";
-import { Network, type LinkQuality } from "./network.ts";
+import { Network, type LinkQuality, type Wire } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
@@ -58,7 +58,7 @@ export class Cluster {
     this.network = new Network(
       this.simulator,
       this.random.fork(),
-      profile.encoded ? throughBytes : (message) => message,
+      profile.encoded ? throughBytes() : (message) => message,
     );
     this.oracle = new Oracle({ order: profile.order, nowMs: () => this.simulator.nowMs });
     // Of their own, so that they change nothing of a run without them.
@@ -405,8 +405,15 @@ function describeStanding({ pid, standing }: SimulatedNode): string {
   );
 }
 
-function throughBytes(message: ReplicaMessage): ReplicaMessage {
-  const frame = decodeFrame(encodeFrame(message).slice(framePrefixBytes));
-  if (frame.type !== message.type) throw new SimulationFailure("codec", `a ${message.type} became a ${frame.type}`);
-  return frame as ReplicaMessage;
+/** What is sent to several is made bytes of once, and shared by them as what is handed over without bytes is. */
+function throughBytes(): Wire {
+  const carried = new WeakMap<ReplicaMessage, ReplicaMessage>();
+  return (message) => {
+    const known = carried.get(message);
+    if (known !== undefined) return known;
+    const frame = decodeFrame(encodeFrame(message).slice(framePrefixBytes));
+    if (frame.type !== message.type) throw new SimulationFailure("codec", `a ${message.type} became a ${frame.type}`);
+    carried.set(message, frame as ReplicaMessage);
+    return frame as ReplicaMessage;
+  };
 }

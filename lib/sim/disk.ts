@@ -39,9 +39,10 @@ class Inode {
   durable = new Bytes();
   unsynced: Write[] = [];
 
+  /** `bytes` are its own from now on. */
   write(position: number, bytes: Uint8Array): void {
     this.current.write(position, bytes);
-    this.unsynced.push({ position, bytes: bytes.slice() });
+    this.unsynced.push({ position, bytes });
   }
 
   /** The first `count` unsynced writes are durable. */
@@ -312,7 +313,7 @@ class SimulatedFile implements DiskFile {
       bytes = bytes.subarray(0, disk.shorten(bytes.length));
     }
     const growth = Math.max(0, positionBytes + bytes.length - inode.current.size);
-    const room = disk.faults.capacityBytes - disk.usedBytes();
+    const room = disk.faults.capacityBytes === Infinity ? Infinity : disk.faults.capacityBytes - disk.usedBytes();
     if (growth > room) {
       bytes = bytes.subarray(0, Math.max(0, bytes.length - (growth - room)));
       if (bytes.length === 0) throw disk.error(`cannot write ${this.name}: no space left on device`);

@@ -107,7 +107,7 @@ export class SessionJudge {
       return;
     }
     if (!("index" in answer)) return this.fail("answers", `${what} is answered by ${answer.type}`);
-    this.oracle.told(opKey(session, seq), answer);
+    this.oracle.told(session, seq, answer);
     if (answer.type === "sent") {
       if (formatOpId(answer.id) !== opKey(session, seq)) this.fail("answers", `${what} was sent as another message`);
       seen.sent.set(opKey(session, seq), answer.index);
