@@ -24,16 +24,13 @@ import type { Attachment, OpResult, SessionRecord, StateMachine } from "../proto
 import type { Guesses } from "./guesses.ts";
 import { Opening, type OpeningPorts } from "./opening.ts";
 import { Overtaking } from "./overtaking.ts";
+import { Pushes, unsentBytesMax } from "./pushes.ts";
 import { directionOf, type Wire, type WireOwner } from "./wire.ts";
 
 /** Reading stops while more requests than this wait, and goes on below a quarter of it. */
 const waitingMax = 4 * limits.sessionWindow;
-/** Bytes on their way to the client above which no further request is answered. */
-const unsentBytesMax = 1024 * 1024;
 /** Of sweeps, which are seconds. A client pings more often than that. */
 const { idleSeconds } = limits;
-/** A client that lives is heard once a second. */
-const heardSweeps = 2;
 
 /** Answers a question from what is applied here now, for the account that asks, without holding up this thread. */
 export type AnswerElsewhere = (query: LongQuery, account: OpId | null) => Promise<QueryReply | Refusal>;
@@ -97,12 +94,7 @@ export class ClientConnection implements WireOwner {
   /** The placement it knows, encoded. */
   #placement: Uint8Array;
   #leaving = false;
-  /** Pushes up to this index have been sent; what is above comes live once `#caughtUp`. */
-  #pushedIndex = 0;
-  #caughtUp = false;
-  /** How far the state was at the last sweep, and at the last one but one after which the client was heard. */
-  #sweptIndex = 0;
-  #heardIndex = 0;
+  readonly #pushes: Pushes;
 
   /** `placement`: encoded, as the welcome tells it; `software`: as the hello does. */
   constructor(wire: Wire, hub: Hub, placement: Uint8Array, software: string) {
@@ -110,6 +102,7 @@ export class ClientConnection implements WireOwner {
     this.#hub = hub;
     this.#placement = placement;
     this.#software = software;
+    this.#pushes = new Pushes(wire, hub.state);
     wire.owner = this;
   }
 
@@ -122,16 +115,9 @@ export class ClientConnection implements WireOwner {
     return this.#attachment;
   }
 
-  /**
-   * What was delivered to the session up to this index has arrived, as far as can be known. What was sent to a client that
-   * takes nothing any more, or is not heard, has not.
-   */
+  /** How far what was delivered to the session has arrived, as far as can be known. */
   get seen(): number {
-    const isHeard =
-      (this.wire.quiet <= heardSweeps && this.wire.connection.queuedBytes === 0) ||
-      globalThis.mistaken?.("unheard counts as seen");
-    const index = isHeard ? this.#hub.state.applied.index : this.#heardIndex;
-    return this.#caughtUp ? index : Math.min(index, this.#pushedIndex);
+    return this.#pushes.seen;
   }
 
   /** Ops begun and not answered. */
@@ -181,7 +167,7 @@ export class ClientConnection implements WireOwner {
   }
 
   drained(): void {
-    if (this.#session !== null && !this.#caughtUp) this.#pushMissed();
+    this.#pushes.goOn();
     this.#pump();
   }
 
@@ -190,8 +176,7 @@ export class ClientConnection implements WireOwner {
   /** Once a second. */
   sweep(): void {
     this.#opening?.sweep();
-    if (this.wire.quiet === 0 && this.wire.connection.queuedBytes === 0) this.#heardIndex = this.#sweptIndex;
-    this.#sweptIndex = this.#hub.state.applied.index;
+    this.#pushes.sweep();
     if (this.#isServed()) this.wire.quiet = 0;
     if (this.wire.quiet++ >= idleSeconds) this.wire.refuse("idle", `nothing was heard for ${idleSeconds} s`);
   }
@@ -233,13 +218,8 @@ export class ClientConnection implements WireOwner {
     return this.#opening?.unavailable(op, isSystem) ?? false;
   }
 
-  /** Pushes come in log order; those that the catching up has sent or will send are left out. */
   push(push: Push, encoded: Uint8Array): void {
-    if (push.type === "message") {
-      if (!this.#caughtUp || push.message.index <= this.#pushedIndex) return;
-      this.#pushedIndex = push.message.index;
-    }
-    this.wire.sendEncoded(encoded);
+    this.#pushes.push(push, encoded);
   }
 
   /** Where this replica stands now, encoded: told when it differs from what the client knows. */
@@ -263,7 +243,7 @@ export class ClientConnection implements WireOwner {
     }
     const { request } = frame;
     // What it has seen on other connections, until it stands on this one.
-    this.#pushedIndex = frame.lastMessageIndex;
+    this.#pushes.from(frame.lastMessageIndex);
     this.#opening = new Opening(frame, this.#hub.nextAttachment(frame.session), this.#software, this.#hub, {
       opened: (record) => this.#opened(frame, record),
       refused: (code, message) => {
@@ -289,32 +269,10 @@ export class ClientConnection implements WireOwner {
     const { index, view } = this.#hub.state.applied;
     const { inbox, drafts } = this.#hub.state.waiting(record);
     this.wire.send({ type: "sessionOpened", request, user: record.user, inbox, drafts, index, view });
-    this.#pushedIndex = lastMessageIndex;
-    this.#heardIndex = lastMessageIndex;
-    this.#sweptIndex = lastMessageIndex;
+    this.#pushes.begin(record.session, lastMessageIndex);
     this.#hub.opened(this);
-    if (globalThis.mistaken?.("missed is not pushed")) this.#pushedIndex = index;
-    this.#pushMissed();
+    this.#pushes.goOn();
     this.#pump();
-  }
-
-  /** Sends what arrived while the session was between replicas, as fast as the client reads it. */
-  #pushMissed(): void {
-    const { state } = this.#hub;
-    const session = this.#session;
-    while (!this.wire.over && this.wire.connection.queuedBytes < unsentBytesMax) {
-      const record = session === null ? null : state.session(session);
-      const pushes = record === null ? [] : state.missed(record, this.#pushedIndex, limits.pageMax);
-      const messages = pushes.filter((push) => push.type === "message");
-      const isLast = messages.length < limits.pageMax;
-      // What is no message belongs to no page: it follows the last one.
-      for (const push of isLast ? pushes : messages) this.wire.send(push);
-      this.#pushedIndex = messages.at(-1)?.message.index ?? this.#pushedIndex;
-      if (!isLast) continue;
-      this.#caughtUp = true;
-      this.#pushedIndex = Math.max(this.#pushedIndex, state.applied.index);
-      return;
-    }
   }
 
   // Requests.
