@@ -1,7 +1,8 @@
 /** Three replicas in this process, over real sockets, logs and state: what a client sees of them. */
 import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient, ClientEvent } from "../client/types.ts";
-import { TestCluster, until } from "./cluster.fixture.ts";
+import type { Policy } from "../protocol/messages.ts";
+import { RawClient, TestCluster, until } from "./cluster.fixture.ts";
 
 // Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
@@ -16,8 +17,8 @@ afterAll(async () => {
   await Promise.all(clusters.map((cluster) => cluster.close()));
 });
 
-async function cluster(size: number): Promise<TestCluster> {
-  const made = new TestCluster(size);
+async function cluster(size: number, policy: Policy = "available"): Promise<TestCluster> {
+  const made = new TestCluster(size, policy);
   clusters.push(made);
   await made.startAll();
   return made;
@@ -147,4 +148,27 @@ test("a cluster of one serves alone and keeps everything over a restart", async 
   const list = await alice.client.request({ type: "messages", with: null, before: null, limit: 10, unread: false });
   expect(list).toMatchObject({ type: "messageList", messages: [{ text: "hi" }] });
   expect(alice.client.user).toBe("alice");
+});
+
+test("what was on its way behind a message that is refused does not come before it when that is sent again", async () => {
+  const two = await cluster(2, "quorum");
+  await signedIn(two, 2, "alice");
+  await signedIn(two, 2, "bob");
+  const raw = await RawClient.opened(two.port(2));
+  raw.send({ type: "login", request: 2, seq: 1, oldest: 1, user: "alice", password });
+  await raw.next("loggedIn");
+  await two.stop(1);
+  const first = { type: "send", request: 4, seq: 2, oldest: 2, to: "bob", text: "first" } as const;
+  const second = { ...first, request: 6, seq: 3, text: "second" } as const;
+  raw.send(first);
+  expect(await raw.next("refused")).toMatchObject({ request: 4, code: "unavailable" });
+  // The client has sent the second one before it heard of that.
+  raw.send(second, first);
+  expect(await raw.next("refused")).toMatchObject({ request: 6, code: "unavailable" });
+  raw.send(second);
+  await two.start(1);
+  const sent = [await raw.next("sent"), await raw.next("sent")];
+  expect(sent.map(({ request }) => request)).toEqual([4, 6]);
+  expect(sent[0]?.index).toBeLessThan(sent[1]?.index ?? 0);
+  raw.terminate();
 });
