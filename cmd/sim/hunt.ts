@@ -19,6 +19,8 @@ interface Progress {
   /** A longer hunt goes on from a shorter one, if that did not end within a block. */
   seeds: number;
   readonly choice: Arguments["choice"];
+  /** All blocks below this one are done, and these. */
+  doneBelow: number;
   done: number[];
   totals: Totals;
 }
@@ -29,12 +31,12 @@ export async function hunt(args: Arguments): Promise<boolean> {
   const { totals } = progress;
   const blocks = Math.ceil(args.seeds / blockSeeds);
   const done = new Set(progress.done);
-  if (done.size > 0) console.log(`going on behind ${totals.seeds} seeds that are done`);
+  if (totals.seeds > 0) console.log(`going on behind ${totals.seeds} seeds that are done`);
   const before = totals.seeds;
   const pool = new Pool(Math.min(args.threads, blocks));
   const startedMs = performance.now();
   let saidMs = startedMs;
-  let next = 0;
+  let next = progress.doneBelow;
   const line = async (): Promise<void> => {
     while (next < blocks && totals.failed.length < args.stop) {
       const block = next++;
@@ -46,6 +48,7 @@ export async function hunt(args: Arguments): Promise<boolean> {
         if (report.failure !== null) show(report, args);
       }
       done.add(block);
+      while (done.delete(progress.doneBelow)) progress.doneBelow++;
       progress.done = [...done];
       const nowMs = performance.now();
       if (nowMs - saidMs < progressMs) continue;
@@ -73,7 +76,9 @@ export async function hunt(args: Arguments): Promise<boolean> {
 }
 
 async function resume({ state, from, seeds, choice }: Arguments): Promise<Progress> {
-  if (state === null || !existsSync(state)) return { from, seeds, choice, done: [], totals: newTotals() };
+  if (state === null || !existsSync(state)) {
+    return { from, seeds, choice, doneBelow: 0, done: [], totals: newTotals() };
+  }
   const found: Progress = JSON.parse(await readFile(state, "utf8"));
   if (found.from !== from || JSON.stringify(found.choice) !== JSON.stringify(choice)) {
     throw new Error(`${state} belongs to another hunt, from ${found.from}: name another file, or remove it`);
