@@ -84,6 +84,8 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
 export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged">): void {
   const { fetch } = core;
   if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
+  fetch.waiting = false;
+  if (fetch.target === null && isOver(core)) return;
   const below = fetch.after.index - 1;
   const common = commonIndex(core.log.outline, message, below);
   if (common < core.log.base.index) {
@@ -174,6 +176,13 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
 }
 
 /**
+ * Under `quorum` a view is over when there is a greater one: who has fetched entries of that before it has heard of it puts
+ * nothing back for one who has not heard of it either.
+ */
+const isOver = ({ options, following, log }: Core): boolean =>
+  options.policy === "quorum" && following !== null && following.view < log.lastView;
+
+/**
  * The log that is followed ends here, and this one goes on with a later view. If that is what the primary says, who leads
  * the view that is followed at this moment, it is a fork, and leaves the lineage though nothing takes its place yet: as it
  * would with the next op. Else its replica would not have caught up before there is one. Anybody else may only lag: then the
@@ -181,7 +190,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
  */
 function leaveOwnEnd(core: Core, fetch: Fetch, { lastIndex, leads }: FrameOf<"entries">): void {
   const { following, log } = core;
-  if (following === null || log.lastIndex === lastIndex || isAwaitingView(core)) return;
+  if (following === null || log.lastIndex === lastIndex || isAwaitingView(core) || isOver(core)) return;
   if (globalThis.mistaken?.("waits behind its fork")) return;
   if (log.viewAt(lastIndex + 1) <= following.view) return;
   const primary = viewPid(following.view);

@@ -53,17 +53,22 @@ function isBusy(core: Core): boolean {
 /** In no view that goes on, and none in the making. */
 const isAdrift = (core: Core): boolean => core.following === null && !hearsPrimary(core) && !isBusy(core);
 
-/** The view heard of, against the greatest one this replica hears or, where it hears none, against its log. */
+/**
+ * The view heard of, against the greatest one this replica hears or, where it hears none, against its log. Who learns may
+ * have fetched entries of a greater view than the one that it follows: under `quorum` no lesser one goes on then.
+ */
 function compareToOwn(core: Core, heard: Standing): number {
   const { installed, following, log, options } = core;
   const theirs = { epoch: heard.epoch, view: heard.installed, index: 0 };
+  const logged = { epoch: core.epoch, view: log.lastView, index: 0 };
   const own =
     installed !== null && hearsPrimary(core)
       ? { epoch: installed.entry.epoch, view: installed.view, index: 0 }
       : following !== null
         ? { epoch: following.epoch, view: following.view, index: 0 }
-        : { epoch: core.epoch, view: log.lastView, index: 0 };
-  return compareLogs(options.policy, theirs, own);
+        : logged;
+  const greatest = options.policy === "quorum" && compareLogs(options.policy, logged, own) > 0 ? logged : own;
+  return compareLogs(options.policy, theirs, greatest);
 }
 
 function follow(core: Core, via: number, heard: Standing): void {

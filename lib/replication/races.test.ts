@@ -7,7 +7,7 @@ import { encodeEntry } from "../protocol/codec.ts";
 import type { EntryPayload, ViewEntry } from "../protocol/entries.ts";
 import { makeView } from "../protocol/ids.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
-import type { Configured, FrameOf, Member, Position, ReplicaMessage } from "../protocol/messages.ts";
+import type { Configured, FrameOf, Member, Policy, Position, ReplicaMessage } from "../protocol/messages.ts";
 import { encodeRecord, joinRecords, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { Effect, Event } from "./events.ts";
 import { Replica } from "./replica.ts";
@@ -93,11 +93,11 @@ class Told {
   #nowMs = 1_000;
 
   /** All of its log is applied, and its last view promised. */
-  constructor(log: Records) {
+  constructor(log: Records, policy: Policy = "available") {
     const beginning = log.base.index === 0 ? null : log.beginning;
     this.#replica = new Replica(
       {
-        ...{ self, policy: "available", peers: config, founds: true, clusterTag, seed: 1 },
+        ...{ self, policy, peers: config, founds: true, clusterTag, seed: 1 },
         ...{ heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 },
         retention: { laggardEntries: 0, snapshotBehindEntries: 5, snapshotBytesPerSecond: 1e9, compactMs: Infinity },
       },
@@ -167,12 +167,12 @@ class Told {
     this.hear(from, { type: "diverged", nonce, lastIndex: last.index, views: starts });
   }
 
-  /** Answers its fetch with the entries of this log up to `to`. */
-  feed(from: Member, log: Records, to = log.last.index): void {
+  /** Answers its fetch with the entries of this log up to `to`, perhaps as the primary of a view. */
+  feed(from: Member, log: Records, to = log.last.index, leads = 0): void {
     const { nonce, after } = this.sent("fetch", from);
     const records = log.between(after.index, to);
     const lastIndex = log.last.index;
-    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, leads: 0, records });
+    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, leads, records });
   }
 }
 
@@ -229,6 +229,52 @@ describe("a fetch", () => {
     replica.hear(one, newView);
     replica.feed(one, base);
     expect(replica.sent("viewOk", one)).toEqual({ type: "viewOk", view: mine });
+  });
+});
+
+describe("who has fetched entries of a greater view before it has heard of it", () => {
+  const log = new Records().view(founding, [one, two, self], 2);
+  const theirs = log.forkedAfter(log.last.index).view(mine, [one, two], 3);
+  const others = theirs.forkedAfter(theirs.last.index).view(greater, [two, self], 3);
+
+  /** Follows the view of `one`, and has learnt more than that. */
+  function ahead(policy: Policy): Told {
+    const replica = new Told(log, policy);
+    replica.hearOfView(one, mine, theirs);
+    replica.feed(one, others);
+    replica.effects.splice(0);
+    replica.tick(30);
+    return replica;
+  }
+
+  /** What it holds, by its next heartbeat. */
+  function held(replica: Told): number {
+    replica.tick(100);
+    return replica.sent("heartbeat", one).lastIndex;
+  }
+
+  test("puts nothing back for one who has not heard of it either, under quorum", () => {
+    const replica = ahead("quorum");
+    replica.diverge(one, theirs);
+    expect(held(replica)).toBe(others.last.index);
+    replica.feed(one, theirs, theirs.last.index, mine);
+    expect(held(replica)).toBe(others.last.index);
+    expect(replica.taken("rewind", "abandon")).toEqual([]);
+  });
+
+  test("and follows no lesser one that it hears of late, under quorum", () => {
+    const replica = ahead("quorum");
+    replica.hearOfView(two, makeView(2, 2), theirs);
+    expect(() => replica.sent("fetch", two)).toThrow();
+    replica.hearOfView(two, greater, others);
+    expect(replica.sent("fetch", two).after).toEqual(others.last);
+  });
+
+  test("leaves it for the one that it follows, under available: what it leaves is merged", () => {
+    const replica = ahead("available");
+    replica.diverge(one, theirs);
+    replica.feed(one, theirs, theirs.last.index, mine);
+    expect(held(replica)).toBe(theirs.last.index);
   });
 });
 

@@ -48,6 +48,8 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
 export function onNewView(core: Core, from: Member, message: FrameOf<"newView">): void {
   const { view, base } = message;
   if (view !== core.promised || viewPid(view) !== from.pid || core.persistedSequence < core.promisedSequence) return;
+  // A late one: who has promised may be a learner still, and have fetched entries of a greater view since.
+  if (core.log.lastView > view) return;
   core.promisedHeardMs = core.nowMs;
   if (core.installed?.view === view && !globalThis.mistaken?.("newview applied again")) {
     if (core.persistedSequence >= core.installed.sequence) core.send(from.pid, { type: "viewOk", view });

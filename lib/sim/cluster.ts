@@ -283,6 +283,8 @@ export class Cluster {
     for (const client of this.clients) {
       if (!client.done) return `session ${client.session} waits for ${client.waiting.join(", ") || "its next op"}`;
     }
+    const unaware = this.users?.unaware;
+    if (unaware !== undefined) return `session ${unaware.session} has yet to notice that its connection is frozen`;
     for (const node of this.nodes) {
       const { index } = node.applied.applied;
       const [lost] = this.oracle.oneOrder ? [] : this.missingOn(node);

@@ -110,6 +110,11 @@ export class Streams {
     return [...this.#open].filter((stream) => stream.client === client);
   }
 
+  /** Nothing gets through to this client on a connection that it still holds for good. */
+  isUnaware(client: StreamClient): boolean {
+    return this.of(client).some(({ frozen, clientEnd }) => frozen && !clientEnd.isOver);
+  }
+
   /** Both ends learn that the connection is gone; what was on its way arrives up to any byte. */
   reset(stream: Stream): void {
     stream.clientEnd.die(true);

@@ -73,6 +73,11 @@ export class Users {
     return user;
   }
 
+  /** One that has yet to find out that it is connected no more; what comes for it meanwhile it is told when it is again. */
+  get unaware(): LibraryClient | undefined {
+    return this.users.find((user) => !user.gone && this.streams.isUnaware(user));
+  }
+
   /**
    * Where the profile says so, one that is the only session of its account loses power, others write to it, and its loss
    * is noticed. False when there was nobody to lose.
