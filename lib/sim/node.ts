@@ -289,10 +289,11 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   }
 
   rot(index?: number): void {
-    const where = this.storage.rot(index);
-    if (where === null) return;
-    this.trace(`a bit of ${where} has changed`);
+    const rotten = this.storage.rot(index);
+    if (rotten === null) return;
+    this.trace(`a bit of ${rotten.where} has changed`);
     this.shadow.damaged = true;
+    for (const chain of rotten.chains) this.world.oracle.lost(this.shadow, chain);
   }
 
   /** See {@link Storage.damage}: anything, also where nobody can tell it from a write that was cut short. */

@@ -19,6 +19,14 @@ export interface LogHandlers {
 
 export type DiskFailure = "sync" | "write" | "short write" | "read";
 
+/** What has changed by itself. */
+export interface Rotten {
+  /** For the trace. */
+  readonly where: string;
+  /** Chains of the entries of which this disk holds no sound copy there any more, also of what was superseded. */
+  readonly chains: readonly bigint[];
+}
+
 /** A disk and the log on it, whichever kind a run uses. */
 export interface Storage {
   open(uuid: string, handlers: LogHandlers): NodeLog;
@@ -32,10 +40,10 @@ export interface Storage {
   /** No fault is waiting any more. */
   mend(): void;
   /**
-   * While no process runs: something durable changes by itself, in what last stood at this index if one is given. What,
-   * for the trace; null if there is nothing yet.
+   * While no process runs: something durable changes by itself, in what last stood at this index if one is given. Null if
+   * there is nothing yet.
    */
-  rot(index?: number): string | null;
+  rot(index?: number): Rotten | null;
   /** While no process runs: the last segment becomes what `change` makes of it. Throws for a log without bytes. */
   damage(change: (content: Uint8Array) => Uint8Array): void;
 }

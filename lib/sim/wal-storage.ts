@@ -4,9 +4,9 @@
  */
 import { openLog, type Wal } from "../log/wal.ts";
 import { segmentHeaderBytes, segmentNumber } from "../log/segment.ts";
-import { decodeRecord, recordHeaderBytes, recordKind } from "../protocol/record.ts";
+import { decodeRecord, recordHeaderBytes, recordKind, type LogRecord } from "../protocol/record.ts";
 import { MachineStopped, SimulatedDisk } from "./disk.ts";
-import type { DiskFailure, LogHandlers, NodeLog, Storage } from "./storage.ts";
+import type { DiskFailure, LogHandlers, NodeLog, Rotten, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 
@@ -71,24 +71,27 @@ export class WalStorage implements Storage {
   }
 
   /** Flips a bit below what the log itself says to be durable: behind the last word about that nobody can tell. */
-  rot(index?: number): string | null {
+  rot(index?: number): Rotten | null {
     const segments = this.disk.list().filter((name) => segmentNumber(name) !== null);
     if (segments.length === 0) return null;
     if (index !== undefined) return this.rotEntry(segments, index);
     const name = this.random.pick(segments);
-    const end = durableEnd(this.disk.contentOf(name), name === segments.at(-1));
+    const placed = placedIn(this.disk.contentOf(name));
+    const end = durableEnd(placed, name === segments.at(-1));
     if (end === 0) return null;
     const offset = this.random.below(end);
     this.disk.flip(name, offset, this.random.below(8));
-    return `${name} at ${offset}`;
+    // With its header all of a segment is lost.
+    const hit = placed.filter((each) => offset < segmentHeaderBytes || (each.begin <= offset && offset < each.end));
+    return { where: `${name} at ${offset}`, chains: chainsOf(hit) };
   }
 
-  private rotEntry(segments: readonly string[], index: number): string | null {
+  private rotEntry(segments: readonly string[], index: number): Rotten | null {
     for (const name of segments.toReversed()) {
-      const offset = offsetOf(this.disk.contentOf(name), index);
-      if (offset === null) continue;
-      this.disk.flip(name, offset + recordHeaderBytes, 0);
-      return `entry ${index}`;
+      const found = placedIn(this.disk.contentOf(name)).findLast(({ record }) => record.index === index);
+      if (found === undefined) continue;
+      this.disk.flip(name, found.begin + recordHeaderBytes, 0);
+      return { where: `entry ${index}`, chains: chainsOf([found]) };
     }
     return null;
   }
@@ -115,25 +118,29 @@ export class WalStorage implements Storage {
   }
 }
 
-/** Where the last entry of this index stands; null if there is none. */
-function offsetOf(content: Uint8Array, index: number): number | null {
-  let found: number | null = null;
-  for (let offset = segmentHeaderBytes; ;) {
-    const record = decodeRecord(content, offset);
-    if (typeof record === "string") return found;
-    if (record.index === index) found = offset;
-    offset += record.bytes.length;
+interface Placed {
+  readonly record: LogRecord;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** The records of a segment, up to the first that is not sound. */
+function placedIn(content: Uint8Array): Placed[] {
+  const placed: Placed[] = [];
+  for (let begin = segmentHeaderBytes; ;) {
+    const record = decodeRecord(content, begin);
+    if (typeof record === "string") return placed;
+    const end = begin + record.bytes.length;
+    placed.push({ record, begin, end });
+    begin = end;
   }
 }
 
+const chainsOf = (placed: readonly Placed[]): bigint[] =>
+  placed.filter(({ record }) => record.index > 0).map(({ record }) => record.chain);
+
 /** Where the sound records of a segment end; of the last segment, where its last SYNC begins. 0 if there is none. */
-function durableEnd(content: Uint8Array, isLast: boolean): number {
-  let end = segmentHeaderBytes;
-  let lastSync = 0;
-  for (;;) {
-    const record = decodeRecord(content, end);
-    if (typeof record === "string") return isLast ? lastSync : end;
-    if (record.kind === recordKind.sync) lastSync = end;
-    end += record.bytes.length;
-  }
+function durableEnd(placed: readonly Placed[], isLast: boolean): number {
+  if (!isLast) return placed.at(-1)?.end ?? segmentHeaderBytes;
+  return placed.findLast(({ record }) => record.kind === recordKind.sync)?.begin ?? 0;
 }
