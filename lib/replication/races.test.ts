@@ -232,6 +232,37 @@ describe("a fetch", () => {
   });
 });
 
+describe("news of a view that is over", () => {
+  test("commits nothing of the log that is fetched for the next one", () => {
+    const log = new Records().view(founding, [one, two, self], 2);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(log.last.index).view(mine, [one, self], 3);
+    const viewAt = log.last.index + 1;
+    const newView = (view: number, base: Position, { bytes }: LogRecord): ReplicaMessage => ({
+      ...{ type: "newView", view, base, record: bytes },
+    });
+    replica.hear(one, { type: "join", view: mine, epoch: 1, lastActView: founding, removes: null });
+    replica.hear(one, newView(mine, log.last, theirs.all[viewAt - 1] as LogRecord));
+    const records = theirs.between(viewAt, theirs.last.index);
+    replica.hear(one, { type: "append", view: mine, previous: theirs.at(viewAt), commit: viewAt + 1, records });
+    expect(replica.taken("committed")).toEqual(["committed"]);
+    // The next view has another fork for its base. Part of that has come when a word of the old one arrives.
+    const others = log.forkedAfter(log.last.index).view(makeView(2, 2), [two], 8);
+    const entry = others.entryOf(greater, [two, self]);
+    const next = others.forkedAfter(others.last.index).add(greater, { type: "view", ...entry });
+    replica.hear(two, { type: "join", view: greater, epoch: 1, lastActView: makeView(2, 2), removes: null });
+    replica.hear(two, newView(greater, others.last, next.all.at(-1) as LogRecord));
+    replica.diverge(two, others);
+    replica.feed(two, others, viewAt + 4);
+    replica.hear(one, { type: "commit", view: mine, commit: theirs.last.index });
+    // Handed out again, as its state has left the old fork: what both have.
+    const handedOut = replica.effects.flatMap((effect) => (effect.type === "committed" ? effect.entries : []));
+    expect(handedOut.at(-1)?.index).toBe(log.last.index);
+    replica.feed(two, others);
+    expect(replica.sent("viewOk", two)).toEqual({ type: "viewOk", view: greater });
+  });
+});
+
 describe("who has fetched entries of a greater view before it has heard of it", () => {
   const log = new Records().view(founding, [one, two, self], 2);
   const theirs = log.forkedAfter(log.last.index).view(mine, [one, two], 3);

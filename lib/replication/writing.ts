@@ -185,6 +185,8 @@ function sendRecords(core: Core, installed: Installed, progress: Progress): void
 export function onAppendOk(core: Core, from: Member, message: FrameOf<"appendOk">): void {
   const { installed } = core;
   if (installed?.isPrimary !== true || installed.view !== message.view) return;
+  // Of a view that is over: its entries may have left this log.
+  if (installed.view !== core.promised) return;
   const progress = installed.progress.get(from.pid);
   if (progress === undefined || !isSame(progress.member, from)) return;
   assert(message.durableIndex <= core.log.lastIndex, "a member acks only what the primary has sent");
@@ -351,6 +353,8 @@ export function onCommit(core: Core, from: Member, message: FrameOf<"commit">): 
   if (installed === null || installed.isPrimary || !isSame(installed.primary, from)) return;
   if (message.view !== installed.view) return;
   installed.primaryHeardMs = core.nowMs;
+  // What is fetched for the next view may have taken the place of its entries.
+  if (core.log.lastView !== installed.view) return;
   if (core.advanceCommit(message.commit)) committedAsMember(core, installed);
 }
 
