@@ -8,6 +8,7 @@ import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import { joinRecords, splitRecords } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
+import { isSame } from "./formation.ts";
 import { commonIndex } from "./lineage.ts";
 import type { Fetch } from "./state.ts";
 import { isAwaitingView } from "./suspicion.ts";
@@ -156,7 +157,11 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   // A fetch may be quicker than the heartbeat that tells of the view.
   core.saw(core.log.lastView);
   if (keptIndex < before) core.superseded(keptIndex);
-  if (added.length > 0) core.persist(added);
+  if (added.length > 0) {
+    core.persist(added);
+    // Of a view that has formed without it, if that is what came: in that one it proves nothing.
+    if (core.log.lastFormed()?.members.some((member) => isSame(member, core.self)) !== true) core.coolDown();
+  }
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
     if (lastIndex < message.lastIndex) goOn(core, fetch);

@@ -232,8 +232,8 @@ describe("a fetch", () => {
   });
 });
 
-describe("news of a view that is over", () => {
-  test("commits nothing of the log that is fetched for the next one", () => {
+describe("a member whose log is replaced for the next view", () => {
+  test("takes no word of the old view for one about it, and proves nothing in the view that it comes from", () => {
     const log = new Records().view(founding, [one, two, self], 2);
     const replica = new Told(log);
     const theirs = log.forkedAfter(log.last.index).view(mine, [one, self], 3);
@@ -258,8 +258,9 @@ describe("news of a view that is over", () => {
     // Handed out again, as its state has left the old fork: what both have.
     const handedOut = replica.effects.flatMap((effect) => (effect.type === "committed" ? effect.entries : []));
     expect(handedOut.at(-1)?.index).toBe(log.last.index);
-    replica.feed(two, others);
-    expect(replica.sent("viewOk", two)).toEqual({ type: "viewOk", view: greater });
+    expect(replica.sent("promised", two).hot).toBe(true);
+    replica.hear(one, { type: "join", view: makeView(4, 1), epoch: 1, lastActView: mine, removes: null });
+    expect(replica.sent("promised", one)).toMatchObject({ hot: false, attempts: [{ view: makeView(2, 2) }] });
   });
 });
 
