@@ -122,6 +122,8 @@ export class Replica {
       case "stop":
         core.stopping = true;
         core.coolDown();
+        // The others go on without it from here: a view that it had begun must not form beside theirs.
+        abandon(core, "this replica stops", 0);
         for (const pid of correspondents(core)) core.send(pid, { type: "goodbye", reason: "stopping" });
         return;
     }
