@@ -220,8 +220,11 @@ export class Cluster {
   /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */
   private mustComeTogether(): void {
     const { profile, simulator } = this;
-    // Deaths and suspicions that were under way still come; what stands after them must last.
-    simulator.run(simulator.nowMs + 2 * profile.timeoutMs + 600);
+    // Deaths and suspicions that were under way still come; what stands after them must last. Behind what a slow link has
+    // still to bring nothing is heard.
+    const behindMs = this.network.arrivesMs - simulator.nowMs;
+    const silentMs = behindMs > profile.timeoutMs / 2 ? behindMs : 0;
+    simulator.run(simulator.nowMs + silentMs + 2 * profile.timeoutMs + 600);
     const waitMs = profile.recoveryWaitMs < 1e9 ? profile.recoveryWaitMs : 0;
     const boundMs = simulator.nowMs + 60 * profile.timeoutMs + 2 * waitMs;
     let obstacle: string | null = "";

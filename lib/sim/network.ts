@@ -153,6 +153,11 @@ export class Network {
     if (link !== undefined) link.quality = quality;
   }
 
+  /** Nothing that is sent now on the slowest link arrives before. */
+  get arrivesMs(): number {
+    return Math.max(...[...this.links.values()].map(({ lastArrivalMs }) => lastArrivalMs));
+  }
+
   healAll(quality: LinkQuality): void {
     for (const link of this.links.values()) {
       link.quality = quality;
