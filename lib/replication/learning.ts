@@ -54,8 +54,8 @@ function isBusy(core: Core): boolean {
 const isAdrift = (core: Core): boolean => core.following === null && !hearsPrimary(core) && !isBusy(core);
 
 /**
- * The view heard of, against the greatest one this replica hears or, where it hears none, against its log. Who learns may
- * have fetched entries of a greater view than the one that it follows: under `quorum` no lesser one goes on then.
+ * The view heard of, against the greatest one this replica hears and against its log: who learns may have fetched entries of
+ * a greater view than the one that it follows, and does not go back to one between them.
  */
 function compareToOwn(core: Core, heard: Standing): number {
   const { installed, following, log, options } = core;
@@ -67,7 +67,7 @@ function compareToOwn(core: Core, heard: Standing): number {
       : following !== null
         ? { epoch: following.epoch, view: following.view, index: 0 }
         : logged;
-  const greatest = options.policy === "quorum" && compareLogs(options.policy, logged, own) > 0 ? logged : own;
+  const greatest = compareLogs(options.policy, logged, own) > 0 ? logged : own;
   return compareLogs(options.policy, theirs, greatest);
 }
 

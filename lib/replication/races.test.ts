@@ -294,8 +294,8 @@ describe("who has fetched entries of a greater view before it has heard of it", 
     expect(replica.taken("rewind", "abandon")).toEqual([]);
   });
 
-  test("and follows no lesser one that it hears of late, under quorum", () => {
-    const replica = ahead("quorum");
+  test.each(["available", "quorum"] as const)("follows no lesser one that it hears of late, under %s", (policy) => {
+    const replica = ahead(policy);
     replica.hearOfView(two, makeView(2, 2), theirs);
     expect(() => replica.sent("fetch", two)).toThrow();
     replica.hearOfView(two, greater, others);
