@@ -53,7 +53,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
   provisional = false;
   /** Set once a replica was removed in whatever state it was. */
   lossAccepted = false;
-  /** Acknowledged, and given up with the replicas that had it alone. */
+  /** Acknowledged by a replica that was removed and goes on, in a session that expires without it: see "Not promised". */
   private readonly givenUp = new Set<string>();
   /** Sessions that have expired, on whichever replica. */
   readonly expired = new Set<string>();
@@ -214,7 +214,9 @@ export class Oracle implements ShadowObserver, ClientJudge {
     const wrong = this.realTime.acknowledged(op, info.index);
     if (wrong !== null && this.oneOrder) this.fail("linearizable", wrong);
     if (this.acknowledged.has(op)) return;
-    this.acknowledged.set(op, { op, session, seq, index: info.index, chain, atMs: this.options.nowMs() });
+    const acknowledged = { op, session, seq, index: info.index, chain, atMs: this.options.nowMs() };
+    this.acknowledged.set(op, acknowledged);
+    if (this.expired.has(session) && this.isOutside(acknowledged)) this.givenUp.add(op);
   }
 
   /** The same, as a client of the library is told it: where the op stands, and on so many disks. */
@@ -255,7 +257,6 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (this.lossAccepted) return;
     const isApart = (owner: string, seq: number): boolean => owner !== session || holds(seq);
     for (const apart of this.missing(isApart)) {
-      // What only a replica has acknowledged that was removed, and went on without having heard of it: see "Not promised".
       if (this.isOutside(apart)) this.givenUp.add(apart.op);
       else
         this.fail("expiry", `${name(log)} forgets session ${session} while ${apart.op}, acknowledged, is not yet here`);
