@@ -48,7 +48,7 @@ const mistakeSwitch = "globalThis.mistaken";
 const localNames = ["process", "fetch"];
 const declares = (text: string, name: string): boolean =>
   new RegExp(
-    `\\b(const|let) (${name}\\b|[{[][^=]*\\b${name}\\b)|\\bfunction ${name}\\b|[(,]\\s*${name}(: |\\) =>)`,
+    `\\b(const|let) (${name}\\b|[{[][^=]*\\b${name}\\b)|\\bfunction ${name}\\b|[(,]\\s*((private|protected|readonly) )*${name}(: |\\) =>)`,
   ).test(text);
 
 /** What of `Bun` is a pure function, and what else a folder was given on purpose. */

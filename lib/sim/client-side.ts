@@ -59,6 +59,6 @@ export function clientSideOf(world: Surroundings, process: SidedProcess): Sides 
     const service = new Service({ ...process, simulator, oracle, state: process.observed, presence });
     return { state, clients: service, service, server: null };
   }
-  const server = new ServerSide({ ...process, state, cluster, policy, timeoutMs, streams, judge: oracle });
+  const server = new ServerSide({ ...process, state, cluster, policy, timeoutMs, streams });
   return { state: server.state, clients: server, service: null, server };
 }

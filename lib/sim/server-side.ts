@@ -16,7 +16,6 @@ import { SimulationFailure } from "./failure.ts";
 import type { ClientSide } from "./process.ts";
 import { hashOf } from "./simulated-state.ts";
 import type { Party, Streams } from "./streams.ts";
-import type { ClientJudge } from "./workload.ts";
 
 /** As `lib/server/node.ts`. */
 const sweepMs = 1000;
@@ -28,7 +27,6 @@ export interface ServedProcess {
   readonly policy: Policy;
   readonly timeoutMs: number;
   readonly streams: Streams;
-  readonly judge: ClientJudge;
   readonly state: StateMachine;
   /** Runs something in the process. */
   turn(action: () => void): void;
