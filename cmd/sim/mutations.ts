@@ -1,6 +1,7 @@
 /**
  * The mutation gate (`bun run sim --mutations`): makes each known mistake in turn, and shows how many seeds it takes the
- * judge to notice, and by which rule. A mistake that stays unnoticed for its budget of seeds fails the gate.
+ * judge to notice, and by which rule. A mistake that stays unnoticed for its budget of seeds fails the gate. Only what
+ * passes without the mistake counts as noticed.
  */
 import { mistakes, type Mistake } from "../../lib/base/mistakes.ts";
 import { Pool } from "./pool.ts";
@@ -47,7 +48,10 @@ async function hunt(pool: Pool, mistake: Mistake, from: number): Promise<Caught>
     ms += performance.now() - startedMs;
     seeds += reports.length;
     const report = reports.find(({ failure }) => failure !== null);
-    if (report !== undefined) return { seeds, report, seconds: ms / 1_000 };
+    if (report === undefined) continue;
+    const without = { from: report.seed, seeds: 1, untilFailure: true, choice: { aim: mistake } };
+    const [control] = await pool.run(without);
+    if (control?.failure === null) return { seeds, report, seconds: ms / 1_000 };
   }
   return { seeds, report: null, seconds: ms / 1_000 };
 }

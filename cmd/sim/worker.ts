@@ -11,6 +11,7 @@ export interface Choice {
   readonly replicas?: number | undefined;
   readonly changes?: boolean | undefined;
   readonly mistake?: Mistake | undefined;
+  readonly aim?: Mistake | undefined;
 }
 
 export interface Job {

@@ -89,11 +89,8 @@ export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged"
   if (fetch.target === null && isOver(core)) return;
   const below = fetch.after.index - 1;
   const common = commonIndex(core.log.outline, message, below);
-  if (common < core.log.base.index) {
-    if (!globalThis.mistaken?.("followed from below the floor")) return refuseToFollow(core, from);
-    fetch.after = { index: 0, view: 0, chain: 0n };
-    return ask(core);
-  }
+  const isOff = common < core.log.base.index && !globalThis.mistaken?.("followed from below the floor");
+  if (isOff) return refuseToFollow(core, from);
   fetch.after = core.log.position(common);
   ask(core);
 }

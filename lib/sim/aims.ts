@@ -29,7 +29,19 @@ const deadlyChanges: OperatorProfile = {
   pauseMs: 50,
   patienceMs: 2_000,
   acceptsLoss: false,
+  estranges: false,
   deadly: 0.9,
+  calm: 1,
+};
+
+/** Two replicas remove each other, whatever it costs, while they are apart. */
+const estranged: OperatorProfile = {
+  sizes: [3],
+  pauseMs: 300,
+  patienceMs: 1_500,
+  acceptsLoss: true,
+  estranges: true,
+  deadly: 0,
   calm: 1,
 };
 
@@ -163,5 +175,11 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
     fixed: { opsPerClient: 3, recoveryWaitMs: 500 },
   },
   "any end is the end": { profile: "partition", ...available, replicas: 5 },
-  "followed from below the floor": { profile: "provisional", ...available, fixed: { retention: hasty } },
+  "followed from below the floor": {
+    profile: "partition",
+    ...available,
+    replicas: 3,
+    changes: true,
+    fixed: { retention: hasty, operator: estranged, recoveryWaitMs: 500, faults: { ...noFaults, split: 2 } },
+  },
 };

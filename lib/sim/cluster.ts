@@ -239,7 +239,6 @@ export class Cluster {
       const standings = this.nodes.map((node) => describeStanding(node)).join("; ");
       throw new SimulationFailure("liveness", `not converged long after the heal: ${obstacle} [${standings}]`);
     }
-    this.judgeEnd(false);
   }
 
   mustConverge(): void {
@@ -254,7 +253,7 @@ export class Cluster {
     // A session whose loss was noticed, or that expired, just now is under way to everybody.
     if (this.obstacle() !== null)
       simulator.run(simulator.nowMs + 20 * profile.timeoutMs, () => this.obstacle() === null);
-    this.judgeEnd(true);
+    this.judgeEnd();
   }
 
   /** Frees what the states hold. */
@@ -269,7 +268,7 @@ export class Cluster {
     const model = (primary ?? first)?.standing;
     if (model == null) return "nobody runs";
     const idleMs = this.simulator.nowMs - (this.operator?.askedMs ?? -Infinity);
-    if (idleMs < 4_000) return "a change of the config may still be wanted";
+    if (idleMs < wantedMs) return "a change of the config may still be wanted";
     for (const node of this.nodes) {
       const { standing } = node;
       if (standing === null) return `replica ${node.pid} is down`;
@@ -307,15 +306,15 @@ export class Cluster {
     });
   }
 
-  /** `isCalm`: everything that was under way has arrived. */
-  private judgeEnd(isCalm: boolean): void {
+  /** Everything that was under way has arrived. */
+  private judgeEnd(): void {
     const [first, ...rest] = this.nodes;
     if (first === undefined) return;
     this.tally.expiries = this.oracle.expired.size;
     if (this.profile.chat) {
       const replayed = replay(first.applied);
       judgeChat(first.applied.inner, replayed);
-      if (isCalm) this.users?.judgeEnd(replayed);
+      this.users?.judgeEnd(replayed);
     }
     for (const node of this.nodes) {
       const missing = this.missingOn(node);
@@ -327,12 +326,13 @@ export class Cluster {
           `acknowledged at ${lost.atMs.toFixed(1)} as entry ${lost.index}`,
       );
     }
+    const { digest } = first;
     for (const node of rest) {
       const same =
         node.applied.applied.index === first.applied.applied.index &&
         node.applied.applied.chain === first.applied.applied.chain;
       if (!same) throw new SimulationFailure("order", `replicas 1 and ${node.pid} applied different logs`);
-      if (first.digest !== node.digest) {
+      if (digest !== node.digest) {
         throw new SimulationFailure("digest", `replicas 1 and ${node.pid} have different states`);
       }
     }
@@ -391,6 +391,8 @@ export class Cluster {
 }
 
 const foundingMs = 3_000;
+/** For how long a replica goes on wanting a change that nobody asks for any more, and a little. */
+const wantedMs = 3_300;
 /** So many are asked for in every run, after the heal if the fire left no time for them. */
 const opsWanted = 110;
 const addressOf = (pid: number): string => `replica-${pid}:1538`;

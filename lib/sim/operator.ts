@@ -39,8 +39,8 @@ const nodesMax = 7;
 export class Operator {
   /** Changes that came into force, for the statistics of a run. */
   made = 0;
-  /** When it last asked for anything. */
-  askedMs = -Infinity;
+  /** When each replica was last asked for what is not yet done: it may go on wanting that for a while. */
+  private readonly asked = new Map<number, { readonly change: ConfigChange; readonly atMs: number }>();
   private underway: Underway | null = null;
   private target: number;
   private over = false;
@@ -58,6 +58,11 @@ export class Operator {
   /** It is in the midst of a change. */
   get busy(): boolean {
     return this.underway !== null;
+  }
+
+  /** When anybody was last asked for what has not been done; -Infinity: nobody can want anything. */
+  get askedMs(): number {
+    return Math.max(-Infinity, ...[...this.asked.values()].map(({ atMs }) => atMs));
   }
 
   start(): void {
@@ -89,6 +94,7 @@ export class Operator {
   private begin(): void {
     const config = this.cluster.config();
     if (config === null) return;
+    if (this.operator.estranges) return this.estrange();
     if (config.length === this.target) this.target = this.random.pick(this.operator.sizes);
     const change = config.length < this.target ? this.adding(config) : this.removing(config);
     if (change === null) return;
@@ -121,6 +127,17 @@ export class Operator {
     return { kind: "remove", pid, acceptLoss };
   }
 
+  /**
+   * One of the first two is told to remove the other. Those alone: a side that had removed everybody else too would have
+   * nobody left to keep its log for, and neither side could follow the other.
+   */
+  private estrange(): void {
+    const [one, other] = this.random.chance(0.5) ? [1, 2] : [2, 1];
+    this.cluster.lossAccepted();
+    const change: ConfigChange = { kind: "remove", pid: other, acceptLoss: true };
+    this.pursue({ change, untilMs: this.simulator.nowMs + this.operator.patienceMs, ask: one });
+  }
+
   /** Lets somebody die around the VIEW or the ACT that may bring the change. */
   private aim(change: ConfigChange, config: readonly Configured[]): void {
     if (!this.random.chance(this.operator.deadly)) return;
@@ -147,19 +164,24 @@ export class Operator {
         this.underway = null;
         return;
       }
-      this.askedMs = this.simulator.nowMs;
       const { ask } = underway;
       underway.ask = 0;
       const node = this.node(ask) ?? this.random.pick(this.cluster.nodes);
+      this.asked.set(node.pid, { change: underway.change, atMs: this.simulator.nowMs });
       node.change(underway.change, (report) => {
         if (this.underway !== underway) return;
         underway.ask = report.state === "elsewhere" ? report.ask : node.pid;
-        if (report.state === "done") this.made++;
+        if (report.state === "done") this.done(underway.change);
         if (report.state === "done" || report.state === "refused") this.underway = null;
       });
       this.simulator.after(askEveryMs, again);
     };
     again();
+  }
+
+  private done(change: ConfigChange): void {
+    this.made++;
+    for (const [pid, asked] of this.asked) if (asked.change === change) this.asked.delete(pid);
   }
 
   private node(pid: number): Operated | undefined {

@@ -91,6 +91,8 @@ export interface OperatorProfile {
   readonly patienceMs: number;
   /** Whether replicas are removed in whatever state. */
   readonly acceptsLoss: boolean;
+  /** Instead of all else two replicas are told to remove each other, so that the sides of a partition part for good. */
+  readonly estranges: boolean;
   /** How probably somebody dies around the view that may bring a change. */
   readonly deadly: number;
   /** By how much rarer other faults are, so that changes succeed at all. */
@@ -222,7 +224,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
       lateMsMean: random.pick([10 * delayMsMean, 50, timeoutMs]),
     },
     syncMs: random.pick([0.2, 1, 5]),
-    encoded: random.chance(0.2),
+    encoded: random.chance(0.1),
     wal: random.chance(0.5),
     chat: random.chance(0.1),
     patienceMs: timeoutMs * random.pick([1, 2, 4, 8]),
@@ -291,6 +293,7 @@ function drawOperator(
     patienceMs: run.timeoutMs * random.pick([4, 10, 20]),
     // Where one order is promised, nothing may be lost.
     acceptsLoss: acceptsLoss && run.policy === "available" && run.order !== "one",
+    estranges: false,
     deadly: random.pick([0, 0.3, 0.6]),
     calm: random.pick([1, 2, 5]),
   };

@@ -29,14 +29,16 @@ export interface RunResult {
 export interface RunOptions extends ProfileChoice {
   /** Made all through the run, which is aimed at it as far as the caller fixes nothing. */
   readonly mistake?: Mistake | undefined;
+  /** The run is the one that would be aimed at this mistake, without making it. */
+  readonly aim?: Mistake | undefined;
   /** Lines of trace to keep for the result. */
   readonly traceLines?: number;
   readonly print?: (line: string) => void;
 }
 
 export function runSeed(seed: number, options: RunOptions = {}): RunResult {
-  const { mistake } = options;
-  const profile = drawProfile(seed, mistake === undefined ? options : { ...aims[mistake], ...given(options) });
+  const { mistake, aim = mistake } = options;
+  const profile = drawProfile(seed, aim === undefined ? options : { ...aims[aim], ...given(options) });
   const trace = new Trace(options.traceLines ?? 0, options.print);
   const cluster = new Cluster(profile, trace);
   let failure: RunResult["failure"] = null;
