@@ -22,7 +22,7 @@ async function allGone(ids: readonly number[]): Promise<void> {
   }
 }
 
-/** A script that keeps one process, adopts another, and stays; resolves with all process ids. */
+/** A script that keeps a process, adopts one and a shell that has started another, and stays; resolves with all ids. */
 async function startOwner(options: { through?: readonly string[] } = {}) {
   const script = join(directory, `owner-${crypto.randomUUID()}.ts`);
   const here = JSON.stringify(import.meta.dir);
@@ -34,9 +34,13 @@ async function startOwner(options: { through?: readonly string[] } = {}) {
      void runToEnd({ main: () => new Promise(() => {}), cleanUp: () => keeper.close() });
      const idle = [process.execPath, "-e", "setInterval(() => {}, 1000)"];
      const kept = await keeper.start(idle, ${JSON.stringify(stderrFile)}, () => {});
-     const adopted = Bun.spawn({ cmd: idle, detached: true });
+     const adopted = Bun.spawn({ cmd: idle });
      keeper.adopt(adopted);
-     console.log(JSON.stringify([process.pid, kept.process, adopted.pid]));
+     const shell = Bun.spawn({ cmd: ["sh", "-c", "sleep 1000 & echo $!; wait"], stdout: "pipe", detached: true });
+     keeper.adopt(shell);
+     const { value } = await shell.stdout.getReader().read();
+     const started = Number(new TextDecoder().decode(value));
+     console.log(JSON.stringify([process.pid, kept.process, adopted.pid, shell.pid, started]));
      setInterval(() => {}, 1000);`,
   );
   const owner = Bun.spawn({ cmd: [...(options.through ?? []), bun, script], stdout: "pipe", detached: true });

@@ -14,7 +14,11 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 
 await eachLine(Bun.stdin.stream(), (line) => obey(JSON.parse(line)));
 for (const child of kept.values()) signalIfThere(-child.pid, "SIGKILL");
-for (const process of adopted) signalIfThere(process, "SIGKILL");
+for (const process of adopted) {
+  // Without a group of its own there is none of that number.
+  signalIfThere(-process, "SIGKILL");
+  signalIfThere(process, "SIGKILL");
+}
 await Promise.all([...kept.values()].map((child) => child.exited));
 process.exit(0);
 
