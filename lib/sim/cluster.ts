@@ -154,7 +154,6 @@ export class Cluster {
     if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— healed ———");
     this.heal();
     this.mustConverge();
-    if (this.operator !== null) this.mustChange(this.operator);
     if (this.users?.loseOne() === true) this.mustConverge();
   }
 
@@ -214,10 +213,10 @@ export class Cluster {
     if (!isDone)
       throw new SimulationFailure("liveness", "a change of the config was not made although nothing was wrong");
     operator.stop();
-    this.mustConverge();
+    this.mustBeTogether();
   }
 
-  /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */
+  /** Within a bounded time after the heal. */
   private mustComeTogether(): void {
     const { profile, simulator } = this;
     // Deaths and suspicions that were under way still come; what stands after them must last. Behind what a slow link has
@@ -225,6 +224,12 @@ export class Cluster {
     const behindMs = this.network.arrivesMs - simulator.nowMs;
     const silentMs = behindMs > profile.timeoutMs / 2 ? behindMs : 0;
     simulator.run(simulator.nowMs + silentMs + 2 * profile.timeoutMs + 600);
+    this.mustBeTogether();
+  }
+
+  /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */
+  private mustBeTogether(): void {
+    const { profile, simulator } = this;
     const waitMs = profile.recoveryWaitMs < 1e9 ? profile.recoveryWaitMs : 0;
     const boundMs = simulator.nowMs + 60 * profile.timeoutMs + 2 * waitMs;
     let obstacle: string | null = "";
@@ -241,9 +246,11 @@ export class Cluster {
     }
   }
 
+  /** Together, also after another change of the config, and calm from then on. */
   mustConverge(): void {
     const { profile, simulator } = this;
     this.mustComeTogether();
+    if (this.operator !== null) this.mustChange(this.operator);
     const views = this.nodes.map((node) => node.standing?.view);
     simulator.run(simulator.nowMs + 3 * profile.timeoutMs);
     for (const [at, node] of this.nodes.entries()) {
