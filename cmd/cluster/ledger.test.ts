@@ -3,8 +3,8 @@ import { describe, expect, test } from "bun:test";
 import type { JsonMessage } from "./json-client.ts";
 import { Ledger, longestGapMs, type Asked, type Asking, type Expectations } from "./ledger.ts";
 
-/** A client of a service that acknowledges everything and shows what it is told to. */
-function service(show: (stored: JsonMessage[]) => JsonMessage[]): Asked {
+/** A client of a service that acknowledges everything and shows what it is told to; `inbox`: what each open finds there. */
+function service(show: (stored: JsonMessage[]) => JsonMessage[], inbox: () => JsonMessage[] = () => []): Asked {
   const stored: JsonMessage[] = [];
   const answers: Record<string, (command: Record<string, unknown>) => object> = {
     send({ to, text }) {
@@ -13,7 +13,7 @@ function service(show: (stored: JsonMessage[]) => JsonMessage[]): Asked {
       stored.push({ ...message, read: false, inbox: false });
       return { ...message, copies: 3 };
     },
-    open: () => ({ messages: [] }),
+    open: () => ({ messages: inbox() }),
     messages({ before = Infinity }) {
       const older = show(stored.toReversed()).filter((message) => message.index < Number(before));
       return { messages: older.slice(0, 2), more: older.length > 2 };
@@ -47,6 +47,23 @@ const changed = (change: (message: JsonMessage) => JsonMessage[]) => (stored: Js
 describe("the ledger", () => {
   test("finds nothing wrong where nothing is", async () => {
     expect(await faults((stored) => stored)).toEqual([]);
+  });
+
+  test("looks again when something went back into the inbox while it was looking", async () => {
+    const ledger = new Ledger();
+    let returned = false;
+    let opened: JsonMessage[] = [];
+    const client = service(
+      (stored) => {
+        if (!returned) opened = stored.slice(1, 3);
+        returned = true;
+        return opened.length === 0 ? stored : stored.filter((message) => !opened.includes(message));
+      },
+      () => opened.splice(0),
+    );
+    await ledger.sendMany(client, "alice", "bob", "text", 5);
+    expect(await ledger.faultsOf(client, "bob")).toEqual([]);
+    expect(returned).toBe(true);
   });
 
   const wrongs: [what: string, show: (stored: JsonMessage[]) => JsonMessage[], says: RegExp][] = [

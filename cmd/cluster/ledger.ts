@@ -191,9 +191,28 @@ function disorder(found: readonly JsonMessage[]): string[] {
   return faults;
 }
 
-/** The messages of the account above an index, newest first; those of the inbox are first opened. */
+/**
+ * The messages of the account above an index, newest first; those of the inbox are first opened. Once more when something
+ * has come into the inbox meanwhile: what went to a session of which nothing was heard since goes back there.
+ */
 async function allMessages(client: Asked, above: number): Promise<JsonMessage[]> {
-  for (let opened = 1; opened > 0;) opened = (await client.must({ do: "open", count: 200 })).messages.length;
+  await openAll(client);
+  for (;;) {
+    const all = await pages(client, above);
+    if ((await openAll(client)) === 0) return all;
+  }
+}
+
+/** Empties the inbox; resolves with how many messages were in it. */
+async function openAll(client: Asked): Promise<number> {
+  for (let opened = 0; ;) {
+    const { messages } = await client.must({ do: "open", count: 200 });
+    if (messages.length === 0) return opened;
+    opened += messages.length;
+  }
+}
+
+async function pages(client: Asked, above: number): Promise<JsonMessage[]> {
   const all: JsonMessage[] = [];
   for (let before: number | undefined; ;) {
     const command = { do: "messages", limit: 200, ...(before === undefined ? {} : { before }) } as const;
