@@ -107,8 +107,8 @@ export const replicaFrames = {
     previous: position,
     commit: index,
     lastIndex: index,
-    /** The view that this replica leads at this moment; 0 for none. */
-    leads: view,
+    /** The formed view that this replica is a member of at this moment, and has promised no later one; 0 for none. */
+    serves: view,
     records: bytes(0, limits.replicaFrameBytesMax),
   }),
   diverged: define(141, "replica", "Answers fetch: my log does not hold that point; this is my view table below it.", {
@@ -132,6 +132,8 @@ export const replicaFrames = {
       nonce: uint(),
       position,
       policy,
+      /** As in entries. */
+      serves: view,
       views: list(viewStart, limits.viewTableMax),
       attempts: list(attempt, 1024),
     },

@@ -68,7 +68,7 @@ function learnt(view: number): Core {
   const nonce = core.fetch?.nonce ?? 0;
   const previous = { index: 2, view: parent, chain };
   const records = joinRecords([bytes]);
-  onEntries(core, other, { type: "entries", nonce, previous, commit: 2, lastIndex: 3, leads: 0, records });
+  onEntries(core, other, { type: "entries", nonce, previous, commit: 2, lastIndex: 3, serves: 0, records });
   expect(core.log.lastView).toBe(view);
   return core;
 }

@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import { formatView, viewPid } from "../protocol/ids.ts";
 import { limits } from "../base/limits.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
-import { joinRecords, splitRecords } from "../protocol/record.ts";
+import { joinRecords, splitRecords, type LogRecord } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
 import { isSame } from "./formation.ts";
 import { commonIndex } from "./lineage.ts";
@@ -60,7 +60,7 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
   if (log.heldBelowBase(message.after)) {
     const { views, attempts, ...rest } = log.beginning(core.options.policy, limits.viewTableMax);
     const beginning = { ...rest, views: [...views], attempts: [...attempts] };
-    core.send(from.pid, { type: "compacted", nonce: message.nonce, ...beginning });
+    core.send(from.pid, { type: "compacted", nonce: message.nonce, serves: servedView(core), ...beginning });
     return;
   }
   if (!log.holds(message.after)) {
@@ -77,10 +77,12 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
     previous: message.after,
     commit: log.decided(core.commit, end),
     lastIndex: log.lastIndex,
-    leads: core.isServingPrimary ? (core.installed?.view ?? 0) : 0,
+    serves: servedView(core),
     records: joinRecords(records),
   });
 }
+
+const servedView = ({ serving, installed }: Core): number => (serving ? (installed?.view ?? 0) : 0);
 
 export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged">): void {
   const { fetch } = core;
@@ -108,8 +110,10 @@ export function onCompacted(core: Core, from: Member, message: FrameOf<"compacte
   if (log.holds(position)) {
     fetch.after = position;
   } else {
+    if (fetch.target === null && !core.stateless && !isGoingOn(core, message)) return askPrimary(core, fetch);
     core.say("info", `replica ${from.pid} has its log from index ${position.index + 1} on: going on from there`);
     core.beginAnew({ position, policy, views, attempts }, common);
+    coolDownWithout(core);
     core.saw(position.view);
     fetch.after = log.last;
   }
@@ -121,8 +125,11 @@ export function onCompacted(core: Core, from: Member, message: FrameOf<"compacte
  * yields; and this one starts a greater view, so that the other one notices.
  */
 function refuseToFollow(core: Core, from: Member): void {
-  const view = core.following?.view ?? 0;
+  const isBase = core.fetch?.target != null;
   core.fetch = null;
+  // That of another view, which was promised meanwhile: of the one that is followed it says nothing.
+  if (isBase) return;
+  const view = core.following?.view ?? 0;
   core.following = null;
   if (view === 0) return;
   core.unfollowable = view;
@@ -148,6 +155,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   }
   const { target } = fetch;
   const records = target === null ? all : all.filter((record) => record.index <= target.index);
+  if (target === null && costsState(core, records) && !isGoingOn(core, message)) return askPrimary(core, fetch);
   const before = core.log.lastIndex;
   const { added, keptIndex } = core.log.extend(message.previous, records, "allowed");
   const lastIndex = records.at(-1)?.index ?? message.previous.index;
@@ -156,8 +164,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   if (keptIndex < before) core.superseded(keptIndex);
   if (added.length > 0) {
     core.persist(added);
-    // Of a view that has formed without it, if that is what came: in that one it proves nothing.
-    if (core.log.lastFormed()?.members.some((member) => isSame(member, core.self)) !== true) core.coolDown();
+    coolDownWithout(core);
   }
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
@@ -177,6 +184,11 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   }
 }
 
+/** Of a view that has formed without it, if that is what came: in that one it proves nothing. */
+function coolDownWithout(core: Core): void {
+  if (core.log.lastFormed()?.members.some((member) => isSame(member, core.self)) !== true) core.coolDown();
+}
+
 /**
  * Under `quorum` a view is over when there is a greater one: who has fetched entries of that before it has heard of it puts
  * nothing back for one who has not heard of it either.
@@ -190,14 +202,36 @@ const isOver = ({ options, following, log }: Core): boolean =>
  * would with the next op. Else its replica would not have caught up before there is one. Anybody else may only lag: then the
  * primary is asked. Not while a view may come for which this replica has told of that end.
  */
-function leaveOwnEnd(core: Core, fetch: Fetch, { lastIndex, leads }: FrameOf<"entries">): void {
+function leaveOwnEnd(core: Core, fetch: Fetch, message: FrameOf<"entries">): void {
+  const { lastIndex } = message;
   const { following, log } = core;
   if (following === null || log.lastIndex === lastIndex || isAwaitingView(core) || isOver(core)) return;
   if (globalThis.mistaken?.("waits behind its fork")) return;
   if (log.viewAt(lastIndex + 1) <= following.view) return;
-  const primary = viewPid(following.view);
-  if (leads === following.view || globalThis.mistaken?.("any end is the end")) core.supersedeAfter(lastIndex);
-  else if (fetch.from !== primary && core.detector.alive(primary)) fetchForEver(core, primary, fetch.done);
+  const leads = fetch.from === viewPid(following.view) && isGoingOn(core, message);
+  if (leads || globalThis.mistaken?.("any end is the end")) core.supersedeAfter(lastIndex);
+  else askPrimary(core, fetch);
+}
+
+/** Whether who answers is in the view that is followed at the moment of its answer. */
+const isGoingOn = ({ following }: Core, { serves }: { readonly serves: number }): boolean => serves === following?.view;
+
+/**
+ * Whether these entries make a learner give its state up, and it could not build another from its log. MUST NOT be done for
+ * a view that does not go on: two who follow each other, each on late news of a view that the other has left, would both
+ * do it. Of those who follow in a circle the one who was the last to leave its view keeps its state, for whoever it asks
+ * has left before it.
+ */
+function costsState(core: Core, records: readonly LogRecord[]): boolean {
+  const { log } = core;
+  if (core.stateless || log.base.index === 0) return false;
+  return records.some(({ index, chain }) => index <= core.delivered && log.chainAt(index) !== chain);
+}
+
+/** Who leads the view that is followed knows best how far it goes, and whether it goes on. */
+function askPrimary(core: Core, fetch: Fetch): void {
+  const primary = viewPid(core.following?.view ?? 0);
+  if (fetch.from !== primary && core.detector.alive(primary)) fetchForEver(core, primary, fetch.done);
 }
 
 /**

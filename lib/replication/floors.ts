@@ -12,13 +12,14 @@ const missingMs = 60_000;
 const remindMs = 3_600_000;
 
 /**
- * Within a view all logs agree as far as they go, and so does that of a learner that has come to its entries. What was told
- * in an earlier view counts no more: its teller may have gone over to a fork since, and this one not have heard of it.
+ * Only what members tell, and in this view: who tells it in an earlier one, or as a learner, may have gone over to a fork
+ * since, and this one not have heard of it. Once all of the config have been members of one view, none of them is in a
+ * greater one that began beside it.
  */
 export function noteOnDisk(core: Core, from: Member, heartbeat: Heartbeat): void {
   const { installed } = core;
   if (!core.serving || installed === null || heartbeat.lastView !== installed.view) return;
-  if (heartbeat.installed !== installed.view && heartbeat.role !== "learner") return;
+  if (heartbeat.installed !== installed.view) return;
   const index = Math.min(heartbeat.durableIndex, core.log.lastIndex);
   installed.onDisk.set(from.uuid, Math.max(index, installed.onDisk.get(from.uuid) ?? 0));
 }

@@ -150,7 +150,8 @@ function judgeNext(
       return { may: false, why: "who may hold more", missing: pidsOf(open, [last, ...later]) };
     }
   }
-  const inherits = new Set(basis.message.attempts.at(-1)?.awaiting ?? []);
+  // An attempt that took somebody in again whom the formed view awaits has perhaps not formed.
+  const inherits = new Set(basis.message.attempts.flatMap(({ awaiting }) => awaiting));
   // In whose place another disk has been taken in, that disk has nothing more to tell.
   for (const uuid of inherits) if (!config.some((each) => each.uuid === uuid)) inherits.delete(uuid);
   if (input.policy === "available" && !sound.some((each) => isHot(each, last))) {

@@ -29,7 +29,11 @@ export function tickMerging(core: Core): void {
 
 /** Whether nothing is left beside the lineage on the disk of this member of the view. */
 export function isMerged(core: Core, pid: number): boolean {
-  if (pid !== core.self.pid) return core.detector.fresh(pid)?.merged === true;
+  if (pid !== core.self.pid) {
+    const heartbeat = core.detector.fresh(pid);
+    // What it told in an earlier view may have become a fork when it left that.
+    return heartbeat?.merged === true && heartbeat.installed === core.installed?.view;
+  }
   return core.serving && (core.options.policy !== "available" || !core.reader.hasForks);
 }
 

@@ -91,6 +91,8 @@ class Told {
   readonly effects: Effect[] = [];
   readonly #replica: Replica;
   #nowMs = 1_000;
+  /** What its disk has yet to answer, as long as it hangs. */
+  #late: Event[] | null = null;
 
   /** All of its log is applied, and its last view promised. */
   constructor(log: Records, policy: Policy = "available") {
@@ -118,11 +120,27 @@ class Told {
   step(event: Event): void {
     const effects = this.#replica.step(event);
     this.effects.push(...effects);
-    // Its disk is quick, and there is nothing else to do.
+    // Its disk is quick unless it hangs, and there is nothing else to do.
     for (const effect of effects) {
-      if (effect.type === "append" || effect.type === "beginAnew") this.step({ ...effect, type: "persisted" });
+      if (effect.type === "append" || effect.type === "beginAnew") this.#persisted({ ...effect, type: "persisted" });
       if (effect.type === "continue") this.step({ type: "continue" });
     }
+  }
+
+  #persisted(event: Event): void {
+    if (this.#late === null) this.step(event);
+    else this.#late.push(event);
+  }
+
+  /** From here on its disk does not answer. */
+  hang(): void {
+    this.#late = [];
+  }
+
+  unhang(): void {
+    const late = this.#late ?? [];
+    this.#late = null;
+    for (const event of late) this.step(event);
   }
 
   tick(afterMs: number): void {
@@ -167,12 +185,12 @@ class Told {
     this.hear(from, { type: "diverged", nonce, lastIndex: last.index, views: starts });
   }
 
-  /** Answers its fetch with the entries of this log up to `to`, perhaps as the primary of a view. */
-  feed(from: Member, log: Records, to = log.last.index, leads = 0): void {
+  /** Answers its fetch with the entries of this log up to `to`, perhaps as a member of a view that goes on. */
+  feed(from: Member, log: Records, to = log.last.index, serves = 0): void {
     const { nonce, after } = this.sent("fetch", from);
     const records = log.between(after.index, to);
     const lastIndex = log.last.index;
-    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, leads, records });
+    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, serves, records });
   }
 }
 
@@ -193,7 +211,15 @@ describe("a fetch", () => {
     const { nonce } = replica.sent("fetch", one);
     const views = log.starts;
     replica.taken();
-    replica.hear(one, { type: "compacted", nonce, position: log.at(8), policy: "available", views, attempts: [] });
+    replica.hear(one, {
+      type: "compacted",
+      nonce,
+      serves: mine,
+      position: log.at(8),
+      policy: "available",
+      views,
+      attempts: [],
+    });
     expect(replica.sent("fetch", one).after).toEqual(log.at(8));
     replica.feed(one, theirs);
     expect(replica.taken("beginAnew", "append", "abandon", "rewind")).toEqual(["append"]);
@@ -310,6 +336,95 @@ describe("who has fetched entries of a greater view before it has heard of it", 
   });
 });
 
+describe("late news of a view", () => {
+  const log = new Records().view(founding, [one, two, self], 2);
+  const viewAt = log.last.index + 1;
+
+  /** It promises the view of `one` and is brought it. */
+  function installed(replica: Told, theirs: Records): ReplicaMessage {
+    const { bytes: record } = theirs.all[viewAt - 1] as LogRecord;
+    const newView = { type: "newView", view: mine, base: log.last, record } as const;
+    replica.hear(one, { type: "join", view: mine, epoch: 1, lastActView: founding, removes: null });
+    replica.hear(one, newView);
+    return newView;
+  }
+
+  const appended = (theirs: Records, after: number, to: number, commit: number): ReplicaMessage => ({
+    ...{ type: "append", view: mine, previous: theirs.at(after), commit, records: theirs.between(after, to) },
+  });
+
+  test("that it has formed proves nothing to one who is named to be removed", () => {
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(log.last.index).view(mine, [one, two, self], 0);
+    installed(replica, theirs);
+    // ACT is acked; the COMMIT that follows is lost. 1 knows that its view has formed, and is asked to remove 3.
+    replica.hear(one, appended(theirs, viewAt, theirs.last.index, log.last.index));
+    const next = makeView(3, 1);
+    replica.hear(one, { type: "join", view: next, epoch: 1, lastActView: mine, removes: self.pid });
+    expect(replica.sent("promised", one)).toMatchObject({ view: next, hot: false });
+    // While it waits for promises its heartbeat still tells of the view before, and how far that has committed.
+    replica.hear(one, {
+      ...{ type: "heartbeat", role: "candidate", installed: mine, formed: false, promised: next, starting: next },
+      ...{ epoch: 1, lastActView: mine, lastIndex: viewAt + 1, lastView: mine, commit: viewAt + 1 },
+      ...{ durableIndex: viewAt + 1, hears: [self.pid], stuck: false, hot: true, left: false, merged: true },
+      ...{ stateless: false, members: [one, two, self], connections: 0 },
+    });
+    replica.tick(100);
+    expect(replica.sent("heartbeat", one).hot).toBe(false);
+  });
+
+  test("that is brought once more takes nothing back from one who has acked in it, and left it", () => {
+    const replica = new Told(log, "quorum");
+    const theirs = log.forkedAfter(log.last.index).view(mine, [one, self], 3);
+    const newView = installed(replica, theirs);
+    const acked = theirs.last.index - 1;
+    replica.hear(one, appended(theirs, viewAt, acked, viewAt + 1));
+    expect(replica.sent("appendOk", one).durableIndex).toBe(acked);
+    // Its disk hangs at the next op: it leaves the view.
+    replica.hang();
+    replica.hear(one, appended(theirs, acked, theirs.last.index, viewAt + 1));
+    for (let at = 0; at < 12; at++) replica.tick(100);
+    expect(replica.sent("heartbeat", one)).toMatchObject({ left: true, installed: 0, lastIndex: theirs.last.index });
+    replica.hear(one, newView);
+    replica.unhang();
+    replica.hear(two, { type: "join", view: greater, epoch: 1, lastActView: founding, removes: null });
+    expect(replica.sent("promised", two).last.index).toBeGreaterThanOrEqual(acked);
+  });
+});
+
+describe("a learner whose log does not reach back to build its state again", () => {
+  const deleted = new Records().view(founding, [one, two, self], 6);
+  const log = new Records(deleted).view(makeView(1, 3), [self], 5);
+  const theirs = new Records(deleted).view(mine, [one], 8);
+
+  function learning(): Told {
+    const replica = new Told(log);
+    replica.hearOfView(one, mine, theirs);
+    replica.diverge(one, theirs);
+    return replica;
+  }
+
+  test("gives it up for entries of one who is in the view that is followed", () => {
+    const replica = learning();
+    replica.feed(one, theirs, theirs.last.index, mine);
+    expect(replica.taken("abandon")).toEqual(["abandon"]);
+  });
+
+  test.each([0, greater])("keeps it when the one who tells has left that view (now in %i)", (serves) => {
+    const replica = learning();
+    replica.feed(one, theirs, theirs.last.index, serves);
+    expect(replica.taken("abandon")).toEqual([]);
+    // And for a log that begins behind the end of its own.
+    const later = new Records(new Records(deleted).view(mine, [one], 20)).view(mine + 256, [one], 1);
+    replica.tick(100);
+    const { nonce } = replica.sent("fetch", one);
+    replica.hear(one, { type: "compacted", nonce, serves, ...later.beginning });
+    replica.tick(100);
+    expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex: log.last.index, stateless: false });
+    expect(replica.taken("abandon", "beginAnew")).toEqual([]);
+  });
+});
+
 describe("a snapshot that is being put in place when its entry leaves the log", () => {
   /** Installs the state of `one` at an entry of `theirs`, and hears of the greater view of `two` before that is done. */
   function overtaken(replica: Told, theirs: Records, others: Records, at: Position): void {
@@ -323,7 +438,7 @@ describe("a snapshot that is being put in place when its entry leaves the log", 
     expect(replica.taken("receive", "write", "finish", "install")).toEqual(["receive", "write", "finish", "install"]);
     replica.hearOfView(two, greater, others);
     replica.diverge(two, others);
-    replica.feed(two, others);
+    replica.feed(two, others, others.last.index, greater);
     replica.effects.splice(0);
     replica.step({ type: "state", report: { type: "installed", position: at, clock: 5 } });
   }

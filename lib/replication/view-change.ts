@@ -35,8 +35,11 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
   }
   abandon(core, `promised view ${formatView(view)}`, core.options.timeoutMs);
   if (core.fetch?.target != null) core.fetch = null;
-  // Out of the config it may not go on by itself as one who has everything.
-  if (message.removes === core.self.pid) core.coolDown();
+  // Out of the config it may not go on by itself as one who has everything, nor when it hears late that its view has formed.
+  if (message.removes === core.self.pid) {
+    if (core.installed?.formed === false) core.leaveView();
+    core.coolDown();
+  }
   core.promise(view, () => {
     if (core.promised === view) core.send(from.pid, ownPromise(core));
   });
@@ -55,6 +58,9 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
     if (core.persistedSequence >= core.installed.sequence) core.send(from.pid, { type: "viewOk", view });
     return;
   }
+  // One that comes again to who has left that very view: what it has acked in it is not put back.
+  const wasMember = core.log.lastView === view && core.log.lastIndex > base.index + 1;
+  if (wasMember && !globalThis.mistaken?.("newview applied again")) return;
   if (core.fetch?.target != null) return;
   const record = decodeRecord(message.record, 0);
   if (typeof record === "string" || record.kind !== recordKind.view || record.index !== base.index + 1) return;
