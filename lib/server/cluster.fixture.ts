@@ -153,6 +153,12 @@ export class TestCluster {
     this.#uuids.delete(pid);
   }
 
+  /** The file of its state is gone; it does not run. */
+  forgetState(pid: number): void {
+    const directory = join(this.directory, String(pid));
+    for (const name of readdirSync(directory)) if (name.startsWith("state")) rmSync(join(directory, name));
+  }
+
   /** Segments of its log, by name. */
   segments(pid: number): string[] {
     return readdirSync(join(this.directory, String(pid))).filter((name) => name.endsWith(".wal"));

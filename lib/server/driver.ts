@@ -59,6 +59,7 @@ export class ReplicaDriver {
   #proposals: OpEntry[] = [];
   #flushing = false;
   #stepping = false;
+  #closed = false;
   #tickedMs = -Infinity;
   readonly #queue: Event[] = [];
 
@@ -119,8 +120,14 @@ export class ReplicaDriver {
     this.#dispatch(event);
   }
 
+  /** From here on nothing happens to this replica any more, whatever is still on its way: log and state are being closed. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /** Steps the core and runs what it asks for. Events raised while effects run wait their turn. */
   #dispatch(event: Event): void {
+    if (this.#closed) return;
     this.#queue.push(event);
     if (this.#stepping) return;
     this.#stepping = true;

@@ -172,3 +172,26 @@ test("what was on its way behind a message that is refused does not come before 
   expect(sent[0]?.index).toBeLessThan(sent[1]?.index ?? 0);
   raw.terminate();
 });
+
+test("one that is told to stop while it builds its state from a long log just stops", async () => {
+  const one = await cluster(1);
+  const alice = await signedIn(one, 1, "alice");
+  await signedIn(one, 1, "bob");
+  const text = "x".repeat(1_000);
+  for (let rounds = 0; rounds < 30; rounds++) {
+    await Promise.all(Array.from({ length: 200 }, () => alice.client.request({ type: "send", to: "bob", text })));
+  }
+  await one.stop(1);
+  one.forgetState(1);
+  const node = await one.start(1);
+  expect(node.standing.lastIndex).toBeGreaterThan(6_000);
+  // What it would still do with a state that is closed is thrown where nothing catches it.
+  const thrown: unknown[] = [];
+  const caught = (error: unknown): void => void thrown.push(error);
+  process.on("uncaughtException", caught);
+  await one.stop(1);
+  for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setImmediate(resolve));
+  process.off("uncaughtException", caught);
+  expect(thrown).toEqual([]);
+  expect(one.fatal).toEqual([]);
+});

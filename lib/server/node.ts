@@ -253,6 +253,7 @@ export class ReplicaNode {
     this.#clients.terminate();
     this.#cancelTick();
     this.#cancelSweep();
+    this.#driver.close();
     await new Promise<void>((resolve) =>
       this.#log.close((error) => {
         if (error !== null) this.#ports.log("error", error.message);
