@@ -89,7 +89,11 @@ export function tickCandidacy(core: Core): void {
     }
     case "fetching":
     case "installing": {
-      const gone = candidacy.members.find((member) => core.detector.suspectsMember(member));
+      // Whoever holds the base need not be a member.
+      const holder =
+        candidacy.stage === "fetching" && core.fetch !== null ? candidacy.formation?.baseHolder : undefined;
+      const needed = holder === undefined ? candidacy.members : [...candidacy.members, holder];
+      const gone = needed.find((member) => core.detector.suspectsMember(member));
       if (gone !== undefined) abandon(core, `replica ${gone.pid} was lost meanwhile`, 0);
       else if (candidacy.stage === "fetching") installWithState(core, candidacy);
       else if (tookMs > 30 * core.options.timeoutMs) abandon(core, "a member did not install the view", 0);
@@ -221,7 +225,7 @@ function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void
   candidacy.stage = "fetching";
   candidacy.formation = formation;
   if (core.log.holds(base)) return installWithState(core, candidacy);
-  fetchBase(core, baseHolder.pid, base, () => {
+  fetchBase(core, baseHolder, base, () => {
     if (core.candidacy === candidacy && core.promised === candidacy.view) installWithState(core, candidacy);
   });
 }

@@ -14,16 +14,16 @@ import type { Fetch } from "./state.ts";
 import { isAwaitingView } from "./suspicion.ts";
 
 /** For a view that was promised: brings the log to `target`, in place of whatever was fetched before. */
-export function fetchBase(core: Core, from: number, target: Position, done: () => void): void {
-  start(core, { from, target, done });
+export function fetchBase(core: Core, from: Member, target: Position, done: () => void): void {
+  start(core, { from: from.pid, process: from, target, done });
 }
 
 /** Follows the end of another's log for ever; `progress` runs when more of it is known to be committed. */
 export function fetchForEver(core: Core, from: number, progress: () => void): void {
-  start(core, { from, target: null, done: progress });
+  start(core, { from, process: core.detector.member(from), target: null, done: progress });
 }
 
-function start(core: Core, what: Pick<Fetch, "from" | "target" | "done">): void {
+function start(core: Core, what: Pick<Fetch, "from" | "process" | "target" | "done">): void {
   core.fetch = { ...what, nonce: 0, after: core.log.last, end: 0, sentMs: 0, waiting: false, askMs: 0 };
   ask(core);
 }
@@ -84,9 +84,13 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
 
 const servedView = ({ serving, installed }: Core): number => (serving ? (installed?.view ?? 0) : 0);
 
+/** Of the very process that was asked: the next one under its pid may hold less, and a fork. */
+const isAnswer = ({ from, process, nonce }: Fetch, teller: Member, message: { readonly nonce: number }): boolean =>
+  nonce === message.nonce && (process === null ? from === teller.pid : isSame(process, teller));
+
 export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged">): void {
   const { fetch } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
+  if (fetch === null || !isAnswer(fetch, from, message)) return;
   fetch.waiting = false;
   if (fetch.target === null && isOver(core)) return;
   const below = fetch.after.index - 1;
@@ -100,7 +104,7 @@ export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged"
 /** The log goes on where the other's begins: what stands between was deleted there, and is not needed here. */
 export function onCompacted(core: Core, from: Member, message: FrameOf<"compacted">): void {
   const { fetch, log } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
+  if (fetch === null || !isAnswer(fetch, from, message)) return;
   fetch.waiting = false;
   const { position, policy, views, attempts } = message;
   const same = commonIndex(log.outline, { views, lastIndex: position.index });
@@ -144,10 +148,14 @@ function refuseToFollow(core: Core, from: Member): void {
 
 export function onEntries(core: Core, from: Member, message: FrameOf<"entries">): void {
   const { fetch } = core;
-  if (fetch === null || fetch.from !== from.pid || fetch.nonce !== message.nonce) return;
+  if (fetch === null || !isAnswer(fetch, from, message)) return;
   fetch.waiting = false;
   fetch.end = message.lastIndex;
-  if (!core.log.holds(message.previous)) return;
+  if (!core.log.holds(message.previous)) {
+    // The log was cut meanwhile, for a view that had been promised.
+    fetch.after = core.log.last;
+    return;
+  }
   const all = splitRecords(message.records);
   if (all === null) {
     core.say("error", `replica ${from.pid} sent records that are damaged: asking again`);
@@ -179,7 +187,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
     core.fetch = null;
     // In a partition its holder may have followed another view since it told of it: then it is not to be had there.
     if (core.log.holds(target)) fetch.done();
-  } else {
+  } else if (records.length > 0) {
     ask(core);
   }
 }

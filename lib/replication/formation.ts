@@ -132,7 +132,9 @@ function judgeNext(
 
   if (input.policy === "quorum") {
     const voters = sound.filter(({ from }) => isOf(last.config, from));
-    const votersIn = members.filter((member) => isOf(last.config, member));
+    // Who leaves with a change is no member, but has promised; and a majority of the config without one meets each of it.
+    const leaving = voters.filter(({ from }) => !config.some(({ pid }) => pid === from.pid));
+    const votersIn = [...members.filter((member) => isOf(last.config, member)), ...leaving];
     const membersOfNew = members.filter((member) => isOf(config, member));
     const enough =
       isMajority(voters.length, last.config) &&

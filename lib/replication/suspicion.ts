@@ -124,7 +124,9 @@ function isCold(core: Core, installed: Installed, pid: number): boolean {
   if (core.nowMs - installed.formedMs <= core.options.timeoutMs) return false;
   if (pid === core.self.pid) return !core.hot;
   const heartbeat = core.detector.fresh(pid);
-  return heartbeat !== null && (!heartbeat.hot || heartbeat.installed !== installed.view);
+  if (heartbeat === null) return false;
+  // Who has promised a greater view, to one who is gone perhaps, acks nothing in this one any more.
+  return !heartbeat.hot || heartbeat.installed !== installed.view || heartbeat.promised > installed.view;
 }
 
 /** How long to wait after a reason arose, so that the lowest live pid goes first. */

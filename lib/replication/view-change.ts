@@ -53,6 +53,8 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   if (view !== core.promised || viewPid(view) !== from.pid || core.persistedSequence < core.promisedSequence) return;
   // A late one: who has promised may be a learner still, and have fetched entries of a greater view since.
   if (core.log.lastView > view) return;
+  // One whose disk hangs takes no part until it answers; then it is brought again.
+  if (core.left) return;
   core.promisedHeardMs = core.nowMs;
   if (core.installed?.view === view && !globalThis.mistaken?.("newview applied again")) {
     if (core.persistedSequence >= core.installed.sequence) core.send(from.pid, { type: "viewOk", view });
@@ -79,7 +81,7 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
     });
   };
   if (core.log.holds(base)) finish();
-  else fetchBase(core, from.pid, base, finish);
+  else fetchBase(core, from, base, finish);
 }
 
 /**
