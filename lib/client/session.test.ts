@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { limits } from "../base/limits.ts";
 import { continuedIds, hyperidIds } from "./ids.ts";
-import { Session } from "./session.ts";
+import { recentMessagesMax, Session } from "./session.ts";
 import type { OpRequest } from "./types.ts";
 
 const token = new Uint8Array(32).fill(1);
@@ -94,10 +94,24 @@ describe("what was seen", () => {
     expect(session.admit(message(11, 6))).toBe(true);
   });
 
+  test("a long fork that is merged is not told again: each message of it comes at another index", () => {
+    const count = 20_000;
+    const session = begin();
+    for (let seq = 1; seq <= count; seq++) expect(session.admit(message(100 + seq, seq))).toBe(true);
+    session.saw(100 + count, 257);
+    session.resumed(103, 514);
+    const again = Array.from({ length: count }, (_, at) => at + 1).filter((seq) =>
+      session.admit(message(200 + seq, seq)),
+    );
+    expect(again).toEqual([]);
+    expect(session.admit(message(count + 201, count + 1))).toBe(true);
+  });
+
   test("remembers a bounded number of messages", () => {
     const session = begin();
-    for (let index = 1; index <= 5000; index++) session.admit(message(index, index));
-    expect(session.save().recentMessages.length).toBe(1024);
-    expect(session.save().recentMessages.at(-1)).toBe(`${uuid}/5000`);
+    const last = recentMessagesMax + 5000;
+    for (let index = 1; index <= last; index++) session.admit(message(index, index));
+    expect(session.save().recentMessages.length).toBe(recentMessagesMax);
+    expect(session.save().recentMessages.at(-1)).toBe(`${uuid}/${last}`);
   });
 });

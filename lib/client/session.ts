@@ -40,8 +40,12 @@ export interface SavedSession {
   readonly ops: readonly Readonly<PendingOp>[];
 }
 
-/** Message ids remembered to recognise one that comes again at another index (after a fork was merged). */
-const recentMessagesMax = 1024;
+/**
+ * Message ids remembered to recognise one that comes again at another index (after a fork was merged). What comes again
+ * comes in the old order, so that a fork of more messages than this is told again as a whole: it is as many as any
+ * partition is likely to leave, and at most some ten megabytes.
+ */
+export const recentMessagesMax = 65_536;
 
 export class Session {
   readonly session: string;
