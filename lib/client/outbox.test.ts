@@ -1,5 +1,6 @@
 /** The outbox: a process that dies at any write, at any moment, and the next ones; sessions that are gone on with. */
 import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { errorFrame } from "../protocol/protocol-error.ts";
 import { cluster, network, password, sent, settled } from "./client.fixture.ts";
 import { arrived, begin, disk, end, finish, renewAll, renewCluster, troubles, type Run } from "./outbox.fixture.ts";
 import { readOutbox } from "./outbox-records.ts";
@@ -222,6 +223,31 @@ describe("the session of a process that has ended", () => {
     await finish();
     expect(arrived()).toEqual(["one", "two"]);
   });
+
+  test.each(["is not known where it moves to", "is taken over by another client"])(
+    "ends in the middle of the repetition, as it %s: that is told, and what is new goes out all the same",
+    async (how) => {
+      const session = await dieSending("old");
+      cluster.intercept = (_, frame) => frame.type === "send";
+      const run = begin();
+      await run.signIn();
+      // It stands, and its send is under way.
+      await network.run(200);
+      const [holder] = cluster.peers.filter((peer) => peer.session === session);
+      expect(holder?.received.some(({ type }) => type === "send")).toBeTrue();
+      cluster.intercept = () => false;
+      const isTakenOver = how === "is taken over by another client";
+      if (isTakenOver) holder?.send(errorFrame("replaced", "the session went on with another connection"));
+      else cluster.sessions.delete(session);
+      holder?.close();
+      await network.run(2000);
+      sent((await settled(run.send("new").answer)) as never);
+      expect(arrived().filter((text) => text === "new")).toEqual(["new"]);
+      if (isTakenOver) expect(arrived()).toEqual(["old", "new"]);
+      expect(troubles(run)[0]).toMatch(/^what is kept cannot be sent yet: .* ended meanwhile: /);
+      await end(run);
+    },
+  );
 
   test("has messages in two files: no seq is used twice", async () => {
     const early = begin();

@@ -64,7 +64,7 @@ export function openOutbox(servers: readonly string[], ports: OutboxPorts): Outb
   return new KeptOutbox(servers, ports);
 }
 
-/** When a disk that could not be written is tried again. */
+/** When a disk that could not be written, or a session that was lost, is tried again. */
 const tryAgainMs = 5000;
 
 interface Entry {
@@ -75,6 +75,12 @@ interface Entry {
   readonly answer: PromiseWithResolvers<SendAnswer>;
   /** `blocked`: not to be sent by this process. */
   stage: "new" | "waiting" | "asked" | "blocked" | "over";
+}
+
+/** One attempt to send all that is kept. A later one takes its place, wherever it has got to. */
+interface Round {
+  readonly client: ChatClient;
+  readonly password: string | null;
 }
 
 class KeptOutbox implements Outbox {
@@ -89,8 +95,9 @@ class KeptOutbox implements Outbox {
   #client: ChatClient | null = null;
   /** What was written before has been asked for: a new message goes out at once. */
   #flows = false;
+  /** Null when nobody is signed in. */
+  #round: Round | null = null;
   #resumed: ChatClient | null = null;
-  #retry: () => void = () => {};
   #cancelRetry: () => void = () => {};
   #isClosed = false;
   readonly #waiting = new Set<() => void>();
@@ -142,6 +149,7 @@ class KeptOutbox implements Outbox {
 
   signedOut(): void {
     this.#client = null;
+    this.#round = null;
     this.#flows = false;
     this.#cancelRetry();
     void this.#resumed?.close();
@@ -205,32 +213,44 @@ class KeptOutbox implements Outbox {
   // Sending.
 
   #begin(client: ChatClient, password: string | null): void {
+    const round = { client, password };
+    this.#round = round;
     this.#flows = false;
-    this.#retry = () => this.#begin(client, password);
-    this.#carry(client, password).catch((error: unknown) => {
-      // Else the client was closed: what is open goes out with the next one.
-      if (error instanceof PrivateFilesError) this.#tryAgain(error);
-    });
-  }
-
-  #tryAgain(error: PrivateFilesError): void {
-    this.#flows = false;
-    this.#trouble(`what is kept cannot be sent yet: ${error.message}`);
     this.#cancelRetry();
-    const client = this.#client;
+    // Two that go on with one session would take it from each other.
+    void this.#resumed?.close();
+    this.#carry(round).catch((error: unknown) => this.#notCarried(round, error));
+  }
+
+  #notCarried(round: Round, error: unknown): void {
+    if (round !== this.#round) return;
+    if (error instanceof PrivateFilesError) return this.#tryAgain(error.message);
+    // When nobody is signed in any more, what is open goes out with the next client.
+    if (!(error instanceof ClientClosedError) || round.client.connection.state === "closed") return;
+    const resumed = this.#resumed?.connection;
+    const why = resumed?.state === "closed" ? resumed.reason : error.message;
+    this.#tryAgain(`the session of an earlier run ended meanwhile: ${why}`);
+  }
+
+  #tryAgain(reason: string): void {
+    this.#flows = false;
+    this.#trouble(`what is kept cannot be sent yet: ${reason}`);
+    this.#cancelRetry();
+    const round = this.#round;
     this.#cancelRetry = this.#ports.clock.setTimer(tryAgainMs, () => {
-      if (client !== null && client === this.#client) this.#retry();
+      if (round !== null && round === this.#round) this.#begin(round.client, round.password);
     });
   }
 
-  async #carry(client: ChatClient, password: string | null): Promise<void> {
+  async #carry(round: Round): Promise<void> {
+    const { client } = round;
     this.#adopt(client);
     for (const file of [...this.#adopted]) {
-      await this.#repeat(file, client, password);
-      this.#askWaiting(client, file);
+      await this.#repeat(file, round);
+      this.#askWaiting(round, file);
     }
-    if (this.#client !== client) return;
-    this.#askWaiting(client, null);
+    if (this.#round !== round) return;
+    this.#askWaiting(round, null);
     this.#flows = true;
     this.#changed();
   }
@@ -250,10 +270,10 @@ class KeptOutbox implements Outbox {
   }
 
   /** Asks for all of this file, or of this process's own, that has not been asked for. */
-  #askWaiting(client: ChatClient, file: OutboxFile | null): void {
-    if (this.#client !== client) return;
+  #askWaiting(round: Round, file: OutboxFile | null): void {
+    if (this.#round !== round) return;
     for (const entry of this.#entries) {
-      if (entry.stage === "waiting" && entry.file === (file ?? this.#own)) this.#ask(entry, client);
+      if (entry.stage === "waiting" && entry.file === (file ?? this.#own)) this.#ask(entry, round.client);
     }
   }
 
@@ -285,12 +305,13 @@ class KeptOutbox implements Outbox {
     } else if (isNew) this.#notKept(entry, error);
     else {
       entry.stage = "waiting";
-      this.#tryAgain(error);
+      this.#tryAgain(error.message);
     }
   }
 
   /** What processes that have ended asked for: once more under the same ids, before anything else goes out. */
-  async #repeat(file: OutboxFile, client: ChatClient, password: string | null): Promise<void> {
+  async #repeat(file: OutboxFile, round: Round): Promise<void> {
+    const { client, password } = round;
     const bound = file.messages.filter((message): message is BoundMessage => {
       const entry = this.#entryOf(file, message);
       return message.binding !== null && entry?.stage === "waiting";
@@ -298,8 +319,9 @@ class KeptOutbox implements Outbox {
     for (const session of new Set(bound.map(({ binding }) => binding.session))) {
       await this.#answered(file);
       const messages = bound.filter(({ binding }) => binding.session === session);
-      if (this.#client !== client) return;
+      if (this.#round !== round) return;
       const next = await takeSeqs(session, this.#adopted);
+      if (this.#round !== round) return;
       const end = await repeatSends({
         messages,
         resume: this.#ports.resume,
@@ -310,16 +332,18 @@ class KeptOutbox implements Outbox {
         using: (resumed) => void (this.#resumed = resumed),
         answered: (message, answer) => this.#overIn(file, message, answer),
       });
+      if (this.#round !== round) return;
       this.#resumed = null;
-      if (end === "expired") await this.#lookFor(file, client, messages);
+      if (end === "expired") await this.#lookFor(file, round, messages);
       else if (end !== "answered") this.#block(file, messages, end.blocked);
     }
   }
 
   /** Ops of a session that is forgotten are never done again: what was not done by then is asked for anew. */
-  async #lookFor(file: OutboxFile, client: ChatClient, messages: readonly BoundMessage[]): Promise<void> {
+  async #lookFor(file: OutboxFile, round: Round, messages: readonly BoundMessage[]): Promise<void> {
     for (const message of messages) {
-      const found = await findSent(client, message);
+      const found = await findSent(round.client, message);
+      if (this.#round !== round) return;
       if (found === null) await file.free(message);
       else this.#overIn(file, message, found);
     }
