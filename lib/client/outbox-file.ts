@@ -2,7 +2,7 @@
  * One file of the outbox that this process has claimed: its open messages, and writes that arrive together made durable
  * together, in order. Knows no sessions; when something is written is the outbox's business.
  */
-import type { PrivateFile } from "../base/private-files.ts";
+import { PrivateFilesError, type PrivateFile, type PrivateFiles } from "../base/private-files.ts";
 import {
   begunRecord,
   encodeRecords,
@@ -51,8 +51,16 @@ export class OutboxFile {
     this.#isBegun = content.messages.length > 0;
   }
 
-  /** A file that does not exist yet. */
-  static begin(file: PrivateFile, servers: readonly string[]): OutboxFile {
+  /** A new file, which comes after all that are there: names are the order in which files are sent. */
+  static begin(
+    files: PrivateFiles,
+    servers: readonly string[],
+    randomBytes: (length: number) => Uint8Array,
+  ): OutboxFile {
+    const last = files.list().reduce((greatest, name) => Math.max(greatest, Number(/^\d{9}/.exec(name)?.[0] ?? 0)), 0);
+    const name = `${String(last + 1).padStart(9, "0")}-${randomBytes(8).toHex()}.outbox`;
+    const file = files.claim(name);
+    if (file === null) throw new PrivateFilesError(`${files.name}/${name} is in use: try again`, "place");
     return new OutboxFile(file, { servers, messages: [], nextNumber: 1, resumed: new Map() });
   }
 

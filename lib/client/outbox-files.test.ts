@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { encodeLine } from "./checked-lines.ts";
 import { addresses, cluster, network, sent, settled } from "./client.fixture.ts";
 import { arrived, begin, disk, end, finish, renewAll, troubles } from "./outbox.fixture.ts";
-import { begunRecord, boundRecord, encodeRecords, messageRecord } from "./outbox-records.ts";
+import { begunRecord, boundRecord, encodeRecords, messageRecord, readOutbox } from "./outbox-records.ts";
 
 // Hundreds of lives each, on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
@@ -118,6 +118,7 @@ describe("files", () => {
       token: "00".repeat(32),
       seq: 3,
       user: "alice",
+      at: 1,
     };
     const kept = [messageRecord(message)];
     disk.files.set("000000001-aa.outbox", encodeRecords([begunRecord(["z:9"]), ...kept]));
@@ -125,6 +126,14 @@ describe("files", () => {
     const run = await finish();
     expect([run.events, arrived(), disk.files.size]).toEqual([[], [], 2]);
     expect(disk.holders.size).toBe(0);
+  });
+
+  test("of early builds do not say when a message was bound: it counts as when it was written", () => {
+    const binding = { cluster: "ab".repeat(16), session: crypto.randomUUID(), token: "00".repeat(32), seq: 3 };
+    const bound = encodeLine({ record: "bound", number: 1, ...binding, user: "alice" });
+    const written = messageRecord({ number: 1, to: "bob", text: "hi", at: 7, binding: null });
+    const { messages, damaged } = readOutbox(Buffer.concat([encodeRecords([begunRecord(addresses), written]), bound]));
+    expect([messages[0]?.binding, damaged]).toEqual([{ ...binding, user: "alice", at: 7 }, 0]);
   });
 
   test("damaged anywhere: what is known to be safe is sent, what may have been sent is not, nothing is deleted", async () => {

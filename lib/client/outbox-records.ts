@@ -19,6 +19,8 @@ export interface Binding {
   readonly seq: number;
   /** The account that the session was logged in to, as the server spells it. */
   readonly user: string;
+  /** When it was bound: its session was in use then. By the clock of this machine, milliseconds since the epoch. */
+  readonly at: number;
 }
 
 export interface KeptMessage {
@@ -46,6 +48,8 @@ const recordSchema = v.variant("record", [
     token: hexadecimal(32),
     seq: whole,
     user: v.string(),
+    /** Not there in files of early builds. */
+    at: v.optional(whole),
   }),
   v.object({ record: v.literal("freed"), number: whole }),
   v.object({ record: v.literal("over"), number: whole }),
@@ -132,9 +136,9 @@ export function readOutbox(bytes: Uint8Array): OutboxContent {
         break;
       }
       case "bound": {
-        const { record: _, number, ...binding } = record;
+        const { record: _, number, at = open.get(number)?.at ?? 0, ...binding } = record;
         cluster = binding.cluster;
-        rebind(number, binding);
+        rebind(number, { ...binding, at });
         break;
       }
       case "freed":

@@ -26,16 +26,20 @@ export interface Repetition {
   readonly answered: (message: BoundMessage, answer: SendAnswer) => void;
 }
 
-/** All are answered; or the cluster does not know the session any more; or it cannot be gone on with, and why. */
-export type RepetitionEnd = "answered" | "expired" | { readonly blocked: string };
+/**
+ * All are answered; or the session is not known to the replicas that were reached, which may be cut off from others; or it
+ * cannot be gone on with, and why.
+ */
+export type RepetitionEnd = "answered" | "unknown" | { readonly blocked: string };
 
 /** Ops that another process may have asked for after the last one that is known: seqs are plentiful. */
 const seqsLeftOut = 65_536;
 const logoutMs = 1000;
 /** The most that are asked for here besides what is repeated: logout, login, logout. */
 const ownOps = 3;
-/** The clocks of two machines may differ by this much when a message is looked for by its time. */
-const clocksDifferMs = 24 * 3_600_000;
+const dayMs = 86_400_000;
+/** The clocks of two machines may differ by this much when times of both are compared. */
+const clocksDifferMs = dayMs;
 
 /**
  * From which seq on to count. A replica keeps results by seq modulo the window: those of what is repeated must not make
@@ -85,7 +89,7 @@ export async function repeatSends(repetition: Repetition): Promise<RepetitionEnd
   repetition.using(client);
   try {
     const closed = await standing(client);
-    if (closed !== null) return closed.unauthorized === true ? "expired" : { blocked: closed.reason };
+    if (closed !== null) return closed.unauthorized === true ? "unknown" : { blocked: closed.reason };
     const refusal = await logInAs(client, binding.user, repetition.password);
     if (refusal !== null) return { blocked: refusal };
     await Promise.all(repetition.messages.map((message) => repeat(client, message, repetition)));
@@ -94,6 +98,15 @@ export async function repeatSends(repetition: Repetition): Promise<RepetitionEnd
   } finally {
     await client.close();
   }
+}
+
+/**
+ * Whether a session that is not known can have expired: it was in use when these messages were bound. One that cannot have
+ * is known to replicas that were not reached, and they may have done its ops.
+ */
+export function canHaveExpired(messages: readonly BoundMessage[], nowMs: number): boolean {
+  const usedMs = Math.max(...messages.map(({ binding }) => binding.at));
+  return nowMs - usedMs >= limits.sessionDays * dayMs - clocksDifferMs;
 }
 
 /** Nothing depends on it: it is not waited for longer than a replica that is well takes. */

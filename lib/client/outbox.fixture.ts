@@ -21,14 +21,15 @@ export interface Run {
   send(text: string, to?: string): OutgoingMessage;
 }
 
-/** A process of alice, not signed in yet. */
-export function begin(servers: readonly string[] = addresses): Run {
+/** A process of alice, not signed in yet; `laterMs`: so much later by the clock of its machine. */
+export function begin(servers: readonly string[] = addresses, laterMs = 0): Run {
   const life = new Life(disk, network);
   const randomBytes = (length: number) => new Uint8Array(length).fill(++drawn);
   const ports = { transport: life.transport, clock: life.clock, randomBytes };
   const client = createClient({ servers }, ports);
   const resume = (session: Parameters<typeof resumeClient>[0]) => resumeClient(session, { servers }, ports);
-  const outbox = openOutbox(servers, { files: life.files, clock: life.clock, randomBytes, resume });
+  const clock = { ...life.clock, wallMs: () => life.clock.wallMs() + laterMs };
+  const outbox = openOutbox(servers, { files: life.files, clock, randomBytes, resume });
   const events: OutboxEvent[] = [];
   outbox.on((event) => void events.push(event));
   const accepted: string[] = [];
@@ -73,8 +74,8 @@ export async function end(run: Run): Promise<void> {
 }
 
 /** The next process: signs in, lets everything go out, ends. */
-export async function finish(): Promise<Run> {
-  const run = begin();
+export async function finish(laterMs = 0): Promise<Run> {
+  const run = begin(addresses, laterMs);
   expect(await run.signIn()).toBeTrue();
   await end(run);
   return run;

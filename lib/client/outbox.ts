@@ -4,6 +4,7 @@
  * is sent exactly once, and in the order in which the messages were written. Owns what is open and when it is sent; files
  * and sessions are reached through ports. Knows no terminal.
  */
+import { limits } from "../base/limits.ts";
 import { PrivateFilesError, type PrivateFiles } from "../base/private-files.ts";
 import type { Clock } from "../base/transport.ts";
 import { refusalOf } from "./check.ts";
@@ -11,7 +12,7 @@ import { ClientClosedError } from "./closed.ts";
 import { adoptFiles } from "./outbox-adopt.ts";
 import { OutboxFile } from "./outbox-file.ts";
 import type { BoundMessage, KeptMessage } from "./outbox-records.ts";
-import { findSent, repeatSends, takeSeqs, type SendAnswer } from "./outbox-repeat.ts";
+import { canHaveExpired, findSent, repeatSends, takeSeqs, type SendAnswer } from "./outbox-repeat.ts";
 import type { ChatClient, ResumedSession } from "./types.ts";
 
 /** A message on its way, from the moment it was written. */
@@ -66,6 +67,8 @@ export function openOutbox(servers: readonly string[], ports: OutboxPorts): Outb
 
 /** When a disk that could not be written, or a session that was lost, is tried again. */
 const tryAgainMs = 5000;
+/** When it is asked again for a session that is not known to the replicas that are reached. */
+const askAgainMs = 60_000;
 
 interface Entry {
   readonly file: OutboxFile;
@@ -73,8 +76,8 @@ interface Entry {
   readonly message: OutgoingMessage;
   readonly kept: PromiseWithResolvers<void>;
   readonly answer: PromiseWithResolvers<SendAnswer>;
-  /** `blocked`: not to be sent by this process. */
-  stage: "new" | "waiting" | "asked" | "blocked" | "over";
+  /** `elsewhere`: maybe sent by replicas that are not reached now, which are asked later. `blocked`: not by this process. */
+  stage: "new" | "waiting" | "asked" | "elsewhere" | "blocked" | "over";
 }
 
 /** One attempt to send all that is kept. A later one takes its place, wherever it has got to. */
@@ -98,6 +101,8 @@ class KeptOutbox implements Outbox {
   /** Null when nobody is signed in. */
   #round: Round | null = null;
   #resumed: ChatClient | null = null;
+  /** What need not be said again at each attempt. */
+  readonly #told = new Set<string>();
   #cancelRetry: () => void = () => {};
   #isClosed = false;
   readonly #waiting = new Set<() => void>();
@@ -156,7 +161,7 @@ class KeptOutbox implements Outbox {
   }
 
   async settled(): Promise<void> {
-    const isOpen = ({ stage }: Entry): boolean => stage !== "blocked";
+    const isOpen = ({ stage }: Entry): boolean => stage !== "blocked" && stage !== "elsewhere";
     while ((this.#client !== null && !this.#flows) || [...this.#entries].some(isOpen)) {
       await new Promise<void>((resolve) => void this.#waiting.add(resolve));
     }
@@ -175,13 +180,7 @@ class KeptOutbox implements Outbox {
   #ownFile(): OutboxFile {
     if (this.#own !== null) return this.#own;
     if (this.#isClosed) throw new Error("the outbox is closed");
-    const { files, randomBytes } = this.#ports;
-    // After all that are there: names are the order in which files are sent.
-    const last = files.list().reduce((greatest, name) => Math.max(greatest, Number(/^\d{9}/.exec(name)?.[0] ?? 0)), 0);
-    const name = `${String(last + 1).padStart(9, "0")}-${randomBytes(8).toHex()}.outbox`;
-    const file = files.claim(name);
-    if (file === null) throw new PrivateFilesError(`${files.name}/${name} is in use: try again`, "place");
-    this.#own = OutboxFile.begin(file, this.#servers);
+    this.#own = OutboxFile.begin(this.#ports.files, this.#servers, this.#ports.randomBytes);
     return this.#own;
   }
 
@@ -235,9 +234,13 @@ class KeptOutbox implements Outbox {
   #tryAgain(reason: string): void {
     this.#flows = false;
     this.#trouble(`what is kept cannot be sent yet: ${reason}`);
+    this.#beginIn(tryAgainMs);
+  }
+
+  #beginIn(delayMs: number): void {
     this.#cancelRetry();
     const round = this.#round;
-    this.#cancelRetry = this.#ports.clock.setTimer(tryAgainMs, () => {
+    this.#cancelRetry = this.#ports.clock.setTimer(delayMs, () => {
       if (round !== null && round === this.#round) this.#begin(round.client, round.password);
     });
   }
@@ -252,13 +255,14 @@ class KeptOutbox implements Outbox {
     if (this.#round !== round) return;
     this.#askWaiting(round, null);
     this.#flows = true;
+    if ([...this.#entries].some(({ stage }) => stage === "elsewhere")) this.#beginIn(askAgainMs);
     this.#changed();
   }
 
   /** Takes over the files of processes that have ended. */
   #adopt(client: ChatClient): void {
     const found = adoptFiles(this.#ports.files, client.key?.cluster.toHex() ?? "", this.#servers, (text) =>
-      this.#trouble(text),
+      this.#troubleOnce(text),
     );
     for (const { file, messages } of found) {
       this.#adopted.push(file);
@@ -287,7 +291,8 @@ class KeptOutbox implements Outbox {
       const kept = file.get(entry.number);
       if (key === null || user === null || kept === undefined) throw new Error("nobody is signed in");
       const { session } = key;
-      await file.bind(kept, { cluster: key.cluster.toHex(), session, token: key.token.toHex(), seq, user }, isNew);
+      const [cluster, token] = [key.cluster.toHex(), key.token.toHex()];
+      await file.bind(kept, { cluster, session, token, seq, user, at: this.#ports.clock.wallMs() }, isNew);
       entry.kept.resolve();
     };
     client.request({ type: "send", to: message.to, text: message.text }, { keep: bind }).then(
@@ -314,7 +319,7 @@ class KeptOutbox implements Outbox {
     const { client, password } = round;
     const bound = file.messages.filter((message): message is BoundMessage => {
       const entry = this.#entryOf(file, message);
-      return message.binding !== null && entry?.stage === "waiting";
+      return message.binding !== null && (entry?.stage === "waiting" || entry?.stage === "elsewhere");
     });
     for (const session of new Set(bound.map(({ binding }) => binding.session))) {
       await this.#answered(file);
@@ -334,8 +339,10 @@ class KeptOutbox implements Outbox {
       });
       if (this.#round !== round) return;
       this.#resumed = null;
-      if (end === "expired") await this.#lookFor(file, round, messages);
-      else if (end !== "answered") this.#block(file, messages, end.blocked);
+      if (end === "answered") continue;
+      if (end !== "unknown") this.#block(file, messages, end.blocked);
+      else if (canHaveExpired(messages, this.#ports.clock.wallMs())) await this.#lookFor(file, round, messages);
+      else this.#leaveElsewhere(file, session, messages);
     }
   }
 
@@ -344,19 +351,36 @@ class KeptOutbox implements Outbox {
     for (const message of messages) {
       const found = await findSent(round.client, message);
       if (this.#round !== round) return;
-      if (found === null) await file.free(message);
-      else this.#overIn(file, message, found);
+      if (found === null) {
+        await file.free(message);
+        this.#move(file, [message], "waiting");
+      } else this.#overIn(file, message, found);
     }
   }
 
+  /** A session so young cannot have expired: its ops may be done, or be done yet, where it is known. */
+  #leaveElsewhere(file: OutboxFile, session: string, messages: readonly BoundMessage[]): void {
+    this.#move(file, messages, "elsewhere");
+    this.#troubleOnce(
+      `not sent now, but kept: ${counted(messages)} written earlier: maybe sent already, by way of replicas that cannot ` +
+        `be reached now; asked again every minute and with every start, sent anew after ${limits.sessionDays} days if not found by then`,
+      `${file.path} ${session}`,
+    );
+    this.#changed();
+  }
+
   #block(file: OutboxFile, messages: readonly BoundMessage[], reason: string): void {
+    this.#move(file, messages, "blocked");
+    this.#trouble(`not sent now, but kept: ${counted(messages)} written earlier: ${reason}`);
+    this.#changed();
+  }
+
+  /** What is kept, and not under way. */
+  #move(file: OutboxFile, messages: readonly BoundMessage[], stage: "waiting" | "elsewhere" | "blocked"): void {
     for (const message of messages) {
       const entry = this.#entryOf(file, message);
-      if (entry?.stage === "waiting") entry.stage = "blocked";
+      if (entry?.stage === "waiting" || entry?.stage === "elsewhere") entry.stage = stage;
     }
-    const count = messages.length === 1 ? "1 message" : `${messages.length} messages`;
-    this.#trouble(`not sent now, but kept: ${count} written earlier: ${reason}`);
-    this.#changed();
   }
 
   /** Resolves when everything before this file that was asked for is answered. */
@@ -399,11 +423,18 @@ class KeptOutbox implements Outbox {
     this.#emit({ type: "trouble", text });
   }
 
+  #troubleOnce(text: string, about = text): void {
+    if (this.#told.has(about)) return;
+    this.#told.add(about);
+    this.#trouble(text);
+  }
+
   #emit(event: OutboxEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
 }
 
+const counted = ({ length }: readonly KeptMessage[]): string => (length === 1 ? "1 message" : `${length} messages`);
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** To whoever waits for an answer: it was not sent. */
