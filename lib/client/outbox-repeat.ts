@@ -123,7 +123,8 @@ async function repeat(client: ChatClient, message: BoundMessage, { current, answ
   const answer = await client.request({ type: "send", to, text }, { seq: binding.seq });
   // It was done so long ago that its result is forgotten; the message itself is not.
   const isForgotten = answer.type === "refused" && answer.code === "unknown";
-  answered(message, isForgotten ? ((await findSent(current, message)) ?? answer) : answer);
+  const found = isForgotten ? await findSent(current, message) : null;
+  answered(message, found?.type === "sent" ? found : answer);
 }
 
 /** Null when the session is the account's; else why it is not. What was repeated for another one would be that one's. */
@@ -152,8 +153,11 @@ function standing(client: ChatClient): Promise<Extract<ChatClient["connection"],
   });
 }
 
-/** The message among those that were sent, by its id; null when it is not there. Rejects when the client is closed. */
-export async function findSent(client: ChatClient, message: BoundMessage): Promise<Answers["send"] | null> {
+/**
+ * The message among those that were sent, by its id; null when it is not there, a refusal when that cannot be told. Rejects
+ * when the client is closed.
+ */
+export async function findSent(client: ChatClient, message: BoundMessage): Promise<SendAnswer | null> {
   const { session, seq } = message.binding;
   for (let before: number | null = null; ;) {
     const page: Answers["messages"] | Refused = await client.request({
@@ -163,7 +167,8 @@ export async function findSent(client: ChatClient, message: BoundMessage): Promi
       limit: limits.pageMax,
       unread: false,
     });
-    if (page.type === "refused") return null;
+    // Nothing was sent to somebody who does not exist; any other refusal says nothing of the message.
+    if (page.type === "refused") return page.code === "no-such-user" ? null : page;
     const found = page.messages.find(({ id }) => id.session === session && id.seq === seq);
     if (found !== undefined) {
       const { id, index, at } = found;

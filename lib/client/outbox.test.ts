@@ -227,6 +227,24 @@ describe("the session of a process that has ended", () => {
     expect(arrived()).toEqual(["one", "two"]);
   });
 
+  test("is not known after 30 days, and nobody can say what was sent: it is kept for the next process", async () => {
+    const session = await dieSending("one");
+    cluster.sessions.delete(session);
+    cluster.intercept = (peer, frame) => {
+      if (frame.type !== "messages") return false;
+      peer.send({ type: "refused", request: frame.request, code: "unavailable", message: "No view." });
+      return true;
+    };
+    const run = await finish(limits.sessionDays * dayMs);
+    expect(arrived()).toEqual([]);
+    expect(troubles(run)).toEqual([
+      "not sent now, but kept: 1 message written earlier: whether it was sent cannot be looked up: No view.",
+    ]);
+    cluster.intercept = () => false;
+    await finish(limits.sessionDays * dayMs);
+    expect(arrived()).toEqual(["one"]);
+  });
+
   test("is not known sooner: what it may have sent is kept and told of, and sent once where it is known", async () => {
     const session = await dieSending("one", "two");
     const state = cluster.sessions.get(session);

@@ -354,7 +354,8 @@ class KeptOutbox implements Outbox {
       if (found === null) {
         await file.free(message);
         this.#move(file, [message], "waiting");
-      } else this.#overIn(file, message, found);
+      } else if (found.type === "sent") this.#overIn(file, message, found);
+      else this.#block(file, [message], `whether it was sent cannot be looked up: ${found.message}`);
     }
   }
 
