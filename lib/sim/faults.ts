@@ -154,6 +154,8 @@ export class Chaos {
         return this.cutOne(victim.pid, kind === "oneWay");
       case "slowLink":
         return this.slowLink(victim.pid);
+      case "stale":
+        return this.stale(victim.pid);
       case "allHang":
         for (const each of this.victims) each.syncTakes(Infinity);
         this.later(() => {
@@ -262,6 +264,14 @@ export class Chaos {
     const to = this.random.pick(others).pid;
     this.network.quality(pid, to, { ...link, delayMsMean: timeoutMs * this.random.pick([0.1, 0.4, 1]) });
     this.later(() => this.network.quality(pid, to, link));
+  }
+
+  private stale(pid: number): void {
+    const others = this.victims.filter((other) => other.pid !== pid);
+    if (others.length === 0) return;
+    const to = this.random.pick(others).pid;
+    this.network.repeats(pid, to, this.profile.timeoutMs * this.random.pick([0.2, 1, 3]));
+    this.later(() => this.network.repeats(pid, to, null));
   }
 
   private unsettle(how: "vanish" | "move" | "retry"): void {

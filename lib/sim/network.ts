@@ -50,11 +50,19 @@ interface Link {
   cut: boolean;
   /** No message overtakes one that arrives at this time, unless reordering says so. */
   lastArrivalMs: number;
+  /** By how much later some of what is sent comes a second time; null: nothing does. */
+  repeats: Repeats | null;
   /** Sent into a cut; TCP delivers it after the heal if the connection outlives the cut. */
   held: (() => void)[];
   /** The connection made by `from`: who it reached, and a number that dies with it. */
   peer: Member | null;
   generation: number;
+}
+
+interface Repeats {
+  readonly lateMsMean: number;
+  /** Messages so far, by type: the first of each comes again, of others the more seldom the more there are. */
+  readonly counts: Map<string, number>;
 }
 
 const dialRetryMs = 100;
@@ -67,6 +75,7 @@ export class Network {
   delivered = 0;
   /** For stories: what becomes of each message; null: it takes its way. */
   intercept: ((from: Member, to: number, message: ReplicaMessage) => "deliver" | "drop" | "twice") | null = null;
+  private heals = 0;
   private readonly hosts = new Map<number, Host>();
   private readonly links = new Map<number, Link>();
 
@@ -118,6 +127,7 @@ export class Network {
     const fate = this.intercept === null ? "deliver" : this.intercept(member, to, message);
     if (fate === "drop") return;
     if (fate === "twice") this.carry(link, member, message);
+    if (link.repeats !== null) this.repeat(link, link.repeats, member, message);
     const { loss, duplication } = link.quality;
     if (loss > 0 && this.random.chance(loss)) return;
     this.carry(link, member, message);
@@ -153,6 +163,12 @@ export class Network {
     if (link !== undefined) link.quality = quality;
   }
 
+  /** From now on some of what is sent comes once more, so much later on average; null: nothing does. */
+  repeats(from: number, to: number, lateMsMean: number | null): void {
+    const link = this.links.get(key(from, to));
+    if (link !== undefined) link.repeats = lateMsMean === null ? null : { lateMsMean, counts: new Map() };
+  }
+
   /** Nothing that is sent now on the slowest link arrives before. */
   get arrivesMs(): number {
     return Math.max(...[...this.links.values()].map(({ lastArrivalMs }) => lastArrivalMs));
@@ -161,8 +177,25 @@ export class Network {
   healAll(quality: LinkQuality): void {
     for (const link of this.links.values()) {
       link.quality = quality;
+      link.repeats = null;
       this.cut(link.from.pid, link.to.pid, false);
     }
+    this.heals++;
+  }
+
+  /** By whatever way: also beside a connection that has ended since, to the very process that it was for, until all heals. */
+  private repeat(link: Link, { lateMsMean, counts }: Repeats, from: Member, message: ReplicaMessage): void {
+    const count = (counts.get(message.type) ?? 0) + 1;
+    counts.set(message.type, count);
+    if (!this.random.chance(1 / count)) return;
+    const { heals } = this;
+    const target = link.peer?.incarnation;
+    const copy = this.wire(message);
+    this.simulator.after(this.random.around(lateMsMean), () => {
+      if (this.heals !== heals || link.cut || link.to.running?.incarnation !== target) return;
+      this.delivered++;
+      link.to.received(from, copy);
+    });
   }
 
   private carry(link: Link, from: Member, message: ReplicaMessage): void {
@@ -259,6 +292,7 @@ function newLink(from: Host, to: Host): Link {
     to,
     quality: perfectLink,
     cut: false,
+    repeats: null,
     lastArrivalMs: 0,
     held: [],
     peer: null,

@@ -120,6 +120,8 @@ export interface Faults {
   readonly partial: number;
   /** Messages between two replicas take long. */
   readonly slowLink: number;
+  /** Some of the messages between two replicas come once more, long after. */
+  readonly stale: number;
   readonly slowDisk: number;
   readonly hungDisk: number;
   /** Every disk hangs for a while. */
@@ -154,6 +156,7 @@ export const noFaults: Faults = {
   oneWay: 0,
   partial: 0,
   slowLink: 0,
+  stale: 0,
   slowDisk: 0,
   hungDisk: 0,
   allHang: 0,
@@ -197,6 +200,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const drawnFaults = drawFaults(random, name);
   const faults = choice.fixed?.faults ?? drawnFaults;
   const order = orderOf(name, policy, faults, lossy);
+  const stale = policy === "quorum" || order === "lineages" ? drawStale(seed) : 0;
   const operator = drawOperator(seed, choice, { name, policy, order, timeoutMs, fireMs });
   const drawn = {
     seed,
@@ -214,7 +218,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     tickMs: random.pick([15, 20]),
     fireMs,
     faultMs: (fireMs / random.pick([8, 15, 30])) * (operator?.calm ?? 1),
-    faults,
+    faults: stale === 0 ? faults : { ...faults, stale },
     link: {
       delayMsMin: 0.05,
       delayMsMean,
@@ -242,6 +246,12 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     ...(library === null ? {} : { ...unhurried(drawn, library), expiry: null }),
     ...choice.fixed,
   };
+}
+
+/** Not before seeds that were looked at when there was this fault: those of fixtures/seeds show what they showed. */
+function drawStale(seed: number): number {
+  const random = new Random(seed + 2 ** 45);
+  return seed >= 275_000_000 && random.chance(0.3) ? random.pick([1, 2, 4]) : 0;
 }
 
 /** Drawn from a stream of its own, in which no seed of fixtures/seeds has any: those runs show what they showed. */
@@ -391,6 +401,7 @@ function drawSessions(random: Random): Faults {
 function drawSwarm(random: Random): Faults {
   const drawn: { -readonly [kind in keyof Faults]: number } = { ...noFaults, crash: 1 };
   for (const kind of Object.keys(noFaults) as (keyof Faults)[]) {
+    if (kind === "stale") continue;
     if (random.chance(0.3)) drawn[kind] = random.pick([1, 1, 2]);
   }
   return drawn;
