@@ -8,7 +8,6 @@
 import { assert } from "../base/assert.ts";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
-import { viewPid } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
 import type { WantedChange } from "./config-change.ts";
@@ -133,9 +132,12 @@ function startJoining(core: Core, candidacy: Candidacy): void {
   sendJoins(core, candidacy);
 }
 
-/** A disk that replaced another under its pid does not remember which views its forerunner has started: it leaps, once. */
+/**
+ * A disk that replaced another under its pid does not remember which views its forerunner has started: it leaps until it
+ * has led one. That it has promised a view of its pid proves nothing: it may have followed one of the forerunner's.
+ */
 function nextView(core: Core): number {
-  const isReplacement = core.maxSeen > 0 && viewPid(core.promised) !== core.self.pid && !core.log.knows(core.self);
+  const isReplacement = core.maxSeen > 0 && !core.log.knows(core.self);
   return core.nextView(isReplacement);
 }
 

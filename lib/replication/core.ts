@@ -248,8 +248,14 @@ export class Core {
       return;
     }
     this.say("warn", `the state left the lineage after index ${keptIndex}: building it again from the log`);
-    this.effects.push({ type: "rewind" });
+    this.rewind();
     this.replayedIndex = keptIndex;
+  }
+
+  /** The state is emptied, on disk too, and built again from the log: nothing of that is durable yet. */
+  rewind(): void {
+    this.effects.push({ type: "rewind" });
+    this.floors.superseded(0);
     this.delivered = 0;
   }
 

@@ -2,7 +2,7 @@
  * What a replica does that finds a formed view without itself: it follows that view's log as a learner until the
  * primary takes it in; and what the primary does to take it in. A lesser view is never followed on a heartbeat alone.
  */
-import { formatView, viewPid } from "../protocol/ids.ts";
+import { formatView } from "../protocol/ids.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import { abandon, behindEntriesMax } from "./candidacy.ts";
 import type { Core } from "./core.ts";
@@ -77,20 +77,10 @@ function follow(core: Core, via: number, heard: Standing): void {
   core.leaveView();
   core.reasonSinceMs = null;
   core.following = { view: heard.installed, epoch: heard.epoch, members: heard.members, heardMs: core.nowMs };
-  if (heard.installed > core.promised) promiseFollowed(core, heard.installed);
+  if (heard.installed > core.promised) core.promise(heard.installed, () => {});
   core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via}`);
   learnFrom(core, via);
   resendPending(core);
-}
-
-/**
- * A view that is led by the disk which this one has replaced is not promised as one's own: that may have started greater
- * ones since, and no view is used twice.
- */
-function promiseFollowed(core: Core, view: number): void {
-  const isForerunners = viewPid(view) === core.self.pid && !core.log.knows(core.self);
-  core.promise(isForerunners ? core.nextView(true) : view, () => {});
-  if (isForerunners) core.promisedTo = core.self.pid;
 }
 
 function learnFrom(core: Core, pid: number): void {

@@ -166,9 +166,8 @@ function installed(core: Core, { position, clock }: Extract<StateReport, { type:
   core.floors.appliedDurably = position.index;
   if (!log.holds(position)) {
     // What stood there was superseded meanwhile.
-    core.delivered = 0;
     if (log.base.index > 0) core.loseState(`index ${position.index} has left the lineage`);
-    else core.effects.push({ type: "rewind" });
+    else core.rewind();
     return;
   }
   core.commit = Math.max(core.commit, position.index);

@@ -34,7 +34,8 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
     return;
   }
   abandon(core, `promised view ${formatView(view)}`, core.options.timeoutMs);
-  if (core.fetch?.target != null) core.fetch = null;
+  // Who learns asks again: what it has told with its promise it gives up for no answer from before that.
+  core.fetch = null;
   // Out of the config it may not go on by itself as one who has everything, nor when it hears late that its view has formed.
   if (message.removes === core.self.pid) {
     if (core.installed?.formed === false) core.leaveView();

@@ -39,7 +39,18 @@ export class SimulatedState {
     observer: StateObserver,
   ) {
     this.store = world.newStore();
-    this.observed = new ObservedState(this.store, observer, world.sessionOrder);
+    const emptied = (): void => {
+      // It is empty on the disk too, and nothing of what is applied to it from here on is durable yet.
+      this.durableIndex = 0;
+      observer.emptied();
+    };
+    const own: StateObserver = {
+      applying: (entry, previous) => observer.applying(entry, previous),
+      isDoubted: (op) => observer.isDoubted(op),
+      forgotten: (session, holds) => observer.forgotten(session, holds),
+      emptied,
+    };
+    this.observed = new ObservedState(this.store, own, world.sessionOrder);
   }
 
   get digest(): string {
