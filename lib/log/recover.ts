@@ -75,6 +75,8 @@ export interface Recovery {
 /** `established`: this replica has had a log before, whose first segment was whole on disk before anything was said. */
 export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number, established: boolean): Recovery {
   const numbers = segmentsOn(disk);
+  // A process that was killed may have left names that only the cache knows: who goes on in such a file would lose it all.
+  disk.syncDirectory();
   refuseForeign(disk, identity, numbers);
   for (const name of disk.list()) if (name.endsWith(".tmp")) disk.remove(name);
   const last = numbers.at(-1);

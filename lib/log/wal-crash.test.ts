@@ -97,7 +97,41 @@ describe("a log on a machine that stops", () => {
     }
     expect(compactions).toBeGreaterThan(100);
   });
+
+  test("after its process was killed at any operation of opening keeps what the next one acknowledged", () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      for (let stopAt = 1, isKilled = true; isKilled; stopAt++) {
+        onFailure(`seed ${seed}, killed before operation ${stopAt}`, () => {
+          const log = new LogUnderLoad(seed, 8192);
+          load(log, 6);
+          log.end("restart");
+          isKilled = isStopped(log, stopAt);
+          log.end("restart");
+          log.open();
+          for (let count = 0; count < 5; count++) {
+            log.appendSomething();
+            log.settle();
+          }
+          log.end("crash");
+          log.open();
+          log.readSomething();
+        });
+      }
+    }
+  });
 });
+
+/** Whether opening comes to this operation, before which it ends. */
+function isStopped(log: LogUnderLoad, stopAt: number): boolean {
+  log.disk.stopAt = stopAt;
+  try {
+    log.open();
+    return false;
+  } catch (error) {
+    if (!(error instanceof MachineStopped)) throw error;
+    return true;
+  }
+}
 
 /** Small segments and larger ones, so that both rolling over and long tails are met. */
 const log2 = (seed: number): number => 2048 << (seed % 4);
