@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DataDirectoryError, openDataDirectory, readIdentity } from "./data-directory.ts";
+import { syncedFiles } from "./synced-files.fixture.ts";
 import { isHeld, loadFlock, lockByFlock, lockBySqlite } from "./lock.ts";
 
 const cluster = new Uint8Array(16).fill(7);
@@ -53,6 +54,16 @@ describe("a data directory", () => {
     expect(again.replica).toBe(directory.replica);
     expect(readIdentity(path)).toEqual({ cluster, pid: 1, replica: directory.replica, joined: false });
     again.close();
+  });
+
+  test("is durable with every directory above it that was made for it, also by a process that was killed", () => {
+    using synced = syncedFiles();
+    openDataDirectory(path, owner).close();
+    expect(synced.take()).toEqual(expect.arrayContaining([base, dirname(path), path]));
+    const other = join(base, "other", "data");
+    mkdirSync(other, { recursive: true });
+    openDataDirectory(other, owner).close();
+    expect(synced.take()).toEqual(expect.arrayContaining([dirname(other), other]));
   });
 
   test("that a crash kept from being established is gone on with under the same uuid", () => {

@@ -18,7 +18,8 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { makeDirectories, syncDirectory } from "./directories.ts";
 import { isHeld, lockFile, type Lock } from "./lock.ts";
 
 /** The data directory cannot be used; nothing in it was changed. `serve` exits with 73. The message is for people. */
@@ -179,10 +180,8 @@ function makeDirectory(directory: string): void {
       throw new DataDirectoryError(`the data directory ${directory} is a file: name a directory with --data`);
     }
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
-    return;
   }
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  syncDirectory(dirname(directory));
+  makeDirectories(directory);
 }
 
 function refuseStrangeContent(directory: string): void {
@@ -273,14 +272,5 @@ function parseObject(text: string): Record<string, unknown> {
     return typeof value === "object" && value !== null ? { ...value } : {};
   } catch {
     return {};
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }

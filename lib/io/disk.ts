@@ -7,7 +7,6 @@ import {
   fdatasync,
   fdatasyncSync,
   fstatSync,
-  fsyncSync,
   openSync,
   readdirSync,
   readSync,
@@ -18,6 +17,7 @@ import {
 import { join } from "node:path";
 import { assert } from "../base/assert.ts";
 import { DiskError, type Disk, type DiskFile } from "../log/disk.ts";
+import { syncDirectory } from "./directories.ts";
 
 const flags = { read: "r", write: "r+", create: "wx+" } as const;
 
@@ -62,14 +62,7 @@ class RealDisk implements Disk {
   }
 
   syncDirectory(): void {
-    attempt(`sync the directory ${this.name}`, () => {
-      const descriptor = openSync(this.name, "r");
-      try {
-        fsyncSync(descriptor);
-      } finally {
-        closeSync(descriptor);
-      }
-    });
+    attempt(`sync the directory ${this.name}`, () => syncDirectory(this.name));
   }
 
   #path(name: string): string {

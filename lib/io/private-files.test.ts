@@ -1,5 +1,6 @@
 /** The real private files: who may read them, what is durable, claims between processes, a directory that is not private. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { syncedFiles } from "./synced-files.fixture.ts";
 import {
   chmodSync,
   existsSync,
@@ -85,6 +86,24 @@ test("one has a claim until it is released, or its process is killed", async () 
   expect(files.claim("a")).toBeNull();
   file.release();
   claim("a").release();
+});
+
+test("what another process has left is made durable before it is believed, or gone on with", async () => {
+  const directory = join(home, "chatd/outbox/alice");
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  writeFileSync(join(directory, "a"), "left", { mode: 0o600 });
+  writeFileSync(join(directory, "b"), "left", { mode: 0o600 });
+  const levels = [home, join(home, "chatd"), join(home, "chatd/outbox")];
+  using synced = syncedFiles();
+  const file = claim("a");
+  expect(synced.take()).toEqual([join(home, ".."), ...levels]);
+  file.read();
+  expect(synced.take()).toEqual([join(directory, "a"), directory]);
+  const other = claim("b");
+  await other.append(bytes(" and gone on with"));
+  expect(synced.take()).toEqual([directory]);
+  await other.append(bytes(", again"));
+  expect(synced.take()).toEqual([]);
 });
 
 describe("what others could reach", () => {

@@ -8,10 +8,9 @@ import {
   closeSync,
   existsSync,
   fdatasync,
-  fsyncSync,
+  fdatasyncSync,
   ftruncateSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -22,6 +21,7 @@ import {
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { PrivateFilesError, type PrivateFile, type PrivateFiles } from "../base/private-files.ts";
+import { makeDirectories, syncDirectory } from "./directories.ts";
 import { isHeld, lockFile, type Lock } from "./lock.ts";
 
 /** Beside a file: its lock, what shall replace it, what was set aside. None of them is listed. */
@@ -49,6 +49,8 @@ class Directory implements PrivateFiles {
   readonly name: string;
   readonly #home: string;
   readonly #names: readonly string[];
+  /** The directories are durable, unless somebody has removed one since. */
+  #isMade = false;
 
   constructor(home: string, names: readonly string[]) {
     this.#home = home;
@@ -81,14 +83,20 @@ class Directory implements PrivateFiles {
 
   /** Makes what is missing; refuses what others could read, write or put in its place. */
   #secure(): void {
-    mkdirSync(this.#home, { recursive: true, mode: 0o700 });
+    this.#make(this.#home);
     refuseShared(this.#home);
     let path = this.#home;
     for (const [at, name] of this.#names.entries()) {
       path = join(path, name);
+      this.#make(path);
       // The first also holds what is not ours to change the mode of: the directories of replicas.
-      makePrivateDirectory(path, at > 0);
+      makePrivate(path, at > 0);
     }
+    this.#isMade = true;
+  }
+
+  #make(path: string): void {
+    if (!this.#isMade || !existsSync(path)) makeDirectories(path);
   }
 }
 
@@ -109,8 +117,20 @@ class File implements PrivateFile {
     return attempt(`read ${this.path}`, () => {
       if (!existsSync(this.path)) return null;
       refuseStrange(this.path);
+      this.#sync();
       return readFileSync(this.path);
     });
+  }
+
+  /** The process that had it before may have been killed before what it wrote, or renamed, was on disk. */
+  #sync(): void {
+    const descriptor = openSync(this.path, "r");
+    try {
+      fdatasyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    syncDirectory(dirname(this.path));
   }
 
   async append(bytes: Uint8Array): Promise<void> {
@@ -174,8 +194,14 @@ class File implements PrivateFile {
     const isNew = !existsSync(this.path);
     if (!isNew) refuseStrange(this.path);
     const descriptor = openSync(this.path, isNew ? "wx+" : "r+", 0o600);
-    this.#sizeBytes = isNew ? 0 : lstatSync(this.path).size;
-    if (isNew) syncDirectory(dirname(this.path));
+    try {
+      this.#sizeBytes = isNew ? 0 : lstatSync(this.path).size;
+      // Its name may be new, or have been given to it by a process that was killed before that was on disk.
+      syncDirectory(dirname(this.path));
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
     this.#descriptor = descriptor;
     return descriptor;
   }
@@ -195,11 +221,7 @@ class File implements PrivateFile {
   }
 }
 
-function makePrivateDirectory(path: string, isOwn: boolean): void {
-  if (!existsSync(path)) {
-    mkdirSync(path, { mode: 0o700 });
-    syncDirectory(dirname(path));
-  }
+function makePrivate(path: string, isOwn: boolean): void {
   const stats = lstatSync(path);
   if (!stats.isDirectory()) throw shared(`${path} is no directory`, "move it away");
   if (stats.uid !== process.getuid?.()) throw shared(`${path} belongs to another user`, "move it away");
@@ -233,15 +255,6 @@ function synced(descriptor: number): Promise<void> {
   return new Promise((resolve, reject) => {
     fdatasync(descriptor, (error) => (error === null ? resolve() : reject(error)));
   });
-}
-
-function syncDirectory(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 function attempt<T>(what: string, action: () => T): T {

@@ -15,6 +15,7 @@ import {
   statSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { syncDirectory } from "./directories.ts";
 
 /** A copy that was made. `chain`: 8 bytes, big-endian. */
 export interface StateCopy {
@@ -82,7 +83,7 @@ export const successorOf = (path: string): string => `${path}.new`;
  */
 export function takeOver(from: string, path: string): void {
   renameSync(from, successorOf(path));
-  syncDirectoryOf(path);
+  syncDirectory(dirname(path));
   finishTakeOver(path);
 }
 
@@ -92,9 +93,9 @@ export function finishTakeOver(path: string): void {
   // Before the name changes: SQLite would take them for those of the new one.
   rmSync(`${path}-wal`, { force: true });
   rmSync(`${path}-shm`, { force: true });
-  syncDirectoryOf(path);
+  syncDirectory(dirname(path));
   renameSync(successorOf(path), path);
-  syncDirectoryOf(path);
+  syncDirectory(dirname(path));
 }
 
 /** A database that nobody needs any more, with what belongs to it. */
@@ -113,13 +114,4 @@ function hashOf(path: string): Uint8Array {
     closeSync(file);
   }
   return new Uint8Array(hasher.digest());
-}
-
-function syncDirectoryOf(path: string): void {
-  const directory = openSync(dirname(path), "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
 }
