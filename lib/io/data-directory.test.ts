@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DataDirectoryError, openDataDirectory, readIdentity } from "./data-directory.ts";
 import { syncedFiles } from "./synced-files.fixture.ts";
-import { isHeld, loadFlock, lockByFlock, lockBySqlite } from "./lock.ts";
+import { isHeld, loadFlock, lockByFlock, lockBySqlite, type Lock, type LockHeld } from "./lock.ts";
 
 const cluster = new Uint8Array(16).fill(7);
 const owner = { cluster, pid: 1 };
@@ -174,6 +174,37 @@ describe("the lock", () => {
     const again = lockBySqlite(file);
     expect(isHeld(again)).toBe(false);
     if (!isHeld(again)) again.release();
+  });
+
+  test("is held by one at a time, also when its holder removes the file while others are about to lock it", () => {
+    const flock = loadFlock();
+    if (flock === null) throw new Error("no flock");
+    const file = join(base, "lock");
+    const first = lockByFlock(file, flock);
+    let third: Lock | LockHeld | null = null;
+    // The second has opened the file that the first removes and releases; a third makes another one, and locks it.
+    const second = lockByFlock(file, (descriptor, operation) => {
+      if (third === null) {
+        rmSync(file);
+        if (!isHeld(first)) first.release();
+        third = lockByFlock(file, flock);
+      }
+      return flock(descriptor, operation);
+    });
+    expect([second, third]).toEqual([{ heldBy: process.pid }, { release: expect.any(Function) }]);
+  });
+
+  test("is taken anew when the file that was locked is there no more", () => {
+    const flock = loadFlock();
+    if (flock === null) throw new Error("no flock");
+    const file = join(base, "lock");
+    let tries = 0;
+    const lock = lockByFlock(file, (descriptor, operation) => {
+      if (++tries === 1) rmSync(file);
+      return flock(descriptor, operation);
+    });
+    expect([tries, isHeld(lock)]).toEqual([2, false]);
+    expect(lockByFlock(file, flock)).toEqual({ heldBy: process.pid });
   });
 
   test("ends with its process, however that ends", async () => {

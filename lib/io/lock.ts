@@ -4,7 +4,7 @@
  */
 import { Database } from "bun:sqlite";
 import { dlopen } from "bun:ffi";
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 
 export interface Lock {
   release(): void;
@@ -32,17 +32,32 @@ export function lockFile(path: string): Lock | LockHeld {
 
 export const isHeld = (lock: Lock | LockHeld): lock is LockHeld => "heldBy" in lock;
 
+/** Its holder may remove the file, as long as it has it locked. */
 export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
-  const descriptor = openSync(path, "a+", 0o600);
-  if (flock(descriptor, exclusiveNonBlocking) !== 0) {
+  for (;;) {
+    const descriptor = openSync(path, "a+", 0o600);
+    if (flock(descriptor, exclusiveNonBlocking) !== 0) {
+      closeSync(descriptor);
+      return { heldBy: readPid(path) };
+    }
+    if (isFileAt(path, descriptor)) {
+      ftruncateSync(descriptor, 0);
+      writeSync(descriptor, `${process.pid}\n`);
+      return { release: () => closeSync(descriptor) };
+    }
+    // Removed by its holder since it was opened: whoever comes next locks another file of that name.
     closeSync(descriptor);
-    return { heldBy: readPid(path) };
   }
-  ftruncateSync(descriptor, 0);
-  writeSync(descriptor, `${process.pid}\n`);
-  return { release: () => closeSync(descriptor) };
 }
 
+/** Whether what was opened is still what has this name. */
+function isFileAt(path: string, descriptor: number): boolean {
+  const there = statSync(path, { bigint: true, throwIfNoEntry: false });
+  // No other file has this number while it is open.
+  return there !== undefined && there.ino === fstatSync(descriptor, { bigint: true }).ino;
+}
+
+/** Nobody may remove the file: whether it is the one that was opened cannot be told. */
 export function lockBySqlite(path: string): Lock | LockHeld {
   const database = new Database(path, { create: true, readwrite: true });
   try {

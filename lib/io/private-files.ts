@@ -180,9 +180,8 @@ class File implements PrivateFile {
     try {
       attempt(`remove ${this.path}`, () => {
         action();
-        if (!existsSync(this.path)) {
-          for (const name of [`${this.path}.lock`, `${this.path}.lock.sqlite`]) rmSync(name, { force: true });
-        }
+        // A lock of SQLite stays: nobody may remove that.
+        if (!existsSync(this.path)) rmSync(`${this.path}.lock`, { force: true });
       });
     } finally {
       this.#lock.release();
