@@ -313,16 +313,15 @@ export class ClientConnection implements WireOwner {
         this.#next++;
         this.#answer(head);
       } else {
-        if (this.#session === null) break;
+        // A client's `oldest` says what it calls answered, not what is.
+        if (this.#session === null || this.#unanswered >= limits.sessionWindow) break;
         if (head.type === "send" ? this.#unansweredOthers > 0 : this.#unanswered > 0) break;
         this.#next++;
         this.#begin(head, this.#session);
       }
     }
-    if (this.#next === this.#waiting.length && this.#next > 0) {
-      this.#waiting = [];
-      this.#next = 0;
-    }
+    // What has been begun is let go of, also while there is always something that waits.
+    if (this.#next > 0 && 2 * this.#next >= this.#waiting.length) this.#waiting = this.#takeWaiting();
     if (this.#paused && this.#waiting.length - this.#next < waitingMax / 4) {
       this.#paused = false;
       this.wire.connection.resume();

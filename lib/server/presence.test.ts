@@ -77,8 +77,8 @@ describe("a session", () => {
     bob.lose();
     const wanted = Array.from({ length: 450 }, (_, at) => `while away ${at}`);
     for (const text of wanted) {
-      alice.op({ type: "send", to: "bob", text });
-      if (text.endsWith("0")) await world.until(() => alice.frames.at(-1)?.type === "sent");
+      const request = alice.op({ type: "send", to: "bob", text });
+      if (text.endsWith("0")) await alice.answerTo(request);
     }
     const again = await world.client(1, bob.session, { create: false, lastMessageIndex: seen.message.index });
     expect(again.opened).toMatchObject({ user: "bob", inbox: 0 });

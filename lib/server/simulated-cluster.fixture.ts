@@ -166,10 +166,7 @@ export class World {
   async client(pid: number, session: string = crypto.randomUUID(), seen: Partial<FrameOf<"openSession">> = {}) {
     const client = new SimulatedClient(this, session);
     await client.connect(pid);
-    client.send({ type: "hello", magic: protocolMagic, version: 1, software: "test" });
-    const places = { lastView: 0, lastIndex: 0, lastMessageIndex: 0 };
-    const token = new Uint8Array(16).fill(1);
-    client.send({ type: "openSession", request: 1, session, token, create: true, ...places, ...seen });
+    client.hello(seen);
     client.opened = await client.next("sessionOpened");
     return client;
   }
@@ -199,17 +196,26 @@ export class SimulatedClient {
     await this.world.until(() => this.#connection !== null);
   }
 
+  /** Says who it is, and opens its session. */
+  hello(seen: Partial<FrameOf<"openSession">> = {}): void {
+    this.send({ type: "hello", magic: protocolMagic, version: 1, software: "test" });
+    const places = { lastView: 0, lastIndex: 0, lastMessageIndex: 0 };
+    const token = new Uint8Array(16).fill(1);
+    this.send({ type: "openSession", request: 1, session: this.session, token, create: true, ...places, ...seen });
+  }
+
   send(...frames: Frame[]): void {
     for (const frame of frames) this.#connection?.send(encodeFrame(frame));
   }
 
-  /** Sends an op under the next number. */
+  /** Sends an op under the next number, which is that of the request too and is returned. */
   op(
     fields:
       { type: "createAccount" | "login"; user: string; password: string } | { type: "send"; to: string; text: string },
-  ) {
+  ): number {
     const seq = ++this.#seq;
     this.send({ request: seq, seq, oldest: seq, ...fields } as Frame);
+    return seq;
   }
 
   async signIn(user: string): Promise<void> {
@@ -223,6 +229,12 @@ export class SimulatedClient {
     let at = -1;
     await this.world.until(() => (at = this.frames.findIndex((frame) => frame.type === type)) >= 0, withinMs);
     return this.frames.splice(at, 1)[0] as FrameOf<T>;
+  }
+
+  async answerTo(request: number): Promise<Frame> {
+    const find = (): Frame | undefined => this.frames.find((frame) => "request" in frame && frame.request === request);
+    await this.world.until(() => find() !== undefined);
+    return find() as Frame;
   }
 
   get texts(): string[] {
