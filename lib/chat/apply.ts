@@ -66,10 +66,10 @@ export class Applier {
     this.#stores.erasure.goOn();
     const { op } = entry;
     if (op === null) return;
-    const { session, seq } = op;
+    const { session, seq, digest } = op;
     const command = decode(op.command);
     const result = isSystemSession(session) ? this.#system(entry, op, command) : this.#client(entry, op, command);
-    this.#outcomes.push({ session, seq, result });
+    this.#outcomes.push({ session, seq, digest, result });
   }
 
   #system(entry: CommittedEntry, op: OpEntry, command: Command): null {

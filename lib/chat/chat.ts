@@ -165,6 +165,10 @@ class SqliteChat implements Chat {
     return replyTo(stores, loadFinding(kept), { session, seq }, kept.number, kept.view, true);
   }
 
+  contentDigest(request: ClientOp): Uint8Array {
+    return requestDigest(request);
+  }
+
   prepare(request: ClientOp, session: SessionRecord): Promise<Prepared> {
     const { preparer, stores } = this.#parts;
     stores.accounts.trim();

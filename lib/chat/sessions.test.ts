@@ -100,7 +100,7 @@ describe("attachments", () => {
     const { session } = lineage.client(1);
     const entry = lineage.entry({ session: systemUuid(9), seq: 3 }, { type: "attach", session, ...place, number: 2 });
     expect(lineage.state.apply([entry])).toEqual({
-      outcomes: [{ session: systemUuid(9), seq: 3, result: null }],
+      outcomes: [{ session: systemUuid(9), seq: 3, digest: new Uint8Array(8), result: null }],
       deliveries: [],
     });
     expect(lineage.state.hasApplied(systemUuid(9), 1000)).toBe(true);

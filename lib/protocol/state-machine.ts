@@ -39,6 +39,8 @@ export type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, 
 export interface Outcome {
   readonly session: string;
   readonly seq: number;
+  /** Of what was asked for, as the op in the log has it; see {@link StateMachine.contentDigest}. */
+  readonly digest: Uint8Array;
   /** Null for ops nobody waits for. */
   readonly result: OpResult | null;
 }
@@ -79,6 +81,8 @@ export interface StateMachine {
    * Given what is asked now, answers a refusal when it was something else that was done under this id.
    */
   result(session: string, seq: number, request?: ClientOp): OpResult | null;
+  /** The same for all requests that ask for the same, whatever their request number; no secret goes into it. */
+  contentDigest(request: ClientOp): Uint8Array;
   /** Everything that can be decided at the connection: shape, limits, passwords, names to ids, counts to ids. */
   prepare(request: ClientOp, session: SessionRecord, attachment: Attachment): Promise<Prepared>;
   query(request: Exclude<ClientQuery, { type: "status" }>, session: SessionRecord | null): QueryReply | Refusal;

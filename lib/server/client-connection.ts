@@ -49,8 +49,15 @@ export interface Hub extends OpeningPorts {
   opened(connection: ClientConnection): void;
   /** Whether its session is being opened: then it is told when the state or this replica's standing has changed. */
   opening(connection: ClientConnection, isOpening: boolean): void;
-  /** Whether such an op is on its way already, asked for by this connection or another; its outcome goes here now. */
-  redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another";
+  /**
+   * Whether this op is on its way already, asked for by this connection or another: its outcome goes here now. `no-such`:
+   * what is on its way under its seq is something else.
+   */
+  redirect(
+    session: string,
+    op: ClientOp,
+    connection: ClientConnection,
+  ): "no" | "from-here" | "from-another" | "no-such";
   proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void;
   status(request: number): FrameOf<"statusReport">;
   /** Whether a connection from this host comes from the machine on which this replica runs. */
@@ -68,6 +75,13 @@ export const unavailable = {
   type: "refused",
   code: "unavailable",
   message: "No view of the cluster could be reached; nothing was changed.",
+} as const;
+
+/** Of an op under whose seq something else has been asked for. */
+export const reusedSeq = {
+  type: "refused",
+  code: "bad-command",
+  message: "This number was used before for something else: count on.",
 } as const;
 
 export class ClientConnection implements WireOwner {
@@ -355,6 +369,7 @@ export class ClientConnection implements WireOwner {
     this.#overtaking.asked(seq);
     const underway = this.#hub.redirect(session, op, this);
     if (underway === "from-another") this.#count(op);
+    if (underway === "no-such") return this.#reply(request, reusedSeq);
     if (underway !== "no") return;
     const { state } = this.#hub;
     const known = state.result(session, seq, op);

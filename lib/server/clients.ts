@@ -12,7 +12,7 @@ import type { Standing } from "../replication/events.ts";
 import { isLoopback, parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments, type Processes } from "./attachments.ts";
-import { ClientConnection, unavailable, type AnswerElsewhere, type Hub } from "./client-connection.ts";
+import { ClientConnection, reusedSeq, unavailable, type AnswerElsewhere, type Hub } from "./client-connection.ts";
 import { Guesses } from "./guesses.ts";
 import { systemSessionOf } from "./identity.ts";
 import { isSame } from "./opening.ts";
@@ -47,6 +47,8 @@ interface Pending {
   connection: ClientConnection;
   request: number;
   type: ClientOp["type"];
+  /** Of what was asked for. */
+  readonly digest: Uint8Array;
 }
 
 const keyOf = (session: string, seq: number): string => `${session}/${seq}`;
@@ -111,7 +113,7 @@ export class Clients implements Hub {
     for (const outcome of outcomes) {
       const index = outcome.result === null || outcome.result.type === "refused" ? 0 : outcome.result.index;
       while (next < deliveries.length && indexOf(deliveries[next]) < index) this.#deliver(deliveries[next++]);
-      this.#settle(outcome, settled);
+      this.#settle(outcome, outcome.result, settled, outcome.digest);
     }
     while (next < deliveries.length) this.#deliver(deliveries[next++]);
     for (const connection of settled) connection.proceed();
@@ -125,7 +127,7 @@ export class Clients implements Hub {
       const isOwn = this.#attachments.isOwn(op);
       if (isOwn) this.#attachments.unavailable(op.seq);
       for (const connection of this.#opening) if (connection.unavailable(op, isOwn)) break;
-      this.#settle({ ...op, result: unavailable }, settled);
+      this.#settle(op, unavailable, settled);
     }
     for (const connection of settled) connection.proceed();
   }
@@ -207,9 +209,10 @@ export class Clients implements Hub {
     else this.#opening.delete(connection);
   }
 
-  redirect(session: string, op: ClientOp, connection: ClientConnection): "no" | "from-here" | "from-another" {
+  redirect(session: string, op: ClientOp, connection: ClientConnection): ReturnType<Hub["redirect"]> {
     const pending = this.#pending.get(keyOf(session, op.seq));
     if (pending === undefined) return "no";
+    if (!isSameContent(pending.digest, this.state.contentDigest(op))) return "no-such";
     pending.request = op.request;
     if (pending.connection === connection) return "from-here";
     pending.connection = connection;
@@ -221,7 +224,7 @@ export class Clients implements Hub {
     const { session } = connection;
     if (session === null) return;
     const { request, seq, oldest, type } = op;
-    this.#pending.set(keyOf(session, seq), { connection, request, type });
+    this.#pending.set(keyOf(session, seq), { connection, request, type, digest });
     this.#ports.propose({ session, seq, oldest, at: 0, origAt: 0, digest, command: encodeCommand(command) });
   }
 
@@ -261,14 +264,22 @@ export class Clients implements Hub {
     for (const connection of [...this.#opening]) connection.advance();
   }
 
-  #settle({ session, seq, result }: Outcome, settled: Set<ClientConnection>): void {
+  /** `digest`: of what was done under this seq, which another replica may have been asked for; null when nothing was. */
+  #settle(
+    { session, seq }: Pick<Outcome, "session" | "seq">,
+    result: OpResult | null,
+    settled: Set<ClientConnection>,
+    digest: Uint8Array | null = null,
+  ): void {
     if (this.#attachments.isOwn({ session })) return this.#attachments.settled(seq);
     const key = keyOf(session, seq);
     const pending = this.#pending.get(key);
     if (pending === undefined) return;
     this.#pending.delete(key);
     const { connection, request, type } = pending;
-    connection.settle({ request, seq, type }, result ?? this.state.result(session, seq) ?? resultGone);
+    const isOther = digest !== null && !isSameContent(digest, pending.digest);
+    const told = isOther ? reusedSeq : (result ?? this.state.result(session, seq) ?? resultGone);
+    connection.settle({ request, seq, type }, told);
     settled.add(connection);
   }
 
@@ -296,6 +307,8 @@ export class Clients implements Hub {
     for (const connection of [...this.#connections]) connection.wire.leave(reason);
   }
 }
+
+const isSameContent = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
 
 /** 0 for what has no place of its own: it goes out before the outcomes that follow. */
 const indexOf = (delivery: Delivery | undefined): number =>

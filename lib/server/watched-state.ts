@@ -78,6 +78,10 @@ export class WatchedState implements StateMachine {
     return this.#inner.result(session, seq, request);
   }
 
+  contentDigest(request: ClientOp): Uint8Array {
+    return this.#inner.contentDigest(request);
+  }
+
   prepare(request: ClientOp, session: SessionRecord, attachment: Attachment) {
     return this.#inner.prepare(request, session, attachment);
   }

@@ -189,6 +189,7 @@ export class ObservedState implements Used {
       session: (session) => inner().session(session),
       hasApplied: (session, seq) => this.hasApplied(session, seq),
       result: (session, seq, request) => this.result(session, seq, request),
+      contentDigest: (request) => inner().contentDigest(request),
       prepare: (request, session, attachment) =>
         prepared({ session: session.session, seq: request.seq }, inner().prepare(request, session, attachment)),
       query: (request, session) => inner().query(request, session),

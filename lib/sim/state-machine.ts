@@ -54,9 +54,9 @@ export class MemoryStateMachine implements StateMachine {
       this.entries.push(entry);
       if (entry.op === null) continue;
       this.clock = Math.max(this.clock, entry.op.at);
-      const { session, seq } = entry.op;
+      const { session, seq, digest } = entry.op;
       const result = isSystemSession(session) ? this.system(entry, entry.op) : this.client(entry, entry.op);
-      outcomes.push({ session, seq, result });
+      outcomes.push({ session, seq, digest, result });
     }
     return { outcomes, deliveries: [] };
   }
@@ -157,6 +157,10 @@ export class MemoryStateMachine implements StateMachine {
   private opened(uuid: string): MemorySession | undefined {
     const session = this.sessions.get(uuid);
     return session?.closed === 0 ? session : undefined;
+  }
+
+  contentDigest(): Uint8Array {
+    return new Uint8Array(8);
   }
 
   prepare(): Promise<Prepared> {
