@@ -154,11 +154,11 @@ function judgeNext(
   }
   // An attempt that took somebody in again whom the formed view awaits has perhaps not formed.
   const inherits = new Set(basis.message.attempts.flatMap(({ awaiting }) => awaiting));
+  // In whose place another disk has been taken in, that disk has nothing more to tell.
+  for (const uuid of inherits) if (!config.some((each) => each.uuid === uuid)) inherits.delete(uuid);
   if (input.policy === "available" && !sound.some((each) => isHot(each, last))) {
     for (const uuid of open) inherits.add(uuid);
   }
-  // In whose place another disk has been taken in, that disk has nothing more to tell.
-  for (const uuid of inherits) if (!config.some((each) => each.uuid === uuid)) inherits.delete(uuid);
   for (const member of members) inherits.delete(member.uuid);
   if (makes && wanted.change.kind === "remove") {
     // Who accepts the loss waits for nobody but those who stay.

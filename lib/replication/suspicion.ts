@@ -74,7 +74,8 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
     if (due !== null) return changing(due);
     if (admissible !== null) return urgent(`replica ${admissible} has caught up`);
     const cold = installed.entry.members.find((member) => isCold(core, installed, member.pid));
-    return cold === undefined ? null : { why: `replica ${cold.pid} was away`, isUrgent: false, change: null };
+    if (cold !== undefined) return { why: `replica ${cold.pid} was away`, isUrgent: false, change: null };
+    return awaitsInVain(installed) ? urgent("another disk is in the place of the one that was awaited") : null;
   }
   if (installed !== null && installed.view === core.promised) {
     // One that is stuck because of a member that it is about to leave out is left the time for that.
@@ -91,6 +92,11 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
 function holdsUp(core: Core, { progress }: Installed, pid: number): boolean {
   const isBehind = (progress.get(pid)?.matchIndex ?? Infinity) < core.log.lastIndex;
   return isBehind && core.detector.fresh(pid)?.hears.includes(core.self.pid) === false;
+}
+
+/** Of all that may hold more the disks were replaced, and that by members of this very view: it need not stay provisional. */
+function awaitsInVain({ entry: { awaiting, config } }: Installed): boolean {
+  return awaiting.length > 0 && !awaiting.some((awaited) => config.some(({ uuid }) => uuid === awaited));
 }
 
 function changing(change: ConfigChange): Reason {
