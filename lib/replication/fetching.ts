@@ -225,14 +225,14 @@ function leaveOwnEnd(core: Core, fetch: Fetch, message: FrameOf<"entries">): voi
 const isGoingOn = ({ following }: Core, { serves }: { readonly serves: number }): boolean => serves === following?.view;
 
 /**
- * Whether these entries make a learner give its state up, and it could not build another from its log. MUST NOT be done for
- * a view that does not go on: two who follow each other, each on late news of a view that the other has left, would both
- * do it. Of those who follow in a circle the one who was the last to leave its view keeps its state, for whoever it asks
- * has left before it.
+ * Whether these entries make a learner give its state up. MUST NOT be done for a view that does not go on: it is not known
+ * that what takes the place of what was applied will stay. And two whose logs do not reach back to build it again, who follow
+ * each other, each on late news of a view that the other has left, would both be without one. Of those who follow in a
+ * circle the one who was the last to leave its view keeps its state, for whoever it asks has left before it.
  */
 function costsState(core: Core, records: readonly LogRecord[]): boolean {
   const { log } = core;
-  if (core.stateless || log.base.index === 0) return false;
+  if (core.stateless) return false;
   return records.some(({ index, chain }) => index <= core.delivered && log.chainAt(index) !== chain);
 }
 

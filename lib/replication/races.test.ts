@@ -260,7 +260,7 @@ describe("a snapshot that is being put in place when its entry leaves the log", 
     const others = log.forkedAfter(3).view(greater, [two], 3);
     replica.hearOfView(one, mine, theirs);
     replica.diverge(one, theirs);
-    replica.feed(one, theirs, 6);
+    replica.feed(one, theirs, 6, mine);
     replica.tick(10);
     overtaken(replica, theirs, others, theirs.at(30));
     expect(replica.effects.map(({ type }) => type)).toEqual(["rewind", "committed"]);

@@ -59,7 +59,7 @@ test("a snapshot whose entry has left the log says nothing of what is durable", 
   const others = log.forkedAfter(3).view(greater, [two], 30);
   replica.hearOfView(one, mine, theirs);
   replica.diverge(one, theirs);
-  replica.feed(one, theirs, 6);
+  replica.feed(one, theirs, 6, mine);
   replica.tick(10);
   const at = theirs.at(30);
   const snapshot = { position: at, sizeBytes: 3, sha256: new Uint8Array(32) };
