@@ -3,13 +3,13 @@
  * replicas, and get what arrived meanwhile. Real replicas and chat; the network, the clock and the log are simulated.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { aliceAndBob, serverEndOf, SimulatedClient, World } from "./simulated-cluster.fixture.ts";
+import { aliceAndBob, serverEndOf, SimulatedClient, SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
 
 test("who is on another machine cannot reset a password", async () => {
-  const world = await World.of(1);
+  const world = await SimulatedWorld.of(1);
   const client = await world.client(1);
   await client.signIn("alice");
   const op = { request: 9, seq: 3, oldest: 3 };
@@ -19,7 +19,7 @@ test("who is on another machine cannot reset a password", async () => {
 
 describe("a session", () => {
   test("is detached at once by a goodbye", async () => {
-    const world = await World.of(2);
+    const world = await SimulatedWorld.of(2);
     const client = await world.client(2);
     expect(world.attached(1)).toEqual([client.session]);
     client.send({ type: "goodbye", reason: "done" });
@@ -27,7 +27,7 @@ describe("a session", () => {
   });
 
   test("stays attached for ten seconds after its connection was lost", async () => {
-    const world = await World.of(2);
+    const world = await SimulatedWorld.of(2);
     const client = await world.client(2);
     client.lose();
     await world.network.run(8500);
@@ -36,7 +36,7 @@ describe("a session", () => {
   });
 
   test("stays attached when it is resumed, here or on another replica", async () => {
-    const world = await World.of(2);
+    const world = await SimulatedWorld.of(2);
     const here = await world.client(2);
     const there = await world.client(2);
     here.lose();
@@ -50,7 +50,7 @@ describe("a session", () => {
   });
 
   test("of a replica that is gone is detached by the primary, and no other", async () => {
-    const world = await World.of(3);
+    const world = await SimulatedWorld.of(3);
     const survivors = [await world.client(1), await world.client(2)];
     const orphan = await world.client(3);
     await world.until(() => world.attached(1).length === 3);
@@ -62,7 +62,7 @@ describe("a session", () => {
   });
 
   test("leaves its old connection when it is opened on another replica", async () => {
-    const world = await World.of(2);
+    const world = await SimulatedWorld.of(2);
     const client = await world.client(1);
     await world.client(2, client.session, { create: false });
     expect(await client.next("error", 500)).toMatchObject({ code: "replaced" });
@@ -88,7 +88,7 @@ describe("a session", () => {
   });
 
   /** Lets a lost session of bob be given up, and logs bob in anew: what waits in the inbox then. */
-  async function inboxAfterLoss(world: World, lost: string, pid: number): Promise<number> {
+  async function inboxAfterLoss(world: SimulatedWorld, lost: string, pid: number): Promise<number> {
     await world.until(() => !world.attached(pid).includes(lost), 20_000);
     const bob = await world.client(pid);
     bob.op({ type: "login", user: "bob", password: "correct horse" });
@@ -130,7 +130,7 @@ describe("a session", () => {
   });
 
   test("that has seen more than its new replica is opened once that is sure to be another lineage", async () => {
-    const world = await World.of(2);
+    const world = await SimulatedWorld.of(2);
     const client = await world.client(1);
     world.kill(2);
     // The replica serves alone, and its log does not reach so far: the client comes from another lineage.
@@ -142,7 +142,7 @@ describe("a session", () => {
 
 describe("a connection", () => {
   test("without a hello is closed after five seconds", async () => {
-    const world = await World.of(1);
+    const world = await SimulatedWorld.of(1);
     const client = new SimulatedClient(world, "");
     await client.connect(1);
     await world.network.run(4000);
@@ -152,7 +152,7 @@ describe("a connection", () => {
   });
 
   test("that is silent for thirty seconds is closed; one that pings is not", async () => {
-    const world = await World.of(1);
+    const world = await SimulatedWorld.of(1);
     const silent = await world.client(1);
     const lively = await world.client(1);
     for (let at = 0; at < 8; at++) {
@@ -167,7 +167,7 @@ describe("a connection", () => {
   });
 
   test("whose requests wait is not taken for silent, as long as it takes answers", async () => {
-    const world = await World.of(1);
+    const world = await SimulatedWorld.of(1);
     const client = await world.client(1);
     const end = serverEndOf(world);
     let paused = false;
@@ -188,7 +188,7 @@ describe("a connection", () => {
   });
 
   test("that is cut because it reads too slowly is named in the log", async () => {
-    const world = await World.of(1);
+    const world = await SimulatedWorld.of(1);
     await world.client(1);
     const end = serverEndOf(world);
     end.handlers?.closed("it reads too slowly: 17000000 bytes were waiting for it", false, true);
@@ -198,7 +198,7 @@ describe("a connection", () => {
   });
 
   test("hears of every change of the view, and of nothing that is none", async () => {
-    const world = await World.of(2);
+    const world = await SimulatedWorld.of(2);
     const client = await world.client(1);
     const welcome = await client.next("welcome");
     world.kill(2);

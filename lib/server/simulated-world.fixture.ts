@@ -1,18 +1,32 @@
 /**
- * For tests of many clients over minutes of simulated time: real replicas and chat, on a network, a clock and logs that
- * are simulated.
+ * Real replicas and chat on a simulated network and clock, so that minutes pass in moments: they can be killed and cut off
+ * from one another. With them clients of bare frames, and those of the client library.
  */
 import { Database } from "bun:sqlite";
-import type { Connection } from "../base/transport.ts";
+import { ConnectError, type Connection, type Transport } from "../base/transport.ts";
+import { createClient } from "../client/client.ts";
+import { Life, MemoryDisk } from "../client/private-files.fixture.ts";
+import type { ChatClient } from "../client/types.ts";
 import { openChat } from "../chat/chat.ts";
 import { decodeFrame, encodeFrame } from "../protocol/codec.ts";
 import { FrameReader } from "../protocol/frame-reader.ts";
-import { protocolMagic, type Configured, type Frame, type FrameOf, type FrameType } from "../protocol/messages.ts";
+import {
+  protocolMagic,
+  type Configured,
+  type Frame,
+  type FrameOf,
+  type FrameType,
+  type Policy,
+} from "../protocol/messages.ts";
+import { recordKind } from "../protocol/record.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
-import { ByteNetwork } from "../sim/byte-network.ts";
+import { ByteNetwork, type Pair } from "../sim/byte-network.ts";
 import { sha256 } from "./cluster.fixture.ts";
 import { clusterIdOf } from "./identity.ts";
 import { ReplicaNode, type NodeLog } from "./node.ts";
+
+const hostOf = (pid: number): string => `10.0.0.${pid}`;
+const password = "correct horse";
 
 /** A log that is durable after a moment and gone with the process. */
 class MemoryLog implements NodeLog {
@@ -26,16 +40,19 @@ class MemoryLog implements NodeLog {
     damaged: false,
   };
   readonly #entries: Uint8Array[] = [];
+  /** What was superseded and is not merged yet. */
+  #forks: Uint8Array[] = [];
 
   constructor(
-    private readonly world: World,
+    private readonly world: SimulatedWorld,
     private readonly persisted: (sequence: number) => void,
   ) {}
 
   append(sequence: number, records: readonly Uint8Array[]): void {
     for (const bytes of records) {
       const index = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(16, true));
-      if (index > 0) this.#entries.splice(index - 1, Infinity, bytes);
+      if (bytes[8] === recordKind.merged) this.#forks = [];
+      if (index > 0) this.#forks.push(...this.#entries.splice(index - 1, Infinity, bytes));
     }
     this.world.network.setTimer(this.world.syncMs, () => this.persisted(sequence));
   }
@@ -45,10 +62,12 @@ class MemoryLog implements NodeLog {
   }
 
   orphans(): Uint8Array[] {
-    return [];
+    return this.#forks.filter((bytes) => bytes[8] === recordKind.op);
   }
 
-  readonly hasForks = false;
+  get hasForks(): boolean {
+    return this.#forks.length > 0;
+  }
 
   compactable(): null {
     return null;
@@ -65,7 +84,7 @@ class MemoryLog implements NodeLog {
   }
 }
 
-export class World {
+export class SimulatedWorld {
   readonly network = new ByteNetwork();
   readonly states = new Map<number, StateMachine>();
   readonly nodes = new Map<number, ReplicaNode>();
@@ -76,16 +95,24 @@ export class World {
   /** Replicas whose process is gone: nothing they would do happens. */
   readonly #dead = new Set<number>();
 
-  constructor(size: number) {
+  /** Connections between replicas, and those that are cut off from all others; null as long as nobody is. */
+  readonly #links: { readonly pair: Pair; readonly pids: readonly number[] }[] = [];
+  #apart: readonly number[] | null = null;
+  readonly #lives = new Map<ChatClient, Life>();
+
+  private constructor(
+    size: number,
+    private readonly policy: Policy,
+  ) {
     this.#config = Array.from({ length: size }, (_, at) => ({
       pid: at + 1,
-      address: `10.0.0.${at + 1}:1`,
+      address: `${hostOf(at + 1)}:1`,
       uuid: null,
     }));
   }
 
-  static async of(size: number): Promise<World> {
-    const world = new World(size);
+  static async of(size: number, policy: Policy = "available"): Promise<SimulatedWorld> {
+    const world = new SimulatedWorld(size, policy);
     for (let pid = 1; pid <= size; pid++) await world.#start(pid);
     await world.until(() => [...world.nodes.values()].every(({ standing }) => standing.ready));
     return world;
@@ -105,9 +132,9 @@ export class World {
         self: { pid, uuid: `00000000-0000-4000-8000-00000000000${pid}`, incarnation: 10 + pid },
         peers: this.#config,
         founds: true,
-        listen: { host: `10.0.0.${pid}`, port: 1 },
+        listen: { host: hostOf(pid), port: 1 },
         cluster: clusterIdOf(this.#config, sha256),
-        policy: "available",
+        policy: this.policy,
         heartbeatMs: 100,
         timeoutMs: 1000,
         recoveryWaitMs: 10_000,
@@ -115,7 +142,7 @@ export class World {
         seed: pid,
       },
       {
-        transport: network.transport,
+        transport: this.#transportOf(pid),
         clock: {
           monotonicMs: () => network.nowMs,
           wallMs: () => network.wallMs(),
@@ -141,8 +168,87 @@ export class World {
     this.#dead.add(pid);
     this.nodes.get(pid)?.listener?.stop();
     for (const pair of this.network.connections) {
-      if (pair.client.remote === `10.0.0.${pid}:1`) pair.cut("the process is gone");
+      if (pair.client.remote === `${hostOf(pid)}:1`) pair.cut("the process is gone");
     }
+  }
+
+  /** This replica and all others do not reach one another any more; their clients reach no other replica than before. */
+  cut(pid: number): void {
+    this.#apart = [pid];
+    for (const { pair, pids } of this.#links) if (this.#isCut(pids)) pair.frozen = true;
+  }
+
+  /** The replicas reach one another again; waits until all serve together. */
+  async heal(): Promise<void> {
+    const links = this.#links.filter(({ pair }) => pair.frozen);
+    this.#apart = null;
+    for (const { pair } of links) pair.cut("reset");
+    await this.until(() => this.#servesWith(this.nodes.size), 60_000);
+  }
+
+  #servesWith(copies: number): boolean {
+    return [...this.nodes.values()].every(({ standing }) => standing.ready && standing.copies === copies);
+  }
+
+  #isCut(pids: readonly number[]): boolean {
+    return this.#apart !== null && pids.some((pid) => this.#apart?.includes(pid));
+  }
+
+  #transportOf(pid: number): Transport {
+    const { network } = this;
+    return {
+      listen: (...all) => network.transport.listen(...all),
+      connect: async (host, port, timeoutMs, handlers) => {
+        const pids = [pid, Number(host.split(".").at(-1))];
+        if (this.#isCut(pids)) return this.#silence(timeoutMs);
+        const connection = await network.transport.connect(host, port, timeoutMs, handlers);
+        const pair = network.connections.find(({ client }) => client === connection);
+        if (pair !== undefined) this.#links.push({ pair, pids });
+        return connection;
+      },
+    };
+  }
+
+  async #silence(timeoutMs: number): Promise<never> {
+    await new Promise<void>((resolve) => void this.network.setTimer(timeoutMs, resolve));
+    throw new ConnectError("no answer", false);
+  }
+
+  /** A client of the library, that begins at this replica. */
+  library(pid: number): ChatClient {
+    const life = new Life(new MemoryDisk(), this.network);
+    const randomBytes = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+    const transport: Transport = {
+      listen: (...all) => life.transport.listen(...all),
+      connect: (host, port, timeoutMs, handlers) =>
+        this.#apart !== null && host !== hostOf(pid)
+          ? this.#silence(timeoutMs)
+          : life.transport.connect(host, port, timeoutMs, handlers),
+    };
+    const client = createClient({ servers: [`${hostOf(pid)}:1`] }, { transport, clock: life.clock, randomBytes });
+    this.#lives.set(client, life);
+    return client;
+  }
+
+  /** The process of a client of the library is gone at once. */
+  killClient(client: ChatClient): void {
+    this.#lives.get(client)?.kill();
+  }
+
+  /** A client of the library, logged in to a new account. */
+  async signedIn(pid: number, user: string): Promise<ChatClient> {
+    const client = this.library(pid);
+    await this.done(client.request({ type: "createAccount", user, password }));
+    await this.done(client.request({ type: "login", user, password }));
+    return client;
+  }
+
+  /** Lets simulated time pass until it is answered. */
+  async done<T>(promise: Promise<T>): Promise<T> {
+    const settled: T[] = [];
+    void promise.then((value) => void settled.push(value));
+    await this.until(() => settled.length > 0);
+    return settled[0] as T;
   }
 
   /** Lets simulated time pass, and real time for what runs on threads, until it holds. */
@@ -180,13 +286,13 @@ export class SimulatedClient {
   #seq = 0;
 
   constructor(
-    private readonly world: World,
+    private readonly world: SimulatedWorld,
     readonly session: string,
   ) {}
 
   async connect(pid: number): Promise<void> {
     const reader = new FrameReader(() => 8 * 1024 * 1024);
-    void this.world.network.transport.connect(`10.0.0.${pid}`, 1, 1000, (connection) => {
+    void this.world.network.transport.connect(hostOf(pid), 1, 1000, (connection) => {
       this.#connection = connection;
       return {
         data: (chunk) => reader.push(chunk, (payload) => void this.frames.push(decodeFrame(payload))),
@@ -219,7 +325,6 @@ export class SimulatedClient {
   }
 
   async signIn(user: string): Promise<void> {
-    const password = "correct horse";
     this.op({ type: "createAccount", user, password });
     this.op({ type: "login", user, password });
     await this.next("loggedIn");
@@ -248,7 +353,7 @@ export class SimulatedClient {
 }
 
 /** The replica's end of the last connection that was made. */
-export function serverEndOf(world: World) {
+export function serverEndOf(world: SimulatedWorld) {
   const pair = world.network.connections.at(-1);
   if (pair === undefined) throw new Error("there is a connection");
   return pair.server;
@@ -256,7 +361,7 @@ export function serverEndOf(world: World) {
 
 /** Of so many replicas: alice at the first, bob at another, who has got a first message from her. */
 export async function aliceAndBob(replicas: number, bobPid: number, text: string) {
-  const world = await World.of(replicas);
+  const world = await SimulatedWorld.of(replicas);
   const alice = await world.client(1);
   const bob = await world.client(bobPid);
   await alice.signIn("alice");
