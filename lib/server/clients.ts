@@ -107,7 +107,7 @@ export class Clients implements Hub {
 
   /** Outcomes and deliveries of a batch, in log order; the state is that after the batch. */
   applied({ outcomes, deliveries }: Applied): void {
-    for (const session of this.#ports.state.takeAttached()) this.#checkHolder(session);
+    for (const session of this.#ports.state.takeMoved()) this.#checkHolder(session);
     const settled = new Set<ClientConnection>();
     let next = 0;
     for (const outcome of outcomes) {
@@ -294,13 +294,18 @@ export class Clients implements Hub {
     }
   }
 
-  /** An attach was applied: if it was another's, the connection here is no longer the session's. */
+  /**
+   * An attach or a detach was applied. If the session is another's now, the connection here is no longer the session's.
+   * If it is nobody's, it was taken for lost while this replica was cut off: its client resumes it, since what was sent
+   * to it meanwhile waits in the inbox, and nothing is pushed to a session that is not attached.
+   */
   #checkHolder(session: string): void {
     const connection = this.#bySession.get(session);
     const attachment = connection?.attachment ?? null;
     if (connection === undefined || attachment === null) return;
     const now = this.state.session(session)?.attachment ?? null;
-    if (now !== null && !isSame(now, attachment)) connection.dismiss();
+    if (now === null) connection.wire.leave("the session was taken for lost meanwhile: resume it");
+    else if (!isSame(now, attachment)) connection.dismiss();
   }
 
   #dismissAll(reason: string): void {

@@ -129,6 +129,29 @@ describe("a session", () => {
     expect(await inboxAfterLoss(world, bob.session, 1)).toBe(1);
   });
 
+  test("of a replica that was cut off for long is resumed when that is over, and told what comes for it", async () => {
+    const world = await SimulatedWorld.of(3, "quorum");
+    const alice = await world.signedIn(1, "alice");
+    const bob = await world.signedIn(3, "bob");
+    const told: string[] = [];
+    bob.on((event) => {
+      if (event.type === "message") told.push(event.message.text);
+    });
+    await world.done(alice.request({ type: "send", to: "bob", text: "before" }));
+    await world.until(() => told.length === 1);
+    // A heartbeat tells how far the replica had come.
+    await world.network.run(500);
+    world.cut(3);
+    await world.until(() => world.attached(1).length === 1, 40_000);
+    await world.done(alice.request({ type: "send", to: "bob", text: "meanwhile" }));
+    await world.heal();
+    await world.until(() => world.attached(1).length === 2);
+    await world.done(alice.request({ type: "send", to: "bob", text: "after" }));
+    await world.until(() => told.length === 2);
+    expect(told).toEqual(["before", "after"]);
+    expect(await world.done(bob.request({ type: "inbox" }))).toMatchObject({ count: 1 });
+  });
+
   test("that has seen more than its new replica is opened once that is sure to be another lineage", async () => {
     const world = await SimulatedWorld.of(2);
     const client = await world.client(1);

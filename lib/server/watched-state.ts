@@ -1,6 +1,6 @@
 /**
  * The state machine as the driver gets it: the same one, but what moves sessions between connections is noticed on the
- * way, so that a connection learns at once that its session went on elsewhere. Changes nothing.
+ * way, so that a connection learns at once that its session went on elsewhere or was given up. Changes nothing.
  */
 import { decodeCommand } from "../protocol/codec.ts";
 import { commands, type Command } from "../protocol/commands.ts";
@@ -16,7 +16,7 @@ import type {
 
 export class WatchedState implements StateMachine {
   #inner: StateMachine;
-  #attached = new Set<string>();
+  #moved = new Set<string>();
   /** The state was emptied to be built again on another lineage. */
   onReset: () => void = () => {};
 
@@ -24,11 +24,11 @@ export class WatchedState implements StateMachine {
     this.#inner = inner;
   }
 
-  /** Sessions for which an `attach` was applied since the last call. */
-  takeAttached(): ReadonlySet<string> {
-    const attached = this.#attached;
-    if (attached.size > 0) this.#attached = new Set();
-    return attached;
+  /** Sessions for which an `attach` or a `detach` was applied since the last call. */
+  takeMoved(): ReadonlySet<string> {
+    const moved = this.#moved;
+    if (moved.size > 0) this.#moved = new Set();
+    return moved;
   }
 
   get applied() {
@@ -50,9 +50,10 @@ export class WatchedState implements StateMachine {
   apply(entries: readonly CommittedEntry[]): Applied {
     for (const { op } of entries) {
       // The second byte of a command is its number, as long as that is below 24.
-      if (op === null || op.command[1] !== commands.attach.number) continue;
+      const number = op?.command[1];
+      if (op === null || (number !== commands.attach.number && number !== commands.detach.number)) continue;
       const command: Command = decodeCommand(op.command);
-      if (command.type === "attach") this.#attached.add(command.session);
+      if (command.type === "attach" || command.type === "detach") this.#moved.add(command.session);
     }
     return this.#inner.apply(entries);
   }
