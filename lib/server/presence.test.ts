@@ -161,6 +161,20 @@ describe("a session", () => {
     const far = await world.client(1, client.session, { create: false, lastIndex: 1_000_000, lastView: 257 });
     expect(far.opened?.index).toBeLessThan(1000);
   });
+
+  test("that comes from a longer lineage is told what is sent to it from then on", async () => {
+    const { world, alice, bob } = await aliceAndBob(1, 1, "before");
+    bob.lose();
+    await world.network.run(50);
+    const far = { lastIndex: 1000, lastView: 513, lastMessageIndex: 1000 };
+    const again = await world.client(1, bob.session, { create: false, ...far });
+    expect(again.opened?.index).toBeLessThan(1000);
+    const wanted = ["one", "two", "three"];
+    for (const text of wanted) alice.op({ type: "send", to: "bob", text });
+    await world.until(() => again.texts.includes("three"));
+    again.lose();
+    expect(await inboxAfterLoss(world, bob.session, 1)).toBe(0);
+  });
 });
 
 describe("a connection", () => {

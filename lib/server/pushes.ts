@@ -52,10 +52,12 @@ export class Pushes {
 
   /** The session stands on this connection; its client has seen what was delivered up to `lastMessageIndex`. */
   begin(session: string, lastMessageIndex: number): void {
+    // What a client has seen above that lies on another lineage, or comes again and is known to it.
+    const from = Math.min(lastMessageIndex, this.state.applied.index);
     this.#session = session;
-    this.#pushedIndex = lastMessageIndex;
-    this.#heardIndex = lastMessageIndex;
-    this.#sweptIndex = lastMessageIndex;
+    this.#pushedIndex = from;
+    this.#heardIndex = from;
+    this.#sweptIndex = from;
     if (globalThis.mistaken?.("missed is not pushed")) this.#pushedIndex = this.state.applied.index;
   }
 
