@@ -1,6 +1,6 @@
 /**
  * Presence as this replica brings it into the log: attaching the sessions that it holds, detaching those whose connection
- * has ended, and, as the primary, those whose replica is gone. Each is a system op under this process's own name.
+ * has ended, on whatever lineage, and, as the primary, those whose replica is gone. Each is a system op under this process's own name.
  * Holds no connection.
  */
 import { limits } from "../base/limits.ts";
@@ -15,6 +15,8 @@ const absenceSweeps = 10;
 /** The primary looks for sessions of absent replicas this often, and detaches so many of them at a time. */
 const searchSweeps = 3;
 const searchOpsMax = 1000;
+/** Ended attachments of which it is remembered what had arrived, should they turn out to be in the log still. */
+const endedMax = 10_000;
 
 /** How often the primary looks for sessions that have expired, in sweeps. */
 const expirySweeps = 60;
@@ -49,6 +51,10 @@ export class Attachments {
   readonly #lost = new Map<Ended, number>();
   /** Attachments of absent replicas for which a detach was proposed, with the sweep in which it was. */
   readonly #orphaned = new Map<string, number>();
+  /** Attachments of this process that have ended, by their number: up to which index what was delivered had arrived. */
+  readonly #ended = new Map<number, number>();
+  /** The log went over to another lineage, on which what has ended here may not have ended. */
+  #hasMoved = false;
   #sweeps = 0;
   #primarySweeps = 0;
 
@@ -80,6 +86,7 @@ export class Attachments {
 
   /** The connection ended on purpose. `seen`: what was delivered above this index has not arrived. */
   detach(attachment: Attachment, seen: number): void {
+    this.#remember(attachment, seen);
     this.#detaching.set(this.#op({ type: "detach", ...attachment, seen }), { attachment, seen });
   }
 
@@ -105,9 +112,20 @@ export class Attachments {
     if (ended !== undefined) this.#lost.set(ended, 1);
   }
 
-  /** Once a second. */
-  sweep(state: StateMachine, isServingPrimary: boolean, { isLive, commitOf }: Processes): void {
+  /** The log went over to another lineage: the state is built again. */
+  lineageChanged(): void {
+    this.#hasMoved = true;
+  }
+
+  /** Once a second. `isHeld`: whether a connection has, or is about to have, the attachment of that number. */
+  sweep(
+    state: StateMachine,
+    isServingPrimary: boolean,
+    { isLive, commitOf }: Processes,
+    isHeld: (number: number) => boolean,
+  ): void {
     this.#sweeps++;
+    if (this.#hasMoved && this.#sweeps % searchSweeps === 0) this.#loseStrays(state, isHeld);
     for (const [ended, sweeps] of this.#lost) {
       if (sweeps > 1) {
         this.#lost.set(ended, sweeps - 1);
@@ -128,6 +146,33 @@ export class Attachments {
       this.#orphaned.set(key, this.#sweeps);
       this.detach(attachment, commitOf(pid, incarnation));
       if (++found === searchOpsMax) return;
+    }
+  }
+
+  /**
+   * Where the end of an attachment stood in a fork alone, the lineage has the session attached to this process, which
+   * lives: nobody else would ever detach it.
+   */
+  #loseStrays(state: StateMachine, isHeld: (number: number) => boolean): void {
+    const ending = new Set<number>();
+    for (const { attachment } of [...this.#lost.keys(), ...this.#detaching.values()]) ending.add(attachment.number);
+    let found = 0;
+    for (const attachment of state.attachments()) {
+      const { pid, incarnation, number } = attachment;
+      if (pid !== this.#self.pid || incarnation !== this.#self.incarnation) continue;
+      if (isHeld(number) || ending.has(number)) continue;
+      // When that is not known, more than necessary goes back into the inbox.
+      this.detachLater(attachment, this.#ended.get(number) ?? 0);
+      if (++found === searchOpsMax) return;
+    }
+  }
+
+  #remember({ pid, incarnation, number }: Attachment, seen: number): void {
+    if (pid !== this.#self.pid || incarnation !== this.#self.incarnation) return;
+    this.#ended.set(number, seen);
+    for (const oldest of this.#ended.keys()) {
+      if (this.#ended.size <= endedMax) break;
+      this.#ended.delete(oldest);
     }
   }
 

@@ -129,6 +129,11 @@ export class ClientConnection implements WireOwner {
     return this.#attachment;
   }
 
+  /** Of the attachment that it has, or is about to have; 0 for none. */
+  get attachmentNumber(): number {
+    return (this.#attachment ?? this.#opening?.attachment)?.number ?? 0;
+  }
+
   /** How far what was delivered to the session has arrived, as far as can be known. */
   get seen(): number {
     return this.#pushes.seen;

@@ -71,7 +71,10 @@ export class Clients implements Hub {
     this.#options = options;
     this.#ports = ports;
     this.#attachments = new Attachments(options.self, systemSessionOf(options.self), ports.propose);
-    ports.state.onReset = () => this.#dismissAll("the log went over to another lineage: resume the session");
+    ports.state.onReset = () => {
+      this.#attachments.lineageChanged();
+      this.#dismissAll("the log went over to another lineage: resume the session");
+    };
   }
 
   get state(): WatchedState {
@@ -147,7 +150,10 @@ export class Clients implements Hub {
     for (const connection of [...this.#connections]) connection.sweep();
     const { role, ready, settled } = this.#ports.standing();
     if (this.#stopping) return;
-    this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.processes);
+    const held = new Set([...this.#connections].map(({ attachmentNumber }) => attachmentNumber));
+    this.#attachments.sweep(this.state, ready && role === "primary", this.#ports.processes, (number) =>
+      held.has(number),
+    );
     if (settled) this.#attachments.expire(this.state);
   }
 

@@ -88,8 +88,9 @@ export class Presence {
     for (const connection of this.#held.keys()) if (!connection.open) this.#release(connection);
     const { role, ready, settled } = standing();
     const processes = { isLive: this.#isLive.bind(this), commitOf: this.#commitOf.bind(this) };
+    const held = new Set([...this.#held.values()].map(({ number }) => number));
     for (let sweeps = expiry.sweepsPerTick; sweeps > 0; sweeps--) {
-      this.#attachments.sweep(state(), ready && role === "primary", processes);
+      this.#attachments.sweep(state(), ready && role === "primary", processes, (number) => held.has(number));
       if (settled) this.#attachments.expire(state());
     }
   }
