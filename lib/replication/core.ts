@@ -281,7 +281,7 @@ export class Core {
     assert(kept >= this.log.base.index && kept < index, "a log begins anew further on");
     if (!this.stateless) this.loseState(`the log begins behind index ${index} now`);
     this.superseded(kept);
-    this.log.beginAnew(beginning);
+    this.log.beginAnew(beginning, kept);
     const sequence = ++this.sequence;
     this.effects.push({ type: "beginAnew", sequence, beginning, kept });
     this.writes.push({ sequence, lastIndex: index, sinceMs: this.nowMs });

@@ -118,6 +118,8 @@ export interface Standing {
   readonly waitingFor: string;
   readonly commit: number;
   readonly lastIndex: number;
+  /** Of the last entry. */
+  readonly lastView: number;
   /** It leads a view in which no replica of the config is missing and nothing of a fork is left to be merged. */
   readonly settled: boolean;
 }

@@ -23,4 +23,5 @@ export function commonIndex(one: Outline, other: Outline, below = Infinity): num
 }
 
 /** The last index of a view. */
-const endOf = ({ views, lastIndex }: Outline, i: number): number => (views[i + 1]?.firstIndex ?? lastIndex + 1) - 1;
+export const endOf = ({ views, lastIndex }: Outline, i: number): number =>
+  (views[i + 1]?.firstIndex ?? lastIndex + 1) - 1;

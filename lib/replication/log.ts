@@ -34,6 +34,8 @@ export class ReplicatedLog {
   /** This disk was in the first view or led one that stands at or below the base. */
   #isKnown: boolean;
   #views: ViewInLog[] = [];
+  /** Views that this log has left altogether, and the last index that it kept. Of this process's time only. */
+  readonly #left = new Map<number, number>();
   #attempts: {
     readonly last: ViewInLog | undefined;
     readonly isFormed: boolean;
@@ -174,8 +176,9 @@ export class ReplicatedLog {
     return { position: this.#base, policy, views: this.viewTable(index, viewsMax), attempts: attempts.reverse() };
   }
 
-  /** The log begins anew behind a place that it does not hold. */
-  beginAnew(beginning: LogBeginning): void {
+  /** The log begins anew behind a place that it does not hold. Up to `kept` it goes on as it did. */
+  beginAnew(beginning: LogBeginning, kept: number): void {
+    this.#leave(kept);
     this.#begin(beginning);
     this.#lastIndex = this.#base.index;
     this.#chains = new BigUint64Array(1024);
@@ -246,6 +249,11 @@ export class ReplicatedLog {
     }
     this.#recent.splice(0, drop);
     this.#recentFirst += drop;
+  }
+
+  /** The last index that was kept when this log left a view; null if it never did, as far as this process remembers. */
+  keptOf(view: number): number | null {
+    return this.#left.get(view) ?? null;
   }
 
   /** Where each view of the log begins, oldest first: the newest `max` of those that begin at or before `index`. */
@@ -368,8 +376,15 @@ export class ReplicatedLog {
     return this.#views[low - 1];
   }
 
+  /** What stands after `index` is about to be dropped. */
+  #leave(index: number): void {
+    for (const [view, kept] of this.#left) if (kept > index) this.#left.set(view, index);
+    for (const { view, firstIndex } of this.#views) if (firstIndex > index) this.#left.set(view, index);
+  }
+
   #cut(index: number): void {
     assert(index >= this.#base.index, "what stands at or below the beginning of a log is final");
+    this.#leave(index);
     this.#lastIndex = index;
     while ((this.#views.at(-1)?.firstIndex ?? 0) > index) this.#views.pop();
     while (this.#recent.length > 0 && this.#recentFirst + this.#recent.length - 1 > index) {

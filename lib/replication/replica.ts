@@ -20,6 +20,7 @@ import { Core } from "./core.ts";
 import { deliver } from "./delivering.ts";
 import type { Effect, Event, ReplicaOptions, Standing } from "./events.ts";
 import { onCompacted, onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
+import { commonPlace, type Place } from "./kinship.ts";
 import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
 import { dueChange, onChange, tickMembership } from "./membership.ts";
 import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
@@ -57,13 +58,18 @@ export class Replica {
 
   get standing(): Standing {
     const { commit, log } = this.#core;
-    const { lastIndex } = log;
+    const { lastIndex, lastView } = log;
     const settled = isSettled(this.#core);
     const { commit: told, lastIndex: end, settled: was } = this.#standing;
     if (told !== commit || end !== lastIndex || was !== settled) {
-      this.#standing = { ...this.#standing, commit, lastIndex, settled };
+      this.#standing = { ...this.#standing, commit, lastIndex, lastView, settled };
     }
     return this.#standing;
+  }
+
+  /** See {@link commonPlace}. */
+  common(place: Place, upTo: number): Place {
+    return commonPlace(this.#core, place, upTo);
   }
 
   /** Client connections here, told to the others in heartbeats. */

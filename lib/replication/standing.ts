@@ -34,6 +34,7 @@ export function stand(core: Core): Standing {
     waitingFor: isReady(core) ? "" : waitingFor(core),
     commit: core.commit,
     lastIndex: core.log.lastIndex,
+    lastView: core.log.lastView,
     settled: isSettled(core),
   };
 }

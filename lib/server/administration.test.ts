@@ -38,6 +38,7 @@ function asked(remote: string, request: AdminRequest): { answers: Frame[]; chang
           commit: 9,
           settled: true,
           lastIndex: 9,
+          lastView: 0,
         },
       }),
       placement: () => ({

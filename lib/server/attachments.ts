@@ -9,6 +9,7 @@ import type { Command } from "../protocol/commands.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { Member } from "../protocol/messages.ts";
 import type { Attachment, StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 
 /** How many sweeps (seconds) a replica has to come back, or a new primary to hear of it, before its sessions are detached. */
 const absenceSweeps = 10;
@@ -21,13 +22,20 @@ const endedMax = 10_000;
 /** How often the primary looks for sessions that have expired, in sweeps. */
 const expirySweeps = 60;
 
+const origin: Place = { index: 0, view: 0 };
 const noDigest = new Uint8Array(8);
 const keyOf = ({ pid, incarnation, number }: Attachment): string => `${pid}/${incarnation}/${number}`;
 
-/** An attachment that has ended, and up to which index what was delivered to it has arrived. */
+/** An attachment that has ended, and up to which place of which lineage what was delivered to it has arrived. */
 interface Ended {
   readonly attachment: Attachment;
-  readonly seen: number;
+  readonly seen: Place;
+}
+
+export interface AttachmentsPorts {
+  readonly propose: (op: OpEntry) => void;
+  /** The last place, at most at index `upTo`, that the log has in common with one that went through `place`. */
+  readonly common: (place: Place, upTo: number) => Place;
 }
 
 /** What is known of the processes that hold, or held, sessions. */
@@ -35,13 +43,13 @@ export interface Processes {
   /** Whether that process was heard within the time of absence. */
   readonly isLive: (pid: number, incarnation: number) => boolean;
   /** How far it knew the log committed when it was heard last: what came after reached none of its clients. */
-  readonly commitOf: (pid: number, incarnation: number) => number;
+  readonly commitOf: (pid: number, incarnation: number) => Place;
 }
 
 export class Attachments {
   readonly #self: Member;
   readonly #systemSession: string;
-  readonly #propose: (op: OpEntry) => void;
+  readonly #ports: AttachmentsPorts;
   readonly #unusedMs: number;
   #number = 0;
   #seq = 0;
@@ -51,8 +59,8 @@ export class Attachments {
   readonly #lost = new Map<Ended, number>();
   /** Attachments of absent replicas for which a detach was proposed, with the sweep in which it was. */
   readonly #orphaned = new Map<string, number>();
-  /** Attachments of this process that have ended, by their number: up to which index what was delivered had arrived. */
-  readonly #ended = new Map<number, number>();
+  /** Attachments of this process that have ended, by their number: up to which place what was delivered had arrived. */
+  readonly #ended = new Map<number, Place>();
   /** The log went over to another lineage, on which what has ended here may not have ended. */
   #hasMoved = false;
   #sweeps = 0;
@@ -65,12 +73,12 @@ export class Attachments {
   constructor(
     self: Member,
     systemSession: string,
-    propose: (op: OpEntry) => void,
+    ports: AttachmentsPorts,
     unusedMs = limits.sessionDays * 86_400_000,
   ) {
     this.#self = self;
     this.#systemSession = systemSession;
-    this.#propose = propose;
+    this.#ports = ports;
     this.#unusedMs = unusedMs;
   }
 
@@ -84,14 +92,18 @@ export class Attachments {
     return this.#op({ type: "attach", ...attachment });
   }
 
-  /** The connection ended on purpose. `seen`: what was delivered above this index has not arrived. */
-  detach(attachment: Attachment, seen: number): void {
+  /**
+   * The connection ended on purpose. `seen`: what was delivered after this place has not arrived. If the log has gone
+   * another way meanwhile, nor has what it holds since.
+   */
+  detach(attachment: Attachment, seen: Place): void {
     this.#remember(attachment, seen);
-    this.#detaching.set(this.#op({ type: "detach", ...attachment, seen }), { attachment, seen });
+    const { index } = this.#ports.common(seen, seen.index);
+    this.#detaching.set(this.#op({ type: "detach", ...attachment, seen: index }), { attachment, seen });
   }
 
   /** The connection was lost: detached unless it is resumed, here or elsewhere, in time. A later attachment wins. */
-  detachLater(attachment: Attachment, seen: number): void {
+  detachLater(attachment: Attachment, seen: Place): void {
     this.#lost.set({ attachment, seen }, limits.graceSeconds);
   }
 
@@ -162,12 +174,12 @@ export class Attachments {
       if (pid !== this.#self.pid || incarnation !== this.#self.incarnation) continue;
       if (isHeld(number) || ending.has(number)) continue;
       // When that is not known, more than necessary goes back into the inbox.
-      this.detachLater(attachment, this.#ended.get(number) ?? 0);
+      this.detachLater(attachment, this.#ended.get(number) ?? origin);
       if (++found === searchOpsMax) return;
     }
   }
 
-  #remember({ pid, incarnation, number }: Attachment, seen: number): void {
+  #remember({ pid, incarnation, number }: Attachment, seen: Place): void {
     if (pid !== this.#self.pid || incarnation !== this.#self.incarnation) return;
     this.#ended.set(number, seen);
     for (const oldest of this.#ended.keys()) {
@@ -190,7 +202,7 @@ export class Attachments {
 
   #op(command: Extract<Command, { type: "attach" | "detach" | "expire" }>): number {
     const seq = ++this.#seq;
-    this.#propose({
+    this.#ports.propose({
       session: this.#systemSession,
       seq,
       oldest: seq,

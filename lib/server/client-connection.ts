@@ -21,8 +21,9 @@ import type {
 } from "../protocol/messages.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { Attachment, OpResult, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 import type { Guesses } from "./guesses.ts";
-import { Opening, type OpeningPorts } from "./opening.ts";
+import { Opening, type OpeningPorts, type Resumption } from "./opening.ts";
 import { Overtaking } from "./overtaking.ts";
 import { Pushes, unsentBytesMax } from "./pushes.ts";
 import { directionOf, type Wire, type WireOwner } from "./wire.ts";
@@ -135,7 +136,7 @@ export class ClientConnection implements WireOwner {
   }
 
   /** How far what was delivered to the session has arrived, as far as can be known. */
-  get seen(): number {
+  get seen(): Place {
     return this.#pushes.seen;
   }
 
@@ -248,6 +249,12 @@ export class ClientConnection implements WireOwner {
     this.wire.sendEncoded(placement);
   }
 
+  /** The log goes over to another lineage. */
+  leave(reason: string): void {
+    this.#pushes.end();
+    this.wire.leave(reason);
+  }
+
   /** The session went on with another connection: this one is of no more use. */
   dismiss(): void {
     this.#attachment = null;
@@ -261,10 +268,8 @@ export class ClientConnection implements WireOwner {
       return this.wire.refuse("unexpected", "a second openSession on one connection");
     }
     const { request } = frame;
-    // What it has seen on other connections, until it stands on this one.
-    this.#pushes.from(frame.lastMessageIndex);
     this.#opening = new Opening(frame, this.#hub.nextAttachment(frame.session), this.#software, this.#hub, {
-      opened: (record) => this.#opened(frame, record),
+      opened: (record, resumption) => this.#opened(request, record, resumption),
       refused: (code, message) => {
         this.#endOpening();
         this.#refuse(request, code, message);
@@ -272,6 +277,8 @@ export class ClientConnection implements WireOwner {
         for (const waiting of this.#takeWaiting()) this.#refuse(waiting.request, code, message);
       },
     });
+    // What it has seen on other connections, until it stands on this one.
+    this.#pushes.from(this.#opening.seen);
     this.#hub.opening(this, true);
     this.#opening.advance();
   }
@@ -282,13 +289,13 @@ export class ClientConnection implements WireOwner {
     this.#hub.opening(this, false);
   }
 
-  #opened({ request, lastMessageIndex }: FrameOf<"openSession">, record: SessionRecord): void {
+  #opened(request: number, record: SessionRecord, { from, at }: Resumption): void {
     this.#endOpening();
     this.#session = record.session;
-    const { index, view } = this.#hub.state.applied;
     const { inbox, drafts } = this.#hub.state.waiting(record);
+    const { index, view } = at;
     this.wire.send({ type: "sessionOpened", request, user: record.user, inbox, drafts, index, view });
-    this.#pushes.begin(record.session, lastMessageIndex);
+    this.#pushes.begin(record.session, from);
     this.#hub.opened(this);
     this.#pushes.goOn();
     this.#pump();

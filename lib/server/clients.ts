@@ -9,6 +9,7 @@ import type { Command } from "../protocol/commands.ts";
 import type { AdminRequest, ClientOp, FrameOf, Member, Placement } from "../protocol/messages.ts";
 import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
+import type { Place } from "../replication/kinship.ts";
 import { isLoopback, parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments, type Processes } from "./attachments.ts";
@@ -32,6 +33,8 @@ export interface ClientsPorts {
   readonly answerElsewhere: AnswerElsewhere | null;
   readonly standing: () => Standing;
   readonly propose: (op: OpEntry) => void;
+  /** See {@link OpeningPorts.common}. */
+  readonly common: (place: Place, upTo: number) => Place;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly heartbeat: HeartbeatOf;
   /** Which of those that hold sessions live, and how far the others had come. */
@@ -70,10 +73,12 @@ export class Clients implements Hub {
   constructor(options: ClientsOptions, ports: ClientsPorts) {
     this.#options = options;
     this.#ports = ports;
-    this.#attachments = new Attachments(options.self, systemSessionOf(options.self), ports.propose);
+    this.#attachments = new Attachments(options.self, systemSessionOf(options.self), ports);
     ports.state.onReset = () => {
       this.#attachments.lineageChanged();
-      this.#dismissAll("the log went over to another lineage: resume the session");
+      for (const connection of [...this.#connections]) {
+        connection.leave("the log went over to another lineage: resume the session");
+      }
     };
   }
 
@@ -191,6 +196,10 @@ export class Clients implements Hub {
 
   propose(op: OpEntry): void {
     this.#ports.propose(op);
+  }
+
+  common(place: Place, upTo: number): Place {
+    return this.#ports.common(place, upTo);
   }
 
   sha256(bytes: Uint8Array): Uint8Array {
@@ -312,10 +321,6 @@ export class Clients implements Hub {
     const now = this.state.session(session)?.attachment ?? null;
     if (now === null) connection.wire.leave("the session was taken for lost meanwhile: resume it");
     else if (!isSame(now, attachment)) connection.dismiss();
-  }
-
-  #dismissAll(reason: string): void {
-    for (const connection of [...this.#connections]) connection.wire.leave(reason);
   }
 }
 

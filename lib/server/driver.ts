@@ -11,6 +11,7 @@ import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import type { ChangeReport, Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
 import type { StateFiles } from "../protocol/state-files.ts";
+import type { Place } from "../replication/kinship.ts";
 import type { StateFound } from "../replication/state.ts";
 import { Replica } from "../replication/replica.ts";
 
@@ -100,6 +101,14 @@ export class ReplicaDriver {
 
   get standing(): Standing {
     return this.#replica.standing;
+  }
+
+  /**
+   * The last place, at most at index `upTo`, that the log is known to have in common with one that went through `place`,
+   * wherever that one went on to.
+   */
+  common(place: Place, upTo: number): Place {
+    return this.#replica.common(place, upTo);
   }
 
   /** Client connections here, for the heartbeats. */

@@ -3,6 +3,7 @@
  * come then. Holds no connection, and no clock: whoever hears something says when.
  */
 import type { FrameOf, Member } from "../protocol/messages.ts";
+import type { Place } from "../replication/kinship.ts";
 
 /** Processes whose last word is kept: a replica that is restarted again and again must not fill the memory. */
 const commitsMax = 256;
@@ -12,13 +13,13 @@ export class Heartbeats {
   /** When each process was last heard: `pid/incarnation`. */
   readonly #alive = new Map<string, number>();
   /** How far each knew the log committed when it was heard last; those heard first go first. */
-  readonly #commits = new Map<string, number>();
+  readonly #commits = new Map<string, Place>();
 
   heard({ pid, incarnation }: Member, heartbeat: FrameOf<"heartbeat">, atMs: number): void {
     const process = `${pid}/${incarnation}`;
     this.#latest.set(pid, { heartbeat, atMs });
     this.#alive.set(process, atMs);
-    this.#commits.set(process, heartbeat.commit);
+    this.#commits.set(process, { index: heartbeat.commit, view: heartbeat.lastView });
     for (const first of this.#commits.keys()) {
       if (this.#commits.size <= commitsMax) break;
       this.#commits.delete(first);
@@ -37,7 +38,7 @@ export class Heartbeats {
   }
 
   /** How far this very process knew the log committed when it was heard last; null when it never was, or long ago. */
-  commitOf(pid: number, incarnation: number): number | null {
+  commitOf(pid: number, incarnation: number): Place | null {
     return this.#commits.get(`${pid}/${incarnation}`) ?? null;
   }
 

@@ -3,10 +3,17 @@
  * the lineage of the other. Real replicas, chat and client library; the network, the clock and the log are simulated.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import type { ChatClient } from "../client/types.ts";
 import { SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
+
+interface Sides {
+  readonly world: SimulatedWorld;
+  readonly carol: ChatClient;
+  readonly bob: ChatClient;
+}
 
 /** Two replicas apart: the one of alice and carol yields, the one of bob wins. */
 async function apart() {
@@ -15,8 +22,7 @@ async function apart() {
   const carol = await world.signedIn(1, "carol");
   const bob = await world.signedIn(2, "bob");
   await world.done(bob.request({ type: "send", to: "alice", text: "before" }));
-  world.cut(1);
-  await world.until(() => [...world.nodes.values()].every(({ standing }) => standing.ready && standing.copies === 1));
+  await world.apart(1);
   return { world, alice, carol, bob };
 }
 
@@ -32,4 +38,70 @@ test("a session that has ended on the side that yields does not stay attached", 
   const later = world.library(1);
   const answer = await world.done(later.request({ type: "login", user: "alice", password: "correct horse" }));
   expect(answer).toMatchObject({ type: "loggedIn", inbox: 1 });
+});
+
+/** Another message for alice on the side that wins, and so many on the other that her indexes are beyond it. */
+async function bothSidesSend({ world, carol, bob }: Sides): Promise<void> {
+  await world.done(bob.request({ type: "send", to: "alice", text: "from bob, while apart" }));
+  for (let at = 1; at <= 12; at++) {
+    await world.done(carol.request({ type: "send", to: "alice", text: `from carol ${at}` }));
+  }
+  await world.network.run(100);
+}
+
+const fromCarol = Array.from({ length: 12 }, (_, at) => `from carol ${at + 1}`);
+
+test("a session that was used on the side that yields is told what the other side had for it, and nothing twice", async () => {
+  const sides = await apart();
+  const { world, alice, bob } = sides;
+  const told: string[] = [];
+  alice.on((event) => {
+    if (event.type === "message") told.push(event.message.text);
+  });
+  await bothSidesSend(sides);
+  expect(told).toEqual(fromCarol);
+  await world.heal();
+  await world.until(() => told.includes("from bob, while apart"));
+  await world.done(bob.request({ type: "send", to: "alice", text: "after" }));
+  await world.until(() => told.includes("after"));
+  expect(told).toEqual([...fromCarol, "from bob, while apart", "after"]);
+});
+
+test("a session that was lost on the side that yields finds in the inbox what the other side had for it", async () => {
+  const sides = await apart();
+  const { world, alice } = sides;
+  await bothSidesSend(sides);
+  world.killClient(alice);
+  await world.network.run(500);
+  await world.heal();
+  await world.until(() => world.attached(2).length === 2, 30_000);
+  const later = world.library(2);
+  await world.done(later.request({ type: "login", user: "alice", password: "correct horse" }));
+  const opened = await world.done(later.request({ type: "open", count: 200 }));
+  const texts = opened.type === "opened" ? opened.messages.map(({ text }) => text) : [];
+  expect(texts).toContain("from bob, while apart");
+  expect(texts).toEqual(expect.arrayContaining(fromCarol));
+});
+
+test("a session that is resumed on the side that wins, with indexes of the other, is told what it has missed", async () => {
+  const world = await SimulatedWorld.of(2);
+  const alice = await world.client(1);
+  await alice.signIn("alice");
+  const carol = await world.signedIn(1, "carol");
+  const bob = await world.signedIn(2, "bob");
+  await world.apart(1);
+  await bothSidesSend({ world, carol, bob });
+  alice.op({ type: "send", to: "carol", text: "thanks" });
+  const { index: lastIndex, view: lastView } = await alice.next("sent");
+  const lastMessageIndex = alice.frames.reduce(
+    (last, frame) => (frame.type === "message" ? frame.message.index : last),
+    0,
+  );
+  await world.heal();
+  await world.until(() => alice.closed !== null);
+  const again = await world.client(2, alice.session, { create: false, lastIndex, lastView, lastMessageIndex });
+  expect(again.opened?.index).toBeLessThan(lastMessageIndex);
+  await world.done(bob.request({ type: "send", to: "alice", text: "after" }));
+  await world.until(() => again.texts.includes("after"));
+  expect(again.texts).toEqual(["from bob, while apart", ...fromCarol, "after"]);
 });

@@ -170,7 +170,7 @@ export class ReplicaNode {
       },
       { transport, clock, random: new Random(seed) },
     );
-    const beganAt = this.standing.lastIndex;
+    const beganAt = { index: this.standing.lastIndex, view: this.standing.lastView };
     this.#clients = new Clients(
       { self, cluster, policy, software },
       {
@@ -178,6 +178,7 @@ export class ReplicaNode {
         answerElsewhere: ports.answerElsewhere ?? null,
         standing: () => this.#driver.standing,
         propose: (op) => this.#driver.propose(op),
+        common: (place, upTo) => this.#driver.common(place, upTo),
         sha256,
         heartbeat: (pid) => this.#peers.heartbeat(pid),
         processes: {

@@ -6,6 +6,7 @@ import type { OpEntry } from "../protocol/entries.ts";
 import { encodeCommand } from "../protocol/codec.ts";
 import type { ErrorCode, FrameOf } from "../protocol/messages.ts";
 import type { Attachment, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 import { isSystemSession } from "./identity.ts";
 
 /** Sweeps (seconds) to wait for what the client has seen; then it lies on another lineage, if this replica serves. */
@@ -20,11 +21,21 @@ export interface OpeningPorts {
   propose(op: OpEntry): void;
   /** Puts an attach into the log; returns its seq. */
   attach(attachment: Attachment): number;
+  /** The last place, at most at index `upTo`, that the log has in common with one that went through `place`. */
+  common(place: Place, upTo: number): Place;
   sha256(bytes: Uint8Array): Uint8Array;
 }
 
+/** Where a client goes on. */
+export interface Resumption {
+  /** Up to here it has seen what was delivered: it is told what came after. */
+  readonly from: number;
+  /** Where it is told to be in the log. */
+  readonly at: Place;
+}
+
 export interface OpeningOwner {
-  opened(record: SessionRecord): void;
+  opened(record: SessionRecord, resumption: Resumption): void;
   refused(code: ErrorCode, message: string): void;
 }
 
@@ -63,6 +74,13 @@ export class Opening {
     return this.#op !== null;
   }
 
+  /** Up to where what the client has seen is in this log, as far as can be known. Who names no place is believed. */
+  get seen(): number {
+    const { lastIndex, lastView, lastMessageIndex } = this.request;
+    if (lastView === 0) return lastMessageIndex;
+    return this.#ports.common({ index: lastIndex, view: lastView }, lastMessageIndex).index;
+  }
+
   sweep(): void {
     this.#sweeps++;
     this.advance();
@@ -92,7 +110,7 @@ export class Opening {
     if (!sameBytes(record.tokenHash, this.#tokenHash)) return this.#unauthorized();
     if (isSame(record.attachment, this.attachment)) {
       this.#stage = "done";
-      this.#owner.opened(record);
+      this.#owner.opened(record, this.#resumption());
     } else if (this.#stage === "registering") {
       // An earlier registration got through, its answer did not.
       this.#attach();
@@ -113,6 +131,19 @@ export class Opening {
     }
     if (!sameBytes(record.tokenHash, this.#tokenHash)) return this.#unauthorized();
     this.#attach();
+  }
+
+  /**
+   * What the client has seen after `from` may stand elsewhere in this log, and something else in its place. A place before
+   * its own tells it to take again what it is told from there.
+   */
+  #resumption(): Resumption {
+    const { lastIndex, lastView, lastMessageIndex } = this.request;
+    const { index, view } = this.#ports.state.applied;
+    const from = Math.min(this.seen, index);
+    if (from >= lastMessageIndex || lastIndex === 0) return { from, at: { index, view } };
+    const at = this.#ports.common({ index: lastIndex, view: lastView }, Math.min(from, lastIndex - 1));
+    return { from, at };
   }
 
   #register(): void {

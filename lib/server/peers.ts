@@ -8,6 +8,7 @@ import { limits } from "../base/limits.ts";
 import { withArticle } from "../base/words.ts";
 import type { Configured, Frame, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { protocolMagic } from "../protocol/messages.ts";
+import type { Place } from "../replication/kinship.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { PeerLink, pingsPerTimeout, type PeerLinkOwner, type PeerLinkPorts } from "./peer-link.ts";
 import { directionOf, type Wire } from "./wire.ts";
@@ -144,7 +145,7 @@ export class Peers implements PeerLinkOwner {
   }
 
   /** How far this very process knew the log committed when it was heard last; null when it never was, or long ago. */
-  commitOf(pid: number, incarnation: number): number | null {
+  commitOf(pid: number, incarnation: number): Place | null {
     return this.#heartbeats.commitOf(pid, incarnation);
   }
 

@@ -5,6 +5,7 @@
 import { limits } from "../base/limits.ts";
 import type { Push } from "../protocol/messages.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 import type { Wire } from "./wire.ts";
 
 /** Bytes on their way to the client above which nothing more is pushed of what was missed, and no request is answered. */
@@ -21,6 +22,8 @@ export class Pushes {
   /** How far the state was at the last sweep, and at the last one but one after which the client was heard. */
   #sweptIndex = 0;
   #heardIndex = 0;
+  /** What `seen` was when the connection was given up. */
+  #seenAtEnd: Place | null = null;
 
   constructor(
     private readonly wire: Wire,
@@ -33,15 +36,22 @@ export class Pushes {
   }
 
   /**
-   * What was delivered to the session up to this index has arrived, as far as can be known. What was sent to a client that
+   * What was delivered to the session up to this place has arrived, as far as can be known. What was sent to a client that
    * takes nothing any more, or is not heard, has not.
    */
-  get seen(): number {
+  get seen(): Place {
+    if (this.#seenAtEnd !== null) return this.#seenAtEnd;
     const isHeard =
       (this.wire.quiet <= heardSweeps && this.wire.connection.queuedBytes === 0) ||
       globalThis.mistaken?.("unheard counts as seen");
-    const index = isHeard ? this.state.applied.index : this.#heardIndex;
-    return this.#caughtUp ? index : Math.min(index, this.#pushedIndex);
+    const { applied } = this.state;
+    const index = isHeard ? applied.index : this.#heardIndex;
+    return { index: this.#caughtUp ? index : Math.min(index, this.#pushedIndex), view: applied.view };
+  }
+
+  /** Nothing is sent any more. What is applied from here on, perhaps on another lineage, has not arrived. */
+  end(): void {
+    this.#seenAtEnd ??= this.seen;
   }
 
   /** Once a second. */

@@ -178,6 +178,12 @@ export class SimulatedWorld {
     for (const { pair, pids } of this.#links) if (this.#isCut(pids)) pair.frozen = true;
   }
 
+  /** Of two: cuts them from one another until each serves alone. */
+  async apart(pid: number): Promise<void> {
+    this.cut(pid);
+    await this.until(() => this.#servesWith(1));
+  }
+
   /** The replicas reach one another again; waits until all serve together. */
   async heal(): Promise<void> {
     const links = this.#links.filter(({ pair }) => pair.frozen);
@@ -186,6 +192,7 @@ export class SimulatedWorld {
     await this.until(() => this.#servesWith(this.nodes.size), 60_000);
   }
 
+  /** Whether all serve in views of so many. */
   #servesWith(copies: number): boolean {
     return [...this.nodes.values()].every(({ standing }) => standing.ready && standing.copies === copies);
   }

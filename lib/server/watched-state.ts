@@ -17,7 +17,7 @@ import type {
 export class WatchedState implements StateMachine {
   #inner: StateMachine;
   #moved = new Set<string>();
-  /** The state was emptied to be built again on another lineage. */
+  /** The state is about to be emptied, to be built again on another lineage, or to be replaced. */
   onReset: () => void = () => {};
 
   constructor(inner: StateMachine) {
@@ -41,10 +41,10 @@ export class WatchedState implements StateMachine {
 
   /** Another state takes the place of the one so far, which is closed. */
   replace(inner: StateMachine): void {
+    this.onReset();
     const before = this.#inner;
     this.#inner = inner;
     before.close();
-    this.onReset();
   }
 
   apply(entries: readonly CommittedEntry[]): Applied {
@@ -59,8 +59,8 @@ export class WatchedState implements StateMachine {
   }
 
   reset(): void {
-    this.#inner.reset();
     this.onReset();
+    this.#inner.reset();
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 import type { OpEntry } from "../protocol/entries.ts";
 import type { Member } from "../protocol/messages.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 import type { Standing } from "../replication/events.ts";
 import type { ObservedState } from "./observed-state.ts";
 import { Presence } from "./presence.ts";
@@ -26,6 +27,7 @@ export interface SidedProcess {
   nowMs(): number;
   standing(): Standing;
   propose(op: OpEntry): void;
+  common(place: Place, upTo: number): Place;
   counted(connections: number): void;
   log(level: string, message: string): void;
 }

@@ -126,6 +126,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
       nowMs,
       standing: () => driver.standing,
       propose: (op) => driver.propose(op),
+      common: (place, upTo) => driver.common(place, upTo),
       counted: (connections) => driver.setConnections(connections),
       log: (level, message) => this.trace(`[${level}] ${message}`),
     });
@@ -156,12 +157,10 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
         stateFiles: this.state.files({
           effect: () => this.effect(),
           runs: () => this.running === member,
+          replacing: () => sides.clients.replacingState(),
           report: (report) => {
             if (report.type === "installed") this.world.tally.stateTransfers++;
-            this.enter(member, () => {
-              if (report.type === "installed") sides.clients.stateReplaced();
-              this.dispatch({ type: "state", report });
-            });
+            this.enter(member, () => this.dispatch({ type: "state", report }));
           },
         }),
         log: (level, message) => this.trace(`[${level}] ${message}`),

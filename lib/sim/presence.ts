@@ -6,6 +6,7 @@ import { decodeCommand, encodeCommand } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { FrameOf, Member } from "../protocol/messages.ts";
 import type { Attachment, StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 import type { Standing } from "../replication/events.ts";
 import { Attachments } from "../server/attachments.ts";
 import { systemSessionOf } from "../server/identity.ts";
@@ -21,18 +22,19 @@ export interface PresencePorts {
   readonly state: () => StateMachine;
   readonly standing: () => Standing;
   readonly propose: (op: OpEntry) => void;
+  readonly common: (place: Place, upTo: number) => Place;
 }
 
 interface Heard {
   readonly incarnation: number;
-  readonly commit: number;
+  readonly place: Place;
   readonly atMs: number;
 }
 
 export class Presence {
   readonly #ports: PresencePorts;
   readonly #attachments: Attachments;
-  readonly #beganAt: number;
+  readonly #beganAt: Place;
   readonly #heard = new Map<number, Heard>();
   readonly #held = new Map<ClientConnection, Attachment>();
   /** Who waits for which attach. */
@@ -40,13 +42,13 @@ export class Presence {
 
   constructor(ports: PresencePorts) {
     this.#ports = ports;
-    const { self, propose, expiry } = ports;
-    this.#attachments = new Attachments(self, systemSessionOf(self), propose, expiry.unusedMs);
-    this.#beganAt = ports.state().applied.index;
+    const { self, expiry } = ports;
+    this.#attachments = new Attachments(self, systemSessionOf(self), ports, expiry.unusedMs);
+    this.#beganAt = placeOf(ports.state());
   }
 
-  heard({ pid, incarnation }: Member, { commit }: FrameOf<"heartbeat">): void {
-    this.#heard.set(pid, { incarnation, commit, atMs: this.#ports.nowMs() });
+  heard({ pid, incarnation }: Member, { commit, lastView }: FrameOf<"heartbeat">): void {
+    this.#heard.set(pid, { incarnation, place: { index: commit, view: lastView }, atMs: this.#ports.nowMs() });
   }
 
   /** A client opens its session on a connection: a known one is attached, another registered by the op that comes back. */
@@ -100,7 +102,7 @@ export class Presence {
     const attachment = this.#held.get(connection);
     if (attachment === undefined) return;
     this.#held.delete(connection);
-    this.#attachments.detachLater(attachment, this.#ports.state().applied.index);
+    this.#attachments.detachLater(attachment, placeOf(this.#ports.state()));
   }
 
   #isLive(pid: number, incarnation: number): boolean {
@@ -110,8 +112,10 @@ export class Presence {
     return heard?.incarnation === incarnation && nowMs() - heard.atMs <= absenceMs;
   }
 
-  #commitOf(pid: number, incarnation: number): number {
+  #commitOf(pid: number, incarnation: number): Place {
     const heard = this.#heard.get(pid);
-    return heard?.incarnation === incarnation ? heard.commit : this.#beganAt;
+    return heard?.incarnation === incarnation ? heard.place : this.#beganAt;
   }
 }
+
+const placeOf = ({ applied: { index, view } }: StateMachine): Place => ({ index, view });

@@ -17,8 +17,8 @@ export interface ClientSide {
   standingChanged(): void;
   /** It is asked to stop. */
   stopping(): void;
-  /** A snapshot has taken the place of the state. */
-  stateReplaced(): void;
+  /** Another state, or none, is about to take the place of the one so far. */
+  replacingState(): void;
   /** The process died, and its machine is there to say so. */
   died(): void;
 }

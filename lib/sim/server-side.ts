@@ -7,6 +7,7 @@ import type { Connection, ConnectionHandlers } from "../base/transport.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { FrameOf, Member, Policy } from "../protocol/messages.ts";
 import type { Applied, StateMachine } from "../protocol/state-machine.ts";
+import type { Place } from "../replication/kinship.ts";
 import type { Standing } from "../replication/events.ts";
 import { Acceptor } from "../server/acceptor.ts";
 import { Clients } from "../server/clients.ts";
@@ -33,6 +34,7 @@ export interface ServedProcess {
   nowMs(): number;
   standing(): Standing;
   propose(op: OpEntry): void;
+  common(place: Place, upTo: number): Place;
   counted(connections: number): void;
   log(level: string, message: string): void;
 }
@@ -44,7 +46,7 @@ export class ServerSide implements ClientSide, Party {
   private readonly clients: Clients;
   private readonly acceptor: Acceptor;
   /** How far the log went when the process began. */
-  private beganAt = 0;
+  private beganAt: Place = { index: 0, view: 0 };
 
   constructor(private readonly process: ServedProcess) {
     const { self, cluster, policy } = process;
@@ -55,6 +57,7 @@ export class ServerSide implements ClientSide, Party {
         state: this.state,
         standing: () => process.standing(),
         propose: (op) => process.propose(op),
+        common: (place, upTo) => process.common(place, upTo),
         sha256: (bytes) => Uint8Array.fromHex(hashOf(bytes)),
         heartbeat: (pid) => this.heartbeats.latest(pid, process.nowMs() - process.timeoutMs),
         processes: {
@@ -81,7 +84,8 @@ export class ServerSide implements ClientSide, Party {
 
   /** The driver stands. */
   begin(): void {
-    this.beganAt = this.process.standing().lastIndex;
+    const { lastIndex, lastView } = this.process.standing();
+    this.beganAt = { index: lastIndex, view: lastView };
     this.sweepLater();
   }
 
@@ -115,7 +119,7 @@ export class ServerSide implements ClientSide, Party {
     this.clients.leave("the replica is stopping");
   }
 
-  stateReplaced(): void {
+  replacingState(): void {
     this.state.onReset();
   }
 

@@ -122,7 +122,7 @@ export class Service implements ClientSide {
     // What they have asked for is answered or not; they learn of the end when it comes.
   }
 
-  stateReplaced(): void {
+  replacingState(): void {
     // Who waits for something waits for it in the log.
   }
 

@@ -67,8 +67,16 @@ export class SimulatedState {
     this.observed.rollBack(Math.max(Math.min(index, this.durableIndex), index - this.random.below(40)));
   }
 
-  /** For one process: `report` is called later, and only while `runs`. `effect` may end the process. */
-  files(process: { effect(): void; runs(): boolean; report(report: StateReport): void }): StateFiles {
+  /**
+   * For one process: `report` is called later, and only while `runs`. `effect` may end the process. `replacing`: another
+   * state is about to take the place of the one in use.
+   */
+  files(process: {
+    effect(): void;
+    runs(): boolean;
+    replacing(): void;
+    report(report: StateReport): void;
+  }): StateFiles {
     const { simulator } = this.world;
     let made: Uint8Array | null = null;
     let received = new Uint8Array(0);
@@ -120,12 +128,14 @@ export class SimulatedState {
           const content = this.world.library.get(hashOf(received));
           return later(5, () => {
             if (content === undefined) throw new RangeError("what is installed was made by somebody");
+            process.replacing();
             this.install(content);
             process.report({ type: "installed", position: content.position, clock: this.observed.clock });
           });
         }
         case "abandon":
           this.durableIndex = 0;
+          process.replacing();
           this.observed.abandon();
           return;
       }
