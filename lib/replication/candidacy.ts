@@ -185,6 +185,7 @@ export function onJoinRefused(core: Core, from: Member, message: FrameOf<"joinRe
 /** S and M are chosen once for a view: as soon as it may form and everyone who is alive has answered. */
 function consider(core: Core, candidacy: Candidacy): void {
   if (!candidacy.promises.has(core.self.pid)) return;
+  if (core.options.policy === "available") for (const { message } of candidacy.promises.values()) vouch(core, message);
   for (const [pid, { from }] of candidacy.promises) {
     if (core.detector.suspectsMember(from)) candidacy.promises.delete(pid);
   }
@@ -216,6 +217,15 @@ function consider(core: Core, candidacy: Candidacy): void {
   const { lapsed } = verdict.formation;
   if (lapsed !== null) core.say("warn", `the view goes without the change of the config: ${lapsed}`);
   bringBase(core, candidacy, verdict.formation);
+}
+
+/** Whom a hot one has been in a view with may be hot as well: it is not dead for not having been heard here yet. */
+function vouch(core: Core, { hot, attempts }: FrameOf<"promised">): void {
+  if (!hot) return;
+  for (const { formed, members, view } of attempts) {
+    if (!formed) continue;
+    for (const member of members) if (member.pid !== core.self.pid) core.detector.formedWith(member, view);
+  }
 }
 
 const forReplicas = (pids: readonly number[]): string =>

@@ -91,6 +91,8 @@ export class Core {
   readonly admissions = new Map<number, { readonly atMs: number; readonly waitMs: number }>();
   /** The own disk has not answered for a timeout: out of every view until it has. */
   left = false;
+  /** The last view of the log when it left last: it is not in that one any more, whoever hears of that however late. */
+  leftView = 0;
   /** The change of config that an operator has last asked for here. */
   wish: Wish | null = null;
   /** The last known config had this replica in it. */

@@ -17,6 +17,9 @@ interface Peer {
   refused: boolean;
   /** The incarnation that said goodbye. */
   departed: number;
+  /** The greatest view that counts on this process, and the greatest one that is known to have formed with it. */
+  view: number;
+  formedView: number;
 }
 
 export class Detector {
@@ -52,6 +55,7 @@ export class Detector {
       peer.member = from;
       peer.heartbeat = null;
       peer.mutualMs = this.#nowMs;
+      peer.formedView = 0;
     }
     peer.heardMs = this.#nowMs;
     peer.refused = false;
@@ -62,9 +66,33 @@ export class Detector {
   heartbeat(from: Member, heartbeat: Heartbeat): boolean {
     const peer = this.#peer(from.pid);
     if (peer.heartbeat !== null && heartbeat.promised < peer.heartbeat.promised) return false;
+    if (isFromBefore(heartbeat, peer.formedView)) return false;
     peer.heartbeat = heartbeat;
     if (heartbeat.hears.includes(this.#self.pid)) peer.mutualMs = this.#nowMs;
     return true;
+  }
+
+  /**
+   * A view counts on this process: it lived when that was begun, though it may not have been heard here since it was started
+   * or stood still. What is known of its forerunner, or its silence before, says nothing of it.
+   */
+  countedOn(member: Member, view: number): void {
+    const peer = this.#peer(member.pid);
+    if (view <= peer.view) return;
+    peer.view = view;
+    if (peer.member !== null && peer.member.incarnation > member.incarnation) return;
+    if (peer.member?.uuid !== member.uuid || peer.member.incarnation !== member.incarnation) this.heard(member);
+    peer.heardMs = this.#nowMs;
+    peer.mutualMs = this.#nowMs;
+  }
+
+  /** That view has formed with it: what it said of leaving before it had the VIEW entry is over. */
+  formedWith(member: Member, view: number): void {
+    this.countedOn(member, view);
+    const peer = this.#peer(member.pid);
+    if (peer.member?.uuid !== member.uuid || peer.member.incarnation !== member.incarnation) return;
+    peer.formedView = Math.max(peer.formedView, view);
+    if (peer.heartbeat !== null && isFromBefore(peer.heartbeat, peer.formedView)) peer.heartbeat = null;
   }
 
   /** It has answered something that was sent to it a moment ago, so it hears this replica. */
@@ -142,9 +170,14 @@ export class Detector {
         heartbeat: null,
         refused: false,
         departed: 0,
+        view: 0,
+        formedView: 0,
       };
       this.#peers.set(pid, peer);
     }
     return peer;
   }
 }
+
+/** That it leaves, told before it had the VIEW entry of this view. */
+const isFromBefore = ({ left, lastView }: Heartbeat, view: number): boolean => left && lastView < view;

@@ -265,7 +265,16 @@ function departsBelowFloor({ message }: PromiseGiven, { message: { floor, floorV
 
 function isGreater(policy: Policy, one: PromiseGiven, other: PromiseGiven): boolean {
   if (globalThis.mistaken?.("longest log wins")) return one.message.last.index > other.message.last.index;
+  if (policy === "available") {
+    // What has formed goes before what was only attempted: an attempt holds nothing that was ever acknowledged in it.
+    const byFormed = compareLogs(policy, formedOf(one), formedOf(other));
+    if (byFormed !== 0) return byFormed > 0;
+  }
   return compareLogs(policy, logOf(one), logOf(other)) > 0;
+}
+
+function formedOf({ message: { epoch, attempts } }: PromiseGiven): { epoch: number; view: number; index: number } {
+  return { epoch, view: attempts[0]?.formed === true ? attempts[0].view : 0, index: 0 };
 }
 
 function logOf({ message }: PromiseGiven): { epoch: number; view: number; index: number } {

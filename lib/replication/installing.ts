@@ -41,9 +41,10 @@ export function appendView(core: Core, record: LogRecord, entry: ViewEntry, dura
   assert(primary !== undefined, "who starts a view leads it");
   const isPrimary = isSame(primary, core.self);
   const progress = new Map<number, Progress>();
-  if (isPrimary) {
-    for (const member of entry.members) {
-      if (isSame(member, core.self)) continue;
+  for (const member of entry.members) {
+    if (isSame(member, core.self)) continue;
+    core.detector.countedOn(member, entry.view);
+    if (isPrimary) {
       const { nowMs } = core;
       progress.set(member.pid, {
         member,

@@ -22,6 +22,8 @@ export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void 
   if (!heard.formed || heard.installed === 0 || heard.members.some((member) => isSame(member, core.self))) return;
   if (following !== null && following.view === heard.installed) {
     following.heardMs = core.nowMs;
+    // Others are in a view as long as this one follows it: whoever is missed later has been missed since then at most.
+    core.unformedSinceMs = core.nowMs;
     return;
   }
   if (!heard.hears.includes(core.self.pid) && hasCompany(core, heard)) return;

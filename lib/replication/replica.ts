@@ -193,6 +193,7 @@ export class Replica {
       return;
     core.left = hangs;
     if (hangs) {
+      core.leftView = core.log.lastView;
       core.leaveView();
       core.say("error", `the disk has not answered for ${core.options.timeoutMs} ms: leaving the view until it does`);
     } else {

@@ -53,8 +53,8 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   const { view, base } = message;
   if (view !== core.promised || viewPid(view) !== from.pid || core.persistedSequence < core.promisedSequence) return;
   // A late one: who has promised may be a learner still, and have fetched entries of a greater view since.
-  if (core.log.lastView > view) return;
-  // One whose disk hangs takes no part until it answers; then it is brought again.
+  if (core.log.lastView > view || core.leftView === view) return;
+  // One whose disk hangs takes no part until it answers.
   if (core.left) return;
   core.promisedHeardMs = core.nowMs;
   if (core.installed?.view === view && !globalThis.mistaken?.("newview applied again")) {

@@ -236,7 +236,8 @@ export function tellCommit(core: Core): void {
 function formed(core: Core, installed: Installed): void {
   installed.formed = true;
   installed.formedMs = core.nowMs;
-  core.hot = true;
+  // Not by late news, when it has told a later view without having heard of this one: that may have formed without it.
+  if (installed.view === core.promised) core.hot = true;
   core.reasonSinceMs = null;
   if (core.damaged) {
     core.damaged = false;
