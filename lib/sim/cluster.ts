@@ -276,6 +276,9 @@ export class Cluster {
     if (model == null) return "nobody runs";
     const idleMs = this.simulator.nowMs - (this.operator?.askedMs ?? -Infinity);
     if (idleMs < wantedMs) return "a change of the config may still be wanted";
+    const { awaiting, config } = model;
+    const mayCome = awaiting.some((awaited) => config.some(({ uuid }) => uuid === awaited));
+    if (awaiting.length > 0 && !mayCome) return `${formatView(model.view)} awaits disks that were replaced`;
     for (const node of this.nodes) {
       const { standing } = node;
       if (standing === null) return `replica ${node.pid} is down`;
