@@ -64,7 +64,7 @@ function learnt(view: number): Core {
   const entry: ViewEntry = { view, parent, epoch: 1, policy: "available", members: [self], config, awaiting: [] };
   const payload = encodeEntry({ type: "view", ...entry });
   const { bytes } = encodeRecord({ clusterTag: 1, kind: recordKind.view, index: 3, view, payload }, chain);
-  fetchForEver(core, other.pid, () => {});
+  fetchForEver(core, other, () => {});
   const nonce = core.fetch?.nonce ?? 0;
   const previous = { index: 2, view: parent, chain };
   const records = joinRecords([bytes]);

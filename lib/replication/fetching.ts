@@ -19,8 +19,8 @@ export function fetchBase(core: Core, from: Member, target: Position, done: () =
 }
 
 /** Follows the end of another's log for ever; `progress` runs when more of it is known to be committed. */
-export function fetchForEver(core: Core, from: number, progress: () => void): void {
-  start(core, { from, process: core.detector.member(from), target: null, done: progress });
+export function fetchForEver(core: Core, from: Member, progress: () => void): void {
+  start(core, { from: from.pid, process: from, target: null, done: progress });
 }
 
 function start(core: Core, what: Pick<Fetch, "from" | "process" | "target" | "done">): void {
@@ -85,8 +85,8 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
 const servedView = ({ serving, installed }: Core): number => (serving ? (installed?.view ?? 0) : 0);
 
 /** Of the very process that was asked: the next one under its pid may hold less, and a fork. */
-const isAnswer = ({ from, process, nonce }: Fetch, teller: Member, message: { readonly nonce: number }): boolean =>
-  nonce === message.nonce && (process === null ? from === teller.pid : isSame(process, teller));
+const isAnswer = ({ process, nonce }: Fetch, teller: Member, message: { readonly nonce: number }): boolean =>
+  nonce === message.nonce && isSame(process, teller);
 
 export function onDiverged(core: Core, from: Member, message: FrameOf<"diverged">): void {
   const { fetch } = core;
@@ -183,9 +183,9 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
     if (core.advanceCommit(Math.min(message.commit, lastIndex))) fetch.done();
     return;
   }
-  if (lastIndex >= target.index) {
+  if (lastIndex >= target.index || message.lastIndex < target.index) {
     core.fetch = null;
-    // In a partition its holder may have followed another view since it told of it: then it is not to be had there.
+    // Its holder may have followed another view since it told of it: then it is not to be had there.
     if (core.log.holds(target)) fetch.done();
   } else if (records.length > 0) {
     ask(core);
@@ -238,8 +238,10 @@ function costsState(core: Core, records: readonly LogRecord[]): boolean {
 
 /** Who leads the view that is followed knows best how far it goes, and whether it goes on. */
 function askPrimary(core: Core, fetch: Fetch): void {
-  const primary = viewPid(core.following?.view ?? 0);
-  if (fetch.from !== primary && core.detector.alive(primary)) fetchForEver(core, primary, fetch.done);
+  const { following } = core;
+  const primary = following?.members.find(({ pid }) => pid === viewPid(following.view));
+  if (primary === undefined || fetch.from === primary.pid || core.detector.suspectsMember(primary)) return;
+  fetchForEver(core, primary, fetch.done);
 }
 
 /**

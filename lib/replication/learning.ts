@@ -30,7 +30,7 @@ export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void 
   const busy = isBusy(core);
   if (busy && core.promised > heard.installed) return;
   if (compareToOwn(core, heard) >= 0 || (globalThis.mistaken?.("yields to a heartbeat") && isAdrift(core)))
-    follow(core, from.pid, heard);
+    follow(core, from, heard);
   // Under `quorum` no view goes on beside a greater log, so there is nothing to ask.
   else if (core.options.policy === "available" && isAdrift(core)) probe(core, from.pid);
 }
@@ -73,20 +73,20 @@ function compareToOwn(core: Core, heard: Standing): number {
   return compareLogs(options.policy, theirs, greatest);
 }
 
-function follow(core: Core, via: number, heard: Standing): void {
+function follow(core: Core, via: Member, heard: Standing): void {
   abandon(core, `view ${formatView(heard.installed)} has formed`, 0);
   if (core.installed !== null) core.unformedSinceMs = core.nowMs;
   core.leaveView();
   core.reasonSinceMs = null;
   core.following = { view: heard.installed, epoch: heard.epoch, members: heard.members, heardMs: core.nowMs };
   if (heard.installed > core.promised) core.promise(heard.installed, () => {});
-  core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via}`);
+  core.say("info", `learning the log of view ${formatView(heard.installed)} from replica ${via.pid}`);
   learnFrom(core, via);
   resendPending(core);
 }
 
-function learnFrom(core: Core, pid: number): void {
-  fetchForEver(core, pid, () => flush(core));
+function learnFrom(core: Core, from: Member): void {
+  fetchForEver(core, from, () => flush(core));
 }
 
 /**
@@ -106,8 +106,11 @@ export function tickLearning(core: Core): void {
   }
   const reachable = heard.filter(({ pid }) => !core.detector.suspects(pid));
   const from = reachable.length > 0 ? reachable : heard;
-  const learning = fetch !== null && (fetch.target !== null || from.some(({ pid }) => pid === fetch.from));
-  if (!learning) learnFrom(core, from[0]?.pid ?? 0);
+  // The base of a view, for as long as who starts that is still at it.
+  const isBringing = fetch?.target != null && core.nowMs - core.promisedHeardMs <= core.options.timeoutMs;
+  const learning = isBringing || (fetch?.target === null && from.some(({ pid }) => pid === fetch.from));
+  const [first] = from;
+  if (!learning && first !== undefined) learnFrom(core, first);
 }
 
 // ---- probes: a late heartbeat may speak of a view long gone
@@ -138,7 +141,7 @@ export function onProbeReply(core: Core, from: Member, message: FrameOf<"probeRe
   core.probe = null;
   if (!message.formed || !message.hot || !isAdrift(core)) return;
   if (message.members.some((member) => isSame(member, core.self))) return;
-  follow(core, from.pid, message);
+  follow(core, from, message);
 }
 
 // ---- the primary

@@ -84,8 +84,8 @@ function chooseGiver(core: Core, not: number): number | null {
     ...(core.following?.members ?? core.installed?.entry.members ?? []).map(({ pid }) => pid),
     ...core.peerPids(),
   ];
-  const able = wanted.filter((pid) => pid !== undefined && core.detector.fresh(pid)?.stateless === false);
-  return able.find((pid) => pid !== not) ?? able[0] ?? null;
+  const able = [...new Set(wanted)].filter((pid) => pid !== undefined && core.detector.fresh(pid)?.stateless === false);
+  return able[(able.indexOf(not) + 1) % able.length] ?? null;
 }
 
 /** What has been fetched is of use if the other has the identical snapshot; else it will offer its own. */

@@ -91,8 +91,8 @@ export interface Following {
 /** The one fetch under way: bringing the log to `target`, or to the end of another's log for ever (learning). */
 export interface Fetch {
   readonly from: number;
-  /** Who is asked; null while nobody was met under that pid. */
-  readonly process: Member | null;
+  /** Who is asked. */
+  readonly process: Member;
   nonce: number;
   after: Position;
   readonly target: Position | null;
