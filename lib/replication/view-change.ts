@@ -75,8 +75,12 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
     // It may be in the log already: what is committed with it is not dropped for a moment.
     const isHeld = core.log.lastIndex > base.index && core.log.chainAt(record.index) === record.chain;
     core.supersedeAfter(isHeld ? record.index : base.index);
-    // Asked again until the state is on this lineage too: a member is one who can apply what it acks.
-    if (core.stateless) return;
+    // Asked again until the state is on this lineage too: a member is one who can apply what it acks. What it followed is over.
+    if (core.stateless) {
+      core.following = null;
+      core.fetch = null;
+      return;
+    }
     appendView(core, record, entry, () => {
       if (core.installed?.view === view && core.promised === view) core.send(from.pid, { type: "viewOk", view });
     });
