@@ -5,7 +5,8 @@
  * wherever it is now; when it is there no more (edited, sent or deleted on another side, or by another session a moment
  * before), what was written is kept as a draft of its own. What is deleted is that version and no later one. Of a version
  * one message is made, whoever sends it and however often; a merged sending counts although the draft was edited or
- * deleted here, as it was acknowledged there. So nothing that was written is lost, and nothing sent is doubled.
+ * deleted here, as it was acknowledged there. So nothing that was written is lost, and nothing sent is doubled. But a version
+ * whose id is that of a message here is no draft: its session used one number for two things, on two sides.
  */
 import { limits } from "../base/limits.ts";
 import type { OpId } from "../protocol/messages.ts";
@@ -50,7 +51,7 @@ export class DraftOps {
   }
 
   send(step: Step, { from, version, to, text }: CommandOf<"sendDraft">): Finding {
-    const { accounts, sessions, drafts } = this.#stores;
+    const { accounts, sessions, drafts, messages } = this.#stores;
     const { op, merged } = step;
     const sender = accounts.byId(from);
     if (sender === null) return ownAccountGone(this.#stores, from);
@@ -60,6 +61,10 @@ export class DraftOps {
     const session = sessions.identified(version.session);
     // Seq 0 registers a session: whatever names it as a draft, no message can have that id.
     if (session === null || version.seq === 0 || (draft === null && !merged)) return noSuchDraft;
+    // A number that its session has not used yet may become a message of its own: no two messages have one id.
+    const isUnused = sessions.retained(version.session) !== null && !sessions.hasApplied(session, version.seq);
+    const id = isUnused ? { session: step.session, seq: op.seq } : { session, seq: version.seq };
+    if (messages.isTaken(id.session, id.seq)) return noSuchDraft;
     const recipient = accounts.byId(to);
     if (recipient === null) {
       // The draft stays, and names nobody any more.
@@ -69,9 +74,9 @@ export class DraftOps {
     if (recipient === sender) return toSelf;
     if (draft !== null) drafts.delete(sender, draft);
     drafts.noteSent(sender, version, op.origAt);
-    this.#messages.post(step, { session, seq: version.seq, sender, recipient, text });
+    this.#messages.post(step, { ...id, sender, recipient, text });
     if (draft !== null) this.#changed(step, sender, [draft.id]);
-    return { type: "sent", at: op.origAt, id: version };
+    return { type: "sent", at: op.origAt, id: isUnused ? null : version };
   }
 
   /** Those that are not there in the version seen are left out. */

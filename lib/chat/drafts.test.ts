@@ -305,3 +305,66 @@ describe("when forks meet", () => {
     expect([bob.texts(), texts(alice)]).toEqual([["written there"], ["bob: as it was"]]);
   });
 });
+
+/** A client that counts wrongly uses one number on both sides of a partition: for a draft, and for a message. */
+describe("one number used twice", () => {
+  async function away() {
+    const { lineage, alice, bob } = scene();
+    bob.detach();
+    const { session, account } = alice;
+    const version = { session, seq: 10 };
+    const to = bob.account;
+    const write = () => lineage.commit({ session, seq: 10 }, { type: "send", from: account, to, text: "here" });
+    const send = (seq: number) =>
+      lineage.merge(session, seq, { type: "sendDraft", from: account, version, to, text: "there" });
+    const settle = () =>
+      lineage.commit({ session, seq: 20 }, { type: "mark", account, ids: [{ session, seq: 99 }], read: true });
+    return { lineage, alice, bob, version, write, send, settle };
+  }
+
+  test("a draft of the fork whose id is a message here is no draft: nothing is posted, before or after settling", async () => {
+    const { bob, write, send, settle } = await away();
+    write();
+    expect(send(11)).toMatchObject({ code: "no-such-draft" });
+    settle();
+    expect(send(12)).toMatchObject({ code: "no-such-draft" });
+    bob.attach();
+    expect(await bob.do({ type: "open", count: 5 })).toMatchObject({ messages: [{ text: "here" }] });
+  });
+
+  test("sent before its number is used, it becomes a message of another id: both can be found and deleted", async () => {
+    const { lineage, alice, bob, version, write, send, settle } = await away();
+    const id = { ...version, seq: 11 };
+    expect(send(11)).toMatchObject({ type: "sent", id });
+    expect(write()).toMatchObject({ type: "sent", id: version });
+    settle();
+    bob.attach();
+    expect(await bob.do({ type: "open", count: 5 })).toMatchObject({
+      messages: [
+        { text: "there", id },
+        { text: "here", id: version },
+      ],
+    });
+    for (const client of [alice, bob]) await client.do({ type: "deleteMessages", ids: [id] });
+    expect([alice.texts(), bob.texts()]).toEqual([["here"], ["here"]]);
+    for (const client of [alice, bob]) await client.do({ type: "deleteMessages", ids: [version] });
+    expect([alice.texts(), bob.texts()]).toEqual([[], []]);
+    expect(lineage.pushes().filter(({ type }) => type === "notice")).toEqual([]);
+  });
+
+  test("a draft saved by a session that has expired keeps its id", async () => {
+    const { lineage, alice, bob, phone } = scene();
+    const version = { session: phone.session, seq: phone.next };
+    const account = alice.account;
+    const text = "old";
+    lineage.commit(version, { type: "saveDraft", account, version: null, to: bob.account, text });
+    lineage.commit({ ...version, seq: version.seq + 1 }, { type: "deleteDrafts", account, versions: [version] });
+    phone.detach();
+    for (const settled of [0, lineage.index + 1]) {
+      lineage.system({ type: "expire", settled, before: Number.MAX_SAFE_INTEGER, sessions: [phone.session] });
+    }
+    const send = { type: "sendDraft", from: account, version, to: bob.account, text } as const;
+    expect(lineage.merge(alice.session, 50, send)).toMatchObject({ type: "sent", id: version });
+    expect(bob.page().messages).toMatchObject([{ id: version, text }]);
+  });
+});

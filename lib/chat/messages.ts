@@ -74,8 +74,9 @@ export class Messages {
   readonly #arrivedInInbox: Statement<unknown, [number]>;
   readonly #returnToInbox: Statement<unknown, [number, number]>;
   readonly #row: Statement<RemovedRow, [number]>;
+  readonly #findInTail: Statement<{ found: number }, [number, number, number]>;
   readonly #erasing: readonly [
-    Statement<unknown, [number, number]>,
+    Statement<unknown, [number, number, number]>,
     Statement<unknown, [number, number]>,
     Statement<unknown, [number]>,
   ];
@@ -88,7 +89,8 @@ export class Messages {
     this.#words = words;
     this.#insert = statements.prepare("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     this.#settling = [
-      `INSERT INTO message_ids SELECT session, seq, number FROM messages WHERE number > ? ORDER BY 1, 2`,
+      // Builds before this one could make two messages of one id: the first one has it.
+      `INSERT OR IGNORE INTO message_ids SELECT session, seq, number FROM messages WHERE number > ? ORDER BY 1, 2, 3`,
       `INSERT INTO conversation_messages SELECT conversation, number FROM messages WHERE number > ? ORDER BY 1, 2`,
       `INSERT INTO mailbox SELECT * FROM (
          SELECT sender, number, 0, 1 FROM messages WHERE number > ?1
@@ -96,6 +98,9 @@ export class Messages {
     ].map((sql) => statements.prepare<unknown, [number]>(sql));
     this.#countTail = statements.prepare("SELECT count(*) AS count FROM messages WHERE number > ?");
     this.#find = statements.prepare("SELECT message FROM message_ids WHERE session = ? AND seq = ?");
+    this.#findInTail = statements.prepare(
+      "SELECT 1 AS found FROM messages WHERE number > ? AND session = ? AND seq = ? LIMIT 1",
+    );
     this.#conversation = statements.prepare("SELECT number FROM conversations WHERE low = ? AND high = ?");
     this.#insertConversation = statements.prepare("INSERT INTO conversations VALUES (?, ?, ?)");
     this.#owned = statements.prepare("SELECT 1 AS found FROM mailbox WHERE owner = ? AND message = ?");
@@ -125,7 +130,7 @@ export class Messages {
        FROM messages WHERE number = ?1`,
     );
     this.#erasing = [
-      statements.prepare("DELETE FROM message_ids WHERE session = ? AND seq = ?"),
+      statements.prepare("DELETE FROM message_ids WHERE session = ? AND seq = ? AND message = ?"),
       statements.prepare("DELETE FROM conversation_messages WHERE conversation = ? AND message = ?"),
       statements.prepare("DELETE FROM messages WHERE number = ?"),
     ];
@@ -181,6 +186,12 @@ export class Messages {
     return found !== null && this.#owned.get(owner.number, found.message) !== null ? found.message : null;
   }
 
+  /** Whether there is a message with this id, whoever has it. */
+  isTaken(session: Session, seq: number): boolean {
+    if (this.#find.get(session.number, seq) !== null) return true;
+    return this.#findInTail.get(this.#settled, session.number, seq) !== null;
+  }
+
   /** Moves a message out of the inbox; false when it was not there. */
   open(owner: Account, message: number): boolean {
     const opened = this.#open.get(owner.number, message);
@@ -226,7 +237,7 @@ export class Messages {
     if (row.kept === 1) return null;
     const [ids, conversations, messages] = this.#erasing;
     this.#words.takeOut(row);
-    ids.run(session, seq);
+    ids.run(session, seq, message);
     conversations.run(conversation, message);
     messages.run(message);
     return conversation;

@@ -141,7 +141,7 @@ class Run {
         const { version, owner } = this.#version(each.one, account);
         const to = pick(this.#accounts, each.other);
         return perform({ type: "sendDraft", from: owner, version, to, text }, () =>
-          model.sendDraft(version, owner, to, text, this.lineage.index, merged),
+          model.sendDraft({ id, index: this.lineage.index, merged }, version, owner, to, text),
         );
       }
       case "deleteDrafts": {

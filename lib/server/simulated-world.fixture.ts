@@ -293,7 +293,7 @@ export class SimulatedClient {
   #seq = 0;
 
   constructor(
-    private readonly world: SimulatedWorld,
+    private readonly world: Pick<SimulatedWorld, "network" | "until">,
     readonly session: string,
   ) {}
 

@@ -240,7 +240,7 @@ function effect(
     case "saveDraft":
       return model.saveDraft(id, command.account, command.version, command.to, command.text);
     case "sendDraft":
-      return model.sendDraft(command.version, command.from, command.to, command.text, index, merged);
+      return model.sendDraft({ id, index, merged }, command.version, command.from, command.to, command.text);
     case "deleteDrafts":
       return model.deleteDrafts(command.account, command.versions);
     default:

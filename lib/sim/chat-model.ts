@@ -56,6 +56,13 @@ export interface ModelSummary {
   readonly last: number;
 }
 
+/** An op being applied, and where. */
+interface Place {
+  readonly id: OpId;
+  readonly index: number;
+  readonly merged: boolean;
+}
+
 interface ModelDraft {
   readonly id: OpId;
   readonly version: OpId;
@@ -203,18 +210,22 @@ export class Model {
     return { type: "draftSaved", draft };
   }
 
-  sendDraft(version: OpId, from: OpId, to: OpId, text: string, index: number, merged: boolean): Expected {
+  sendDraft({ id, index, merged }: Place, version: OpId, from: OpId, to: OpId, text: string): Expected {
     const sender = this.accounts.get(formatOpId(from));
     if (sender === undefined) return refused("not-logged-in");
     if (this.sentDrafts.has(formatOpId(version))) return { type: "sent", id: version };
     const draft = this.#draft(sender, version);
     const isKnown = this.known.has(version.session);
     if (!isKnown || version.seq === 0 || (draft === undefined && !merged)) return refused("no-such-draft");
-    const sent = this.send(version, from, to, text, index);
+    // Two messages never have one id.
+    const isUnused = this.sessions.get(version.session)?.applied.has(version.seq) === false;
+    const message = isUnused ? id : version;
+    if (this.#exists(message)) return refused("no-such-draft");
+    const sent = this.send(message, from, to, text, index);
     if (sent.type !== "sent") return sent;
     this.sentDrafts.add(formatOpId(version));
     this.drafts = this.drafts.filter((each) => each !== draft);
-    return { type: "sent", id: version };
+    return { type: "sent", id: message };
   }
 
   deleteDrafts(owner: OpId, versions: readonly OpId[]): Expected {
@@ -352,6 +363,11 @@ export class Model {
 
   #draft(account: ModelAccount, version: OpId): ModelDraft | undefined {
     return this.drafts.find((each) => each.owner === account && formatOpId(each.version) === formatOpId(version));
+  }
+
+  /** Somebody has a message with this id. */
+  #exists(id: OpId): boolean {
+    return this.messages.some((message) => message.owners.size > 0 && formatOpId(message.id) === formatOpId(id));
   }
 
   #find(id: OpId): ModelMessage | undefined {
