@@ -1,6 +1,7 @@
 /** What becomes of ops that were accepted on the other side of a partition. */
 import { describe, expect, test } from "bun:test";
 import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
+import { knownNameFault } from "./names.ts";
 
 const fresh = () => new Lineage(inMemory());
 const create = (user: string, hash = passwordHash) => ({ type: "createAccount", user, passwordHash: hash }) as const;
@@ -41,6 +42,15 @@ describe("two accounts under one name", () => {
     expect(lineage.merge(session, 2, create(name))).toMatchObject({ user: `${"a".repeat(30)}~2` });
     expect(lineage.merge(session, 3, create(name))).toMatchObject({ user: `${"a".repeat(30)}~3` });
     expect(lineage.merge(session, 4, create("free"))).toMatchObject({ user: "free" });
+  });
+
+  test("what is left of a long name without letters can be written to", () => {
+    const lineage = fresh();
+    const { session } = lineage.client(1);
+    const name = `${"_".repeat(30)}ab`;
+    lineage.commit({ session, seq: 1 }, create(name));
+    expect(lineage.merge(session, 2, create(name))).toMatchObject({ user: `${"_".repeat(30)}~2` });
+    expect(knownNameFault(`${"_".repeat(30)}~2`)).toBeNull();
   });
 
   test("once the first is deleted the other still signs in by either name, unless somebody claims it", async () => {

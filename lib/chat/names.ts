@@ -91,7 +91,7 @@ function nameFault(name: string, suffixAllowed: boolean): Fault | null {
   if (!allowed.test(plain) || plain === "") {
     return bad(`A user name consists of letters, digits and . _ -; ${quoted(whole)} does not.`);
   }
-  if (!telling.test(plain)) return bad(`A user name has at least one letter or digit; ${quoted(whole)} has none.`);
+  if (!telling.test(whole)) return bad(`A user name has at least one letter or digit; ${quoted(whole)} has none.`);
   if (deceptive.test(plain) || strayMarks.test(plain)) {
     return bad(`The user name ${quoted(whole)} holds characters that cannot be told from others: use plain letters.`);
   }
