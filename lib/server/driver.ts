@@ -5,7 +5,7 @@
 import { assert } from "../base/assert.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import type { ReplicaMessage } from "../protocol/messages.ts";
+import type { Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
@@ -14,6 +14,7 @@ import type { StateFiles } from "../protocol/state-files.ts";
 import type { Place } from "../replication/kinship.ts";
 import type { StateFound } from "../replication/state.ts";
 import { Replica } from "../replication/replica.ts";
+import { ToldRefusals } from "./told-refusals.ts";
 
 /** What the driver needs of the write-ahead log; `persisted` comes back as an event. */
 export interface DriverLog extends LogReader {
@@ -57,11 +58,13 @@ export class ReplicaDriver {
   readonly #log: DriverLog;
   readonly #stateMachine: StateMachine;
   readonly #ports: DriverPorts;
+  readonly #policy: Policy;
   #proposals: OpEntry[] = [];
   #flushing = false;
   #stepping = false;
   #closed = false;
   #tickedMs = -Infinity;
+  readonly #refusals = new ToldRefusals();
   readonly #queue: Event[] = [];
 
   /**
@@ -72,10 +75,11 @@ export class ReplicaDriver {
     this.#log = log;
     this.#stateMachine = stateMachine;
     this.#ports = ports;
+    this.#policy = options.policy;
     const found = this.#findState(log.recovered);
     const reader: LogReader = {
       read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
-      orphans: () => log.orphans().filter((record) => !isApplied(stateMachine, record)),
+      orphans: () => log.orphans().filter((record) => isOwed(stateMachine, this.#refusals, record)),
       get hasForks() {
         return log.hasForks;
       },
@@ -172,10 +176,23 @@ export class ReplicaDriver {
 
   /** What is only replayed was answered and delivered before the rewind. */
   #apply(entries: readonly CommittedEntry[], replayed: number): void {
-    if (replayed > 0) this.#stateMachine.apply(entries.slice(0, replayed));
-    if (replayed < entries.length) {
-      this.#ports.applied(this.#stateMachine.apply(entries.slice(replayed)), this.standing);
-    }
+    if (replayed > 0) this.#applyNoting(entries.slice(0, replayed));
+    if (replayed < entries.length) this.#ports.applied(this.#applyNoting(entries.slice(replayed)), this.standing);
+  }
+
+  #applyNoting(entries: readonly CommittedEntry[]): Applied {
+    const applied = this.#stateMachine.apply(entries);
+    let isFinal: boolean | null = null;
+    this.#refusals.note(entries, applied.outcomes, () => (isFinal ??= this.#isFinal()));
+    if (!this.#refusals.isEmpty && (isFinal ??= this.#isFinal()) && !this.#log.hasForks) this.#refusals.clear();
+    return applied;
+  }
+
+  /** Whether no lineage can lack what commits now: every replica of the config has it on its disk. */
+  #isFinal(): boolean {
+    if (this.#policy === "quorum") return true;
+    const { config, members, awaiting } = this.standing;
+    return awaiting.length === 0 && config.every(({ pid }) => members.some((member) => member.pid === pid));
   }
 
   #run(effect: Effect): void {
@@ -236,10 +253,11 @@ function isOnLineage(stateMachine: StateMachine, { beginning, chains }: Recovere
   return index > base.index && index <= base.index + chains.length && chains[index - base.index - 1] === chain;
 }
 
-function isApplied(stateMachine: StateMachine, bytes: Uint8Array): boolean {
+/** An op beside the lineage that somebody may have an acknowledgement of, and that is not in the lineage. */
+function isOwed(stateMachine: StateMachine, refusals: ToldRefusals, bytes: Uint8Array): boolean {
   const record = decodeRecord(bytes, 0);
-  if (typeof record === "string" || record.kind !== recordKind.op) return true;
+  if (typeof record === "string" || record.kind !== recordKind.op) return false;
   const op = decodeEntry(record.kind, record.payload);
   assert(op.type === "op", "an OP record holds an op");
-  return stateMachine.hasApplied(op.session, op.seq);
+  return !stateMachine.hasApplied(op.session, op.seq) && !refusals.has(op);
 }

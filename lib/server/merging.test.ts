@@ -1,6 +1,8 @@
 /** What clients were told on a side of a partition, and what is true of it after the heal. */
-import { expect, setDefaultTimeout, test } from "bun:test";
-import { DividedReplicas, password } from "./divided-replicas.fixture.ts";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createClient } from "../client/client.ts";
+import type { ChatClient } from "../client/types.ts";
+import { addressOf, DividedReplicas, password, randomBytes } from "./divided-replicas.fixture.ts";
 import { SimulatedClient } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time over real replicas, on a busy machine: the 5 s that Bun gives a test are for less.
@@ -34,3 +36,45 @@ test("a client that uses a number for a draft on one side and for a message on t
   after.send({ type: "deleteAccount", ...op(12), password });
   expect(await after.next("done")).toMatchObject({ count: 1 });
 });
+
+describe("what was refused on the side that yields, and told so, is not done after the heal", () => {
+  test("an account whose name was taken at the same moment", async () => {
+    const replicas = await DividedReplicas.of(2);
+    const { network } = replicas;
+    const alice = await replicas.signedIn(2, "alice");
+    await replicas.cut();
+    const clients = [1, 2].map(() => libraryClient(replicas, 1));
+    const answers = await replicas.done(
+      Promise.all(clients.map((client) => client.request({ type: "createAccount", user: "dave", password }))),
+    );
+    expect(answers.map(({ type }) => type).toSorted()).toEqual(["created", "refused"]);
+    await replicas.heal();
+    await network.run(5000);
+    const list = await replicas.done(
+      alice.request({ type: "accounts", pattern: "dave*", after: null, limit: 5 } as const),
+    );
+    expect("accounts" in list ? list.accounts.map(({ user }) => user) : list).toEqual(["dave"]);
+  });
+
+  test("a change of the password that lost against another one", async () => {
+    const replicas = await DividedReplicas.of(2);
+    const owner = await replicas.signedIn(1, "alice");
+    const thief = libraryClient(replicas, 1);
+    await replicas.done(thief.request({ type: "login", user: "alice", password }));
+    await replicas.cut();
+    const passwords = ["the owner's own", "the thief's one"] as const;
+    const change = (client: ChatClient, newPassword: string) =>
+      client.request({ type: "changePassword", password, newPassword });
+    const answers = await replicas.done(Promise.all([change(owner, passwords[0]), change(thief, passwords[1])]));
+    const won = answers.findIndex(({ type }) => type === "done");
+    expect(answers[1 - won]).toMatchObject({ type: "refused", code: "wrong-password" });
+    await replicas.heal();
+    await replicas.network.run(5000);
+    const login = { type: "login", user: "alice", password: passwords[won] ?? "" } as const;
+    expect(await replicas.done(libraryClient(replicas, 2).request(login))).toMatchObject({ type: "loggedIn" });
+  });
+});
+
+function libraryClient({ network }: DividedReplicas, pid: number): ChatClient {
+  return createClient({ servers: [addressOf(pid)] }, { transport: network.transport, clock: network, randomBytes });
+}
