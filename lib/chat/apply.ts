@@ -4,7 +4,8 @@
  * answer. Opens no transaction.
  *
  * An op is *merged* when it was first accepted on another side of a partition: `origAt` differs from `at`. Its sender has
- * its acknowledgement already, so what cannot stand as it was is put right and told by a notice.
+ * its acknowledgement already, so what cannot stand as it was is put right and told by a notice. What was refused here
+ * before it was acknowledged there is done after all, as long as its result is kept.
  */
 import { assert, unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
@@ -19,6 +20,7 @@ import { MessageOps } from "./message-ops.ts";
 import { Presence } from "./presence.ts";
 import {
   forgottenResult,
+  isOverruled,
   loadFinding,
   refuse,
   reusedId,
@@ -134,10 +136,11 @@ export class Applier {
     const session = merged ? sessions.retained(op.session) : sessions.byUuid(op.session);
     if (session === null) return unknownSession;
     if (op.seq === 0) return refuse("bad-command", "Number 0 of a session is its registration.");
-    if (sessions.hasApplied(session, op.seq)) return this.#again(session, op);
+    const isOver = sessions.hasApplied(session, op.seq) && !isOverruled(sessions.resultOf(session, op.seq), op);
+    if (isOver) return this.#again(session, op);
     const finding = this.#execute({ entry, op, session, merged }, command);
     const place = { number: entry.index, view: entry.view, at: op.at };
-    sessions.record(session, op.seq, op.digest, place, storeFinding(finding));
+    sessions.record(session, op.seq, op.digest, place, storeFinding(finding, merged ? null : op.at));
     return replyTo(this.#stores, finding, op, entry.index, entry.view, false);
   }
 

@@ -10,6 +10,7 @@
  */
 import type { Database, Statement } from "bun:sqlite";
 import { assert, AssertionError } from "../base/assert.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import type { ClientOp, Push, QueryReply, Refusal } from "../protocol/messages.ts";
 import type {
   Applied,
@@ -28,7 +29,7 @@ import { Passwords, type PasswordHasher } from "./passwords.ts";
 import { Preparer } from "./prepare.ts";
 import { answer, type ChatQuery } from "./queries.ts";
 import { replyTo } from "./replies.ts";
-import { forgottenResult, loadFinding, requestDigest, reusedId } from "./results.ts";
+import { forgottenResult, isOverruled, loadFinding, requestDigest, reusedId } from "./results.ts";
 import { StateStorageError } from "./schema.ts";
 import type { Session } from "./sessions.ts";
 import { Statements } from "./statements.ts";
@@ -151,6 +152,14 @@ class SqliteChat implements Chat {
     if (isSystemSession(session)) return true;
     const known = this.#parts.stores.sessions.retained(session);
     return known !== null && (seq === 0 || this.#parts.stores.sessions.hasApplied(known, seq));
+  }
+
+  hasMerged(op: OpEntry): boolean {
+    if (!this.hasApplied(op.session, op.seq)) return false;
+    const { sessions } = this.#parts.stores;
+    const known = sessions.retained(op.session);
+    // A log holds it as it was accepted first; in the lineage it gets another time.
+    return known === null || !isOverruled(sessions.resultOf(known, op.seq), { ...op, at: Infinity });
   }
 
   result(session: string, seq: number, request?: ClientOp): OpResult | null {

@@ -122,3 +122,79 @@ test("what users see of a merged message is when it was first accepted", () => {
   expect(bob.page().messages).toMatchObject([{ at: 1, index: lineage.index, id: { session: uuidOf(1), seq: 5 } }]);
   expect(lineage.pushes(bob.session)).toMatchObject([{ message: { at: 1 } }]);
 });
+
+/** Asked for here, refused, and the answer lost; so asked for again on the other side, and done there. */
+describe("what was refused here and acknowledged on the other side later", () => {
+  function asked() {
+    const lineage = fresh();
+    const { session } = lineage.client(1);
+    const op = { session, seq: 1, digest: new Uint8Array(8).fill(1) };
+    const bob = lineage.client(2).signUp("bob");
+    lineage.client(4).signUp("alice");
+    expect(lineage.commit(op, create("alice"))).toMatchObject({ code: "name-taken" });
+    const refusedAt = lineage.entries.at(-1)?.op?.at ?? 0;
+    const merge = (fields: object = {}) =>
+      lineage.commit({ ...op, origAt: refusedAt + 1, at: refusedAt + 10, ...fields }, create("alice"));
+    const hasMerged = (fields: object = {}) =>
+      lineage.state.hasMerged({ ...entryOp, ...op, origAt: refusedAt + 1, ...fields });
+    const entryOp = { oldest: 1, at: refusedAt + 1, command: new Uint8Array(1) };
+    return { lineage, bob, op, refusedAt, merge, hasMerged };
+  }
+
+  test("is done, once, and a retry gets the later answer", () => {
+    const { lineage, bob, op, merge, hasMerged } = asked();
+    expect(hasMerged()).toBe(false);
+    expect(merge()).toMatchObject({ type: "created", user: "alice~2", duplicate: false });
+    const { index } = lineage;
+    expect(hasMerged()).toBe(true);
+    for (const again of [merge(), lineage.commit(op, create("alice")), lineage.state.result(op.session, 1)]) {
+      expect(again).toMatchObject({ type: "created", user: "alice~2", duplicate: true, index });
+    }
+    const send = { type: "send", from: op, to: bob.account, text: "acknowledged" } as const;
+    expect(lineage.merge(op.session, 2, send)).toMatchObject({ type: "sent" });
+    expect(bob.texts()).toEqual(["acknowledged"]);
+  });
+
+  test("stays refused when it was the later answer, or when something else was asked for", () => {
+    const { merge, hasMerged, refusedAt } = asked();
+    for (const fields of [{ origAt: refusedAt }, { origAt: refusedAt - 1 }]) {
+      expect(hasMerged(fields)).toBe(true);
+      expect(merge(fields)).toMatchObject({ code: "name-taken" });
+    }
+    const other = { digest: new Uint8Array(8).fill(2) };
+    expect(hasMerged(other)).toBe(true);
+    expect(merge(other)).toMatchObject({ code: "bad-command" });
+  });
+
+  test("is told once when it cannot be done here", () => {
+    const lineage = fresh();
+    const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];
+    const send = { type: "send", from: alice.account, to: bob.account, text: "acknowledged" } as const;
+    lineage.commit({ session: bob.session, seq: 5 }, { type: "deleteAccount", account: bob.account });
+    const op = { session: alice.session, seq: 9 };
+    expect(lineage.commit(op, send)).toMatchObject({ code: "no-such-user" });
+    const origAt = (lineage.entries.at(-1)?.op?.at ?? 0) + 1;
+    lineage.pushes();
+    for (let copy = 1; copy <= 2; copy++) {
+      expect(lineage.commit({ ...op, origAt, at: origAt + copy }, send)).toMatchObject({ code: "no-such-user" });
+    }
+    expect(lineage.pushes(alice.session)).toMatchObject([{ type: "notice" }]);
+  });
+
+  test("is no message whose number has become the id of a draft that was sent", () => {
+    const lineage = fresh();
+    const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];
+    const { session, account } = alice;
+    const [toSelf, send] = [account, bob.account].map(
+      (to) => ({ type: "send", from: account, to, text: "a message" }) as const,
+    );
+    if (toSelf === undefined || send === undefined) return expect.unreachable();
+    expect(lineage.commit({ session, seq: 10 }, toSelf)).toMatchObject({ code: "to-self" });
+    const origAt = (lineage.entries.at(-1)?.op?.at ?? 0) + 1;
+    const version = { session, seq: 10 };
+    const draft = { type: "sendDraft", from: account, version, to: bob.account, text: "a draft" } as const;
+    expect(lineage.merge(session, 11, draft)).toMatchObject({ type: "sent", id: version });
+    expect(lineage.commit({ session, seq: 10, origAt, at: origAt + 5 }, send)).toMatchObject({ code: "bad-command" });
+    expect(bob.texts()).toEqual(["a draft"]);
+  });
+});

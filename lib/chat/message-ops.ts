@@ -2,7 +2,7 @@
 import type { OpId } from "../protocol/messages.ts";
 import { isPresent, type Account } from "./accounts.ts";
 import type { Deliveries } from "./deliveries.ts";
-import { refuse, type Finding } from "./results.ts";
+import { refuse, reusedId, type Finding } from "./results.ts";
 import type { Session } from "./sessions.ts";
 import { excerptOf, noAccount, ownAccountGone, type CommandOf, type Step } from "./step.ts";
 import type { Stores } from "./stores.ts";
@@ -39,6 +39,8 @@ export class MessageOps {
     }
     if (recipient === sender) return toSelf;
     const { session, op } = step;
+    // Refused here before, its number can have become the id of another message meanwhile.
+    if (step.merged && this.#stores.messages.isTaken(session, op.seq)) return reusedId;
     this.post(step, { session, seq: op.seq, sender, recipient, text });
     return { type: "sent", at: op.origAt, id: null };
   }

@@ -42,7 +42,7 @@ interface Done {
   readonly id: OpId;
   readonly command: Command;
   readonly content: string;
-  readonly effect: Parameters<Model["apply"]>[2];
+  readonly effect: (own: Parameters<Parameters<Model["apply"]>[3]>[0], merged: boolean) => Expected;
 }
 
 /** Runs both sides, step by step. */
@@ -56,6 +56,7 @@ class Run {
   /** Versions of drafts, with their owners. */
   readonly #versions: { readonly version: OpId; readonly owner: OpId }[] = [];
   #attachments = 1;
+  #mergedAt = 1;
 
   constructor() {
     for (let n = 0; n < 4; n++) this.model.register(this.lineage.client(n).session);
@@ -64,11 +65,13 @@ class Run {
   step(each: typeof action extends fc.Arbitrary<infer T> ? T : never): void {
     const { model } = this;
     const session = uuidOf(each.session);
-    const earlier = this.#done[each.one % Math.max(1, this.#done.length)];
+    const earlier =
+      (each.other % 3 === 1 ? this.#done.findLast(({ id }) => this.#isRefused(id)) : undefined) ??
+      this.#done[each.one % Math.max(1, this.#done.length)];
     if (each.kind === "again" || each.kind === "reuse") {
       if (earlier === undefined) return;
       const content = each.kind === "again" ? earlier.content : `${earlier.content} differently`;
-      return this.#perform({ ...earlier, content }, each.merged);
+      return this.#perform({ ...earlier, content }, each);
     }
     if (each.kind === "attach" || each.kind === "detach") {
       const attachment = { session, pid: 1, incarnation: 6, number: ++this.#attachments };
@@ -85,14 +88,14 @@ class Run {
     const account = pick(this.#accounts, each.one);
     const ids = [pick(this.#messages, each.one), pick(this.#messages, each.other)];
     const text = `${id.session}/${id.seq}`;
-    const { merged } = each;
+    const { merged: read } = each;
     const perform = (command: Command, effect: Done["effect"]) =>
-      this.#perform({ id, command, content: JSON.stringify(command), effect }, merged);
+      this.#perform({ id, command, content: JSON.stringify(command), effect }, each);
     switch (each.kind) {
       case "create": {
         const user = ["alice", "Bob", "carol"][each.one % 3] ?? "";
         this.#accounts.push(id);
-        return perform({ type: "createAccount", user, passwordHash }, () =>
+        return perform({ type: "createAccount", user, passwordHash }, (_, merged) =>
           model.create(id, user, merged, this.#acceptedAt(merged)),
         );
       }
@@ -104,12 +107,12 @@ class Run {
       }
       case "changePassword": {
         const password = this.#password(account, each.other);
-        return perform({ type: "changePassword", account, credential: password, passwordHash }, (own) =>
+        return perform({ type: "changePassword", account, credential: password, passwordHash }, (own, merged) =>
           model.setPassword(own, id, account, password, this.#acceptedAt(merged), merged),
         );
       }
       case "resetPassword":
-        return perform({ type: "resetPassword", account, passwordHash }, (own) =>
+        return perform({ type: "resetPassword", account, passwordHash }, (own, merged) =>
           model.setPassword(own, id, account, null, this.#acceptedAt(merged), merged),
         );
       case "endSessions": {
@@ -123,8 +126,8 @@ class Run {
       case "send": {
         const to = pick(this.#accounts, each.other);
         this.#messages.push(id);
-        return perform({ type: "send", from: account, to, text }, () =>
-          model.send(id, account, to, text, this.lineage.index),
+        return perform({ type: "send", from: account, to, text }, (_, merged) =>
+          model.send({ id, index: this.lineage.index, merged }, account, to, text),
         );
       }
       case "saveDraft": {
@@ -140,7 +143,7 @@ class Run {
       case "sendDraft": {
         const { version, owner } = this.#version(each.one, account);
         const to = pick(this.#accounts, each.other);
-        return perform({ type: "sendDraft", from: owner, version, to, text }, () =>
+        return perform({ type: "sendDraft", from: owner, version, to, text }, (_, merged) =>
           model.sendDraft({ id, index: this.lineage.index, merged }, version, owner, to, text),
         );
       }
@@ -153,13 +156,13 @@ class Run {
       case "open":
         return perform({ type: "open", account, ids }, () => model.open(account, ids));
       case "mark":
-        return perform({ type: "mark", account, ids, read: merged }, () => model.mark(account, ids, merged));
+        return perform({ type: "mark", account, ids, read }, () => model.mark(account, ids, read));
       case "deleteMessages":
         return perform({ type: "deleteMessages", account, ids }, () => model.deleteMessages(account, ids));
     }
   }
 
-  #perform(done: Done, merged: boolean): void {
+  #perform(done: Done, { merged, other }: { readonly merged: boolean; readonly other: number }): void {
     const { id, command, content, effect } = done;
     const digest = new Uint8Array(8);
     new DataView(digest.buffer).setBigUint64(0, Bun.hash.xxHash64(content));
@@ -167,10 +170,14 @@ class Run {
     expect(this.lineage.state.hasApplied(id.session, id.seq)).toBe(before);
     this.lineage.pushes();
     const messages = this.model.messages.length;
-    const result = this.lineage.commit({ ...id, digest, ...(merged ? { origAt: 1 } : {}) }, command);
-    const expected = this.model.apply(id, content, effect);
+    const known = this.model.sessions.get(id.session)?.applied.get(id.seq);
+    // Before all there is here, or after it.
+    this.#mergedAt = other % 2 === 0 ? 1 : this.#now;
+    const result = this.lineage.commit({ ...id, digest, ...(merged ? { origAt: this.#mergedAt } : {}) }, command);
+    const step = { at: this.#acceptedAt(merged), merged };
+    const expected = this.model.apply(id, content, step, (own) => effect(own, merged));
     this.model.look(this.#now);
-    compare(result, expected, before);
+    compare(result, expected, before && known?.expected.type !== "refused");
     const { type } = command;
     const pushed = this.lineage.pushes().filter((push) => push.type === "message").length;
     const sent = (type === "send" || type === "sendDraft") && messages < this.model.messages.length;
@@ -230,12 +237,16 @@ class Run {
 
   /** When the op that is being applied was first accepted. */
   #acceptedAt(merged: boolean): number {
-    return merged ? 1 : this.#now;
+    return merged ? this.#mergedAt : this.#now;
   }
 
   /** The time of the entry that was applied last. */
   get #now(): number {
     return this.lineage.entries.at(-1)?.op?.at ?? 0;
+  }
+
+  #isRefused({ session, seq }: OpId): boolean {
+    return this.model.sessions.get(session)?.applied.get(seq)?.expected.type === "refused";
   }
 
   /** Mostly the one that counts. */

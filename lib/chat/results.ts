@@ -2,6 +2,7 @@
  * Results of ops as they are kept for retries, and the digest by which a retry is told from a reused id. Pure.
  */
 import { assert, unreachable } from "../base/assert.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import { formatOpId, parseOpId } from "../protocol/ids.ts";
 import type { ClientOp, ErrorCode, OpId } from "../protocol/messages.ts";
 import type { OpResult } from "../protocol/state-machine.ts";
@@ -27,7 +28,8 @@ export type Finding =
   | { readonly type: "opened"; readonly owner: number; readonly numbers: readonly number[] }
   | { readonly type: "refused"; readonly code: ErrorCode; readonly message: string };
 
-export function storeFinding(finding: Finding): StoredResult {
+/** `at`: of a refusal, when it was given, if something done later on another side overrules it; else null. */
+export function storeFinding(finding: Finding, at: number | null): StoredResult {
   const kind = kinds[finding.type];
   switch (finding.type) {
     case "created":
@@ -43,7 +45,7 @@ export function storeFinding(finding: Finding): StoredResult {
     case "opened":
       return { kind, value: finding.owner, detail: JSON.stringify(finding.numbers) };
     case "refused":
-      return { kind, value: 0, detail: JSON.stringify([finding.code, finding.message]) };
+      return { kind, value: 0, detail: JSON.stringify([finding.code, finding.message, ...(at === null ? [] : [at])]) };
     default:
       return unreachable(finding);
   }
@@ -79,6 +81,16 @@ export function loadFinding({ kind, value, detail }: StoredResult): Finding {
   }
 }
 
+/**
+ * Whether an op was refused here before it was done on another side of a partition: its sender, who got no answer here and
+ * asked again there, has its acknowledgement. Told by time, as the one asked last is the one that answered.
+ */
+export function isOverruled(kept: (StoredResult & { readonly digest: Uint8Array }) | null, op: OpEntry): boolean {
+  if (kept?.kind !== kinds.refused || op.origAt === op.at || Buffer.compare(kept.digest, op.digest) !== 0) return false;
+  const [, , at = Infinity] = JSON.parse(kept.detail ?? "[]") as [ErrorCode, string, number?];
+  return at < op.origAt;
+}
+
 export type Refused = Extract<Finding, { type: "refused" }>;
 
 export const refuse = (code: ErrorCode, message: string): Refused => ({
@@ -92,7 +104,7 @@ export const unknownSession: OpResult = refuse("unauthorized", "This session is 
 /** Asked again long after it was acknowledged. */
 export const forgottenResult: OpResult = refuse("unknown", "This was done before; its result is no longer kept.");
 /** The same id with other content: a client that counts wrongly, or a stolen id. */
-export const reusedId: OpResult = refuse("bad-command", "This number was used before for something else: count on.");
+export const reusedId: Refused = refuse("bad-command", "This number was used before for something else: count on.");
 
 /** xxHash64 of what was asked for: neither secrets nor what changes from one try to the next. */
 export function requestDigest(request: ClientOp): Uint8Array {

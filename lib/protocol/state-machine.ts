@@ -76,6 +76,8 @@ export interface StateMachine {
   session(session: string): SessionRecord | null;
   /** Whether this op has been applied in this lineage, however long ago; true for system ops, which only hold once. */
   hasApplied(session: string, seq: number): boolean;
+  /** Whether to merge this op would do nothing: it has been applied here, and no refusal gives way to what was done elsewhere. */
+  hasMerged(op: OpEntry): boolean;
   /**
    * The stored result if this op was applied already (a retry), else null. Throws nothing.
    * Given what is asked now, answers a refusal when it was something else that was done under this id.

@@ -253,11 +253,11 @@ function isOnLineage(stateMachine: StateMachine, { beginning, chains }: Recovere
   return index > base.index && index <= base.index + chains.length && chains[index - base.index - 1] === chain;
 }
 
-/** An op beside the lineage that somebody may have an acknowledgement of, and that is not in the lineage. */
+/** An op beside the lineage that somebody may have an acknowledgement of, and that the lineage lacks. */
 function isOwed(stateMachine: StateMachine, refusals: ToldRefusals, bytes: Uint8Array): boolean {
   const record = decodeRecord(bytes, 0);
   if (typeof record === "string" || record.kind !== recordKind.op) return false;
   const op = decodeEntry(record.kind, record.payload);
   assert(op.type === "op", "an OP record holds an op");
-  return !stateMachine.hasApplied(op.session, op.seq) && !refusals.has(op);
+  return !stateMachine.hasMerged(op) && !refusals.has(op);
 }

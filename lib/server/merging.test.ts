@@ -12,13 +12,7 @@ test("a client that uses a number for a draft on one side and for a message on t
   const replicas = await DividedReplicas.of(2);
   await replicas.signedIn(2, "bob");
   const session = crypto.randomUUID();
-  const connect = async (pid: number): Promise<SimulatedClient> => {
-    const client = new SimulatedClient(replicas, session);
-    await client.connect(pid);
-    client.hello();
-    await client.next("sessionOpened");
-    return client;
-  };
+  const connect = (pid: number) => connected(replicas, pid, session);
   await (await connect(1)).signIn("mallory");
   await replicas.cut();
   const op = (seq: number) => ({ request: seq, seq, oldest: seq });
@@ -37,6 +31,28 @@ test("a client that uses a number for a draft on one side and for a message on t
   expect(await after.next("done")).toMatchObject({ count: 1 });
 });
 
+test("an account that one side refused, its answer lost, and the other made is there after the heal", async () => {
+  const replicas = await DividedReplicas.of(2);
+  const alice = await replicas.signedIn(2, "alice");
+  const sessions = [crypto.randomUUID(), crypto.randomUUID()];
+  const connect = (pid: number) => Promise.all(sessions.map((session) => connected(replicas, pid, session)));
+  await connect(1);
+  await replicas.cut();
+  const ask = (client: SimulatedClient) => client.op({ type: "createAccount", user: "dave", password });
+  const here = await connect(2);
+  here.forEach(ask);
+  await replicas.until(() => here.every(({ frames }) => frames.length > 0));
+  const lost = here.findIndex(({ frames }) => frames[0]?.type === "refused");
+  expect(here[lost]?.frames).toMatchObject([{ code: "name-taken" }]);
+  const there = (await connect(1))[lost] ?? expect.unreachable();
+  ask(there);
+  await there.next("created");
+  await replicas.heal();
+  await replicas.network.run(5000);
+  const list = await replicas.done(alice.request({ type: "accounts", pattern: "dave*", after: null, limit: 5 }));
+  expect("accounts" in list ? list.accounts.map(({ user }) => user) : list).toEqual(["dave", "dave~2"]);
+});
+
 describe("what was refused on the side that yields, and told so, is not done after the heal", () => {
   test("an account whose name was taken at the same moment", async () => {
     const replicas = await DividedReplicas.of(2);
@@ -50,9 +66,7 @@ describe("what was refused on the side that yields, and told so, is not done aft
     expect(answers.map(({ type }) => type).toSorted()).toEqual(["created", "refused"]);
     await replicas.heal();
     await network.run(5000);
-    const list = await replicas.done(
-      alice.request({ type: "accounts", pattern: "dave*", after: null, limit: 5 } as const),
-    );
+    const list = await replicas.done(alice.request({ type: "accounts", pattern: "dave*", after: null, limit: 5 }));
     expect("accounts" in list ? list.accounts.map(({ user }) => user) : list).toEqual(["dave"]);
   });
 
@@ -77,4 +91,13 @@ describe("what was refused on the side that yields, and told so, is not done aft
 
 function libraryClient({ network }: DividedReplicas, pid: number): ChatClient {
   return createClient({ servers: [addressOf(pid)] }, { transport: network.transport, clock: network, randomBytes });
+}
+
+async function connected(replicas: DividedReplicas, pid: number, session: string): Promise<SimulatedClient> {
+  const client = new SimulatedClient(replicas, session);
+  await client.connect(pid);
+  client.hello();
+  await client.next("sessionOpened");
+  client.frames.length = 0;
+  return client;
 }

@@ -1,17 +1,18 @@
 /** Which refusals keep an op out of a merge. */
 import { describe, expect, test } from "bun:test";
+import type { OpEntry } from "../protocol/entries.ts";
 import type { CommittedEntry, OpResult } from "../protocol/state-machine.ts";
 import { ToldRefusals } from "./told-refusals.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
 const digest = new Uint8Array(8);
-const op = (seq: number, origAt = 5) => ({
-  ...({ session, seq, oldest: 1, at: 5, origAt, digest, command: new Uint8Array(1) } as const),
+const op = (seq: number, origAt = 5): OpEntry => ({
+  ...{ session, seq, oldest: 1, at: 5, origAt, digest, command: new Uint8Array(1) },
 });
 const refused: OpResult = { type: "refused", code: "name-taken", message: "" };
 const done: OpResult = { type: "done", index: 1, view: 1, duplicate: false, count: 0 };
 
-function note(refusals: ToldRefusals, noted: ReturnType<typeof op>, result: OpResult | null, isFinal = false): void {
+function note(refusals: ToldRefusals, noted: OpEntry, result: OpResult | null, isFinal = false): void {
   const entries: CommittedEntry[] = [
     { index: 1, view: 1, chain: 0n, op: null },
     { index: 2, view: 1, chain: 0n, op: noted },
@@ -34,6 +35,17 @@ describe("an op that was refused", () => {
     note(refusals, op(1), refused);
     note(refusals, op(1, 4), refused);
     expect(refusals.has(op(1))).toBe(false);
+  });
+
+  test("is owed when it was asked for again on another side later", () => {
+    const refusals = new ToldRefusals();
+    note(refusals, op(1), refused);
+    expect([refusals.has({ ...op(1), at: 6, origAt: 6 }), refusals.has({ ...op(1), at: 4, origAt: 4 })]).toEqual([
+      false,
+      true,
+    ]);
+    note(refusals, { ...op(1), at: 4, origAt: 4 }, done);
+    expect(refusals.has(op(1))).toBe(true);
   });
 
   test("is not held when every disk has it, or when the refusal says nothing of it", () => {

@@ -12,7 +12,8 @@ import type { CommittedEntry, Outcome } from "../protocol/state-machine.ts";
 const heldMaxDefault = 65_536;
 
 export class ToldRefusals {
-  readonly #held = new Set<string>();
+  /** The times of the refusals. */
+  readonly #held = new Map<string, number>();
   readonly #heldMax: number;
 
   constructor(heldMax = heldMaxDefault) {
@@ -23,8 +24,9 @@ export class ToldRefusals {
     return this.#held.size === 0;
   }
 
+  /** Not when it was asked for again on another side later: its sender has the answer of that side. */
   has(op: OpEntry): boolean {
-    return this.#held.has(keyOf(op));
+    return (this.#held.get(keyOf(op)) ?? -Infinity) >= op.origAt;
   }
 
   clear(): void {
@@ -40,10 +42,11 @@ export class ToldRefusals {
       const key = keyOf(op);
       // Whoever asked for a merged op has its acknowledgement, whatever came of it here.
       const isRefused = result.type === "refused" && op.origAt === op.at;
-      if (!isRefused) this.#held.delete(key);
-      else if (!isFinal()) this.#held.add(key);
+      const before = this.#held.get(key) ?? -Infinity;
+      if (!isRefused && before <= op.at) this.#held.delete(key);
+      else if (isRefused && !isFinal()) this.#held.set(key, Math.max(before, op.at));
     }
-    for (const key of this.#held) {
+    for (const key of this.#held.keys()) {
       if (this.#held.size <= this.#heldMax) break;
       this.#held.delete(key);
     }

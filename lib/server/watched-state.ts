@@ -4,6 +4,7 @@
  */
 import { decodeCommand } from "../protocol/codec.ts";
 import { commands, type Command } from "../protocol/commands.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import type { ClientOp } from "../protocol/messages.ts";
 import type {
   Applied,
@@ -69,6 +70,10 @@ export class WatchedState implements StateMachine {
 
   session(session: string): SessionRecord | null {
     return this.#inner.session(session);
+  }
+
+  hasMerged(op: OpEntry): boolean {
+    return this.#inner.hasMerged(op);
   }
 
   hasApplied(session: string, seq: number): boolean {

@@ -119,10 +119,12 @@ export function replay({ entries, strangers, closed, forgotten }: Judged): Repla
       holders.register(op.session, command, op.at, merged);
     } else if (model.sessions.has(op.session)) {
       const id = { session: op.session, seq: op.seq };
-      const expected = model.apply(id, op.digest.toHex(), (own) =>
+      const expected = model.apply(id, op.digest.toHex(), { at: op.origAt, merged }, (own) =>
         effect(model, id, command, own, { index, at: op.origAt, merged }),
       );
-      if (!outcomes.has(formatOpId(id))) outcomes.set(formatOpId(id), { expected, index });
+      const before = outcomes.get(formatOpId(id))?.expected.type ?? "refused";
+      const isRedone = expected.type !== "refused" && before === "refused";
+      if (isRedone || !outcomes.has(formatOpId(id))) outcomes.set(formatOpId(id), { expected, index });
       noteLogins(logins, model, index);
     }
     model.look(op.at);
@@ -230,7 +232,7 @@ function effect(
     case "deleteAccount":
       return model.deleteAccount(command.account);
     case "send":
-      return model.send(id, command.from, command.to, command.text, index);
+      return model.send({ id, index, merged }, command.from, command.to, command.text);
     case "open":
       return model.open(command.account, command.ids);
     case "mark":

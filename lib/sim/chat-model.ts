@@ -32,7 +32,11 @@ interface ModelSession {
   /** The log index of the login. */
   login: number;
   attached: boolean;
-  readonly applied: Map<number, { readonly content: string; readonly expected: Expected }>;
+  /** `refusedAt`: when it was refused, unless by a merge. */
+  readonly applied: Map<
+    number,
+    { readonly content: string; readonly expected: Expected; readonly refusedAt: number | null }
+  >;
 }
 
 export interface ModelMessage {
@@ -113,17 +117,26 @@ export class Model {
     }
   }
 
-  /** What the op must come to; `content` stands for its digest. */
-  apply({ session, seq }: OpId, content: string, effect: (own: ModelSession) => Expected): Expected {
+  /** What the op must come to; `content` stands for its digest, `at` is when it was first accepted. */
+  apply(
+    { session, seq }: OpId,
+    content: string,
+    { at, merged }: { readonly at: number; readonly merged: boolean },
+    effect: (own: ModelSession) => Expected,
+  ): Expected {
     const own = this.#session(session);
     const known = own.applied.get(seq);
     if (known !== undefined) {
       const newer = [...own.applied.keys()].some((other) => other > seq && other % 64 === seq % 64);
       if (newer) return refused("unknown");
-      return known.content === content ? known.expected : refused("bad-command");
+      if (known.content !== content) return refused("bad-command");
+      // Asked for again on another side, and done there.
+      const isOverruled = merged && known.refusedAt !== null && known.refusedAt < at;
+      if (!isOverruled) return known.expected;
     }
     const expected = effect(own);
-    own.applied.set(seq, { content, expected });
+    const refusedAt = expected.type === "refused" && !merged ? at : null;
+    own.applied.set(seq, { content, expected, refusedAt });
     return expected;
   }
 
@@ -221,7 +234,7 @@ export class Model {
     const isUnused = this.sessions.get(version.session)?.applied.has(version.seq) === false;
     const message = isUnused ? id : version;
     if (this.#exists(message)) return refused("no-such-draft");
-    const sent = this.send(message, from, to, text, index);
+    const sent = this.send({ id: message, index, merged }, from, to, text);
     if (sent.type !== "sent") return sent;
     this.sentDrafts.add(formatOpId(version));
     this.drafts = this.drafts.filter((each) => each !== draft);
@@ -244,11 +257,12 @@ export class Model {
     return own.map(({ to, text }) => `${to !== null && living.has(to) ? to.name : ""}: ${text}`).reverse();
   }
 
-  send(id: OpId, from: OpId, to: OpId, text: string, index: number): Expected {
+  send({ id, index, merged }: Place, from: OpId, to: OpId, text: string): Expected {
     const [sender, recipient] = [this.accounts.get(formatOpId(from)), this.accounts.get(formatOpId(to))];
     if (sender === undefined) return refused("not-logged-in");
     if (recipient === undefined) return refused("no-such-user");
     if (sender === recipient) return refused("to-self");
+    if (merged && this.#exists(id)) return refused("bad-command");
     const delivered = this.isPresent(recipient);
     const owners = new Map([
       [sender, { inbox: false, read: true }],

@@ -5,7 +5,7 @@
 import { decodeCommand } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { ClientOp } from "../protocol/messages.ts";
-import type { Applied, CommittedEntry, Prepared, StateMachine } from "../protocol/state-machine.ts";
+import type { Applied, CommittedEntry, Outcome, Prepared, StateMachine } from "../protocol/state-machine.ts";
 import { isSystemSession } from "../server/identity.ts";
 import { SimulationFailure } from "./failure.ts";
 import type { StateStore } from "./storage.ts";
@@ -27,6 +27,7 @@ export interface ObservedImage {
   readonly strangers: ReadonlySet<CommittedEntry>;
   readonly closed: ReadonlyMap<string, number>;
   readonly forgotten: ReadonlyMap<string, number>;
+  readonly refused: ReadonlySet<string>;
 }
 
 /** The calls that the driver and the simulated connections make. */
@@ -42,6 +43,8 @@ export class ObservedState implements Used {
   readonly forgotten = new Map<string, number>();
   private readonly highestSeq = new Map<string, number>();
   private readonly seen = new Set<string>();
+  /** Of those seen, what was refused. */
+  private readonly refused = new Set<string>();
 
   constructor(
     private readonly store: Pick<StateStore, "stateMachine">,
@@ -63,13 +66,15 @@ export class ObservedState implements Used {
       strangers: new Set(this.strangers),
       closed: new Map(this.closed),
       forgotten: new Map(this.forgotten),
+      refused: new Set(this.refused),
     };
   }
 
   /** The state behind has become another's. */
-  restore({ entries, strangers, closed, forgotten }: ObservedImage): void {
+  restore({ entries, strangers, closed, forgotten, refused }: ObservedImage): void {
     for (const entry of strangers) this.strangers.add(entry);
     this.rebuild([...entries]);
+    for (const key of refused) this.refused.add(key);
     for (const [session, index] of closed) this.closed.set(session, index);
     for (const [session, index] of forgotten) this.forgotten.set(session, index);
   }
@@ -115,9 +120,13 @@ export class ObservedState implements Used {
         this.strangers.add(entry);
         continue;
       }
+      const { result } = outcome;
+      // What was refused can be done by a merge, once; the model says when.
+      const isRedone = this.refused.has(key) && op.origAt !== op.at && result?.type !== "refused";
       const first = !this.seen.has(key);
       this.seen.add(key);
-      const { result } = outcome;
+      noteRefusal(this.refused, outcome, first);
+      if (isRedone) continue;
       if (result !== null && result.type !== "refused" && result.duplicate === first) {
         throw new SimulationFailure(
           "twice",
@@ -142,8 +151,14 @@ export class ObservedState implements Used {
   rollBack(index: number): void {
     const kept = this.entries.slice(0, index);
     this.inner.reset();
-    if (kept.length > 0) this.inner.apply(kept);
+    const outcomes = kept.length > 0 ? this.inner.apply(kept).outcomes : [];
     this.rebuild(kept);
+    const seen = new Set<string>();
+    for (const outcome of outcomes) {
+      const key = `${outcome.session}/${outcome.seq}`;
+      noteRefusal(this.refused, outcome, !seen.has(key));
+      seen.add(key);
+    }
   }
 
   result(session: string, seq: number, request?: ClientOp): ReturnType<StateMachine["result"]> {
@@ -188,6 +203,7 @@ export class ObservedState implements Used {
       close: () => inner().close(),
       session: (session) => inner().session(session),
       hasApplied: (session, seq) => this.hasApplied(session, seq),
+      hasMerged: (op) => inner().hasMerged(op),
       result: (session, seq, request) => this.result(session, seq, request),
       contentDigest: (request) => inner().contentDigest(request),
       prepare: (request, session, attachment) =>
@@ -224,6 +240,7 @@ export class ObservedState implements Used {
       for (const [session, index] of expired) if (index > entries.length) expired.delete(session);
     }
     this.seen.clear();
+    this.refused.clear();
     this.highestSeq.clear();
     for (const entry of entries) {
       const { op } = entry;
@@ -232,6 +249,13 @@ export class ObservedState implements Used {
       this.highestSeq.set(op.session, Math.max(op.seq, this.highestSeq.get(op.session) ?? 0));
     }
   }
+}
+
+/** What was refused at first stays so until it is done. */
+function noteRefusal(refused: Set<string>, { session, seq, result }: Outcome, isFirst: boolean): void {
+  const key = `${session}/${seq}`;
+  if (result?.type !== "refused") refused.delete(key);
+  else if (isFirst) refused.add(key);
 }
 
 /** The sessions that an op wants forgotten; null if it is about something else. */

@@ -141,6 +141,10 @@ export class MemoryStateMachine implements StateMachine {
     return isSystemSession(session) || (this.sessions.get(session)?.results.has(seq) ?? false);
   }
 
+  hasMerged({ session, seq }: OpEntry): boolean {
+    return this.hasApplied(session, seq);
+  }
+
   result(session: string, seq: number): OpResult | null {
     const known = this.opened(session)?.results.get(seq);
     return known === undefined ? null : duplicate(known);
