@@ -54,6 +54,8 @@ export class Person {
   #resting = false;
   #over = false;
   #rejoin: ReturnType<typeof setTimeout> | null = null;
+  /** The end of the last client that was asked to. */
+  #ending: Promise<void> = Promise.resolve();
   #frozen = false;
 
   constructor(
@@ -98,7 +100,7 @@ export class Person {
     this.#client = null;
     this.#look(client);
     if (kind === "client-kill") client.kill();
-    else void this.#end(client);
+    else this.#ending = this.#end(client);
     this.#rejoin = setTimeout(() => (this.#rejoin = null), forMs);
     return true;
   }
@@ -141,6 +143,9 @@ export class Person {
   /** A new process and so a new session. It must get in at some time: nobody else has this name. */
   async #join(): Promise<void> {
     const { timeline, newClient } = this.society;
+    // One that was asked to end has more to show until it has.
+    await this.#ending;
+    if (this.#over) return;
     const client = newClient();
     this.#client = client;
     this.#seen = 0;
