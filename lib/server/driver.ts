@@ -148,6 +148,10 @@ export class ReplicaDriver {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         for (const effect of this.#replica.step(next)) this.#run(effect);
       }
+    } catch (error) {
+      // What has failed half-way is not gone on with, whatever comes before the process has heard of it and ends.
+      this.#closed = true;
+      throw error;
     } finally {
       this.#stepping = false;
     }
