@@ -20,6 +20,8 @@ interface Flags extends PasswordFlags {
 
 /** How long an answer is waited for. */
 const patienceMs = 30_000;
+/** How long a server is looked for: the others make a view within this when one has died. */
+const failoverMs = 2_000;
 
 export function adminCommand(): Command {
   return new Command("admin")
@@ -87,7 +89,7 @@ async function asked(message: string): Promise<string> {
   return answer ?? "";
 }
 
-/** Throws `CommandFailure` when no server is found at once, or no answer comes in time. */
+/** Throws `CommandFailure` when no server is found soon, or no answer comes in time. */
 async function answerOf(
   client: ChatClient,
   user: string,
@@ -95,12 +97,21 @@ async function answerOf(
 ): Promise<Answers["resetPassword"] | Refused> {
   const failed = Promise.withResolvers<never>();
   let reached = false;
-  const look = (): void => {
+  let isMissing = false;
+  let cancelLook = (): void => {};
+  const giveUp = (): void => {
     const { connection } = client;
-    reached ||= connection.state === "connected" || connection.state === "reconnected";
     if (reached || connection.state !== "offline") return;
     const message = `no server could be reached: ${connection.reason}`;
     failed.reject(new CommandFailure(message, exitStatus.unreachable));
+  };
+  const look = (): void => {
+    const { connection } = client;
+    reached ||= connection.state === "connected" || connection.state === "reconnected";
+    if (reached || isMissing || connection.state !== "offline") return;
+    isMissing = true;
+    // A view may be in the making, and then be there in a moment.
+    cancelLook = systemClock.setTimer(failoverMs, giveUp);
   };
   const unsubscribe = client.on(look);
   const cancel = systemClock.setTimer(patienceMs, () => {
@@ -112,6 +123,7 @@ async function answerOf(
     return await Promise.race([asked, failed.promise]);
   } finally {
     cancel();
+    cancelLook();
     unsubscribe();
   }
 }
