@@ -238,17 +238,11 @@ describe("a learner whose log does not reach back to build its state again", () 
 describe("a snapshot that is being put in place when its entry leaves the log", () => {
   /** Installs the state of `one` at an entry of `theirs`, and hears of the greater view of `two` before that is done. */
   function overtaken(replica: Told, theirs: Records, others: Records, at: Position): void {
-    const snapshot = { position: at, sizeBytes: 3, sha256: new Uint8Array(32) };
-    replica.hear(one, { type: "snapshotOffer", nonce: replica.sent("snapshotFetch", one).nonce, snapshot });
-    const part = { type: "snapshotPart", offset: 0, bytes: new Uint8Array(3) } as const;
-    replica.hear(one, { ...part, nonce: replica.sent("snapshotFetch", one).nonce });
-    replica.step({ type: "state", report: { type: "finished", isWhole: true } });
+    replica.handOver(one, at);
     replica.feed(one, theirs);
     replica.tick(10);
     expect(replica.taken("receive", "write", "finish", "install")).toEqual(["receive", "write", "finish", "install"]);
-    replica.hearOfView(two, greater, others);
-    replica.diverge(two, others);
-    replica.feed(two, others, others.last.index, greater);
+    replica.follow(two, greater, others);
     replica.effects.splice(0);
     replica.step({ type: "state", report: { type: "installed", position: at, clock: 5 } });
   }

@@ -40,9 +40,7 @@ test("a state that is built again from the log is made durable before the log is
   expect(replica.taken("sync", "compact")).toEqual(["sync"]);
   // Cut off meanwhile, the others have gone on from before its end: its state is emptied and built again.
   const others = first.forkedAfter(8).view(greater, [two], 8);
-  replica.hearOfView(two, greater, others);
-  replica.diverge(two, others);
-  replica.feed(two, others, others.last.index, greater);
+  replica.follow(two, greater, others);
   expect(replica.taken("rewind", "compact")).toEqual(["rewind"]);
   replica.step({ type: "state", report: { type: "synced" } });
   const together = others.forkedAfter(others.last.index).view(makeView(4, 2), [one, two, self], 3);
@@ -61,19 +59,12 @@ test("a snapshot whose entry has left the log says nothing of what is durable", 
   replica.diverge(one, theirs);
   replica.feed(one, theirs, 6, mine);
   replica.tick(10);
-  const at = theirs.at(30);
-  const snapshot = { position: at, sizeBytes: 3, sha256: new Uint8Array(32) };
-  replica.hear(one, { type: "snapshotOffer", nonce: replica.sent("snapshotFetch", one).nonce, snapshot });
-  const part = { type: "snapshotPart", offset: 0, bytes: new Uint8Array(3) } as const;
-  replica.hear(one, { ...part, nonce: replica.sent("snapshotFetch", one).nonce });
-  replica.step({ type: "state", report: { type: "finished", isWhole: true } });
+  replica.handOver(one, theirs.at(30));
   replica.feed(one, theirs);
   replica.tick(10);
-  replica.hearOfView(two, greater, others);
-  replica.diverge(two, others);
-  replica.feed(two, others, others.last.index, greater);
+  replica.follow(two, greater, others);
   replica.effects.splice(0);
-  replica.step({ type: "state", report: { type: "installed", position: at, clock: 5 } });
+  replica.step({ type: "state", report: { type: "installed", position: theirs.at(30), clock: 5 } });
   expect(replica.taken("rewind")).toEqual(["rewind"]);
   const together = others.forkedAfter(others.last.index).view(makeView(4, 2), [one, two, self], 3);
   member(replica, two, makeView(4, 2), together);

@@ -199,6 +199,22 @@ export class Told {
     const lastIndex = log.last.index;
     this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, serves, records });
   }
+
+  /** Hears of the view that this primary serves with this log, and takes all of it over from where the logs part. */
+  follow(from: Member, view: number, log: Records): void {
+    this.hearOfView(from, view, log);
+    this.diverge(from, log);
+    this.feed(from, log, log.last.index, view);
+  }
+
+  /** Answers its fetch of a snapshot with the whole state at this entry; it has yet to put it in place. */
+  handOver(from: Member, position: Position): void {
+    const snapshot = { position, sizeBytes: 3, sha256: new Uint8Array(32) };
+    this.hear(from, { type: "snapshotOffer", nonce: this.sent("snapshotFetch", from).nonce, snapshot });
+    const part = { type: "snapshotPart", offset: 0, bytes: new Uint8Array(3) } as const;
+    this.hear(from, { ...part, nonce: this.sent("snapshotFetch", from).nonce });
+    this.step({ type: "state", report: { type: "finished", isWhole: true } });
+  }
 }
 
 export const founding = makeView(1, 1);

@@ -26,7 +26,9 @@ import { clusterIdOf } from "./identity.ts";
 import { ReplicaNode, type NodeLog } from "./node.ts";
 
 const hostOf = (pid: number): string => `10.0.0.${pid}`;
-const password = "correct horse";
+export const addressOf = (pid: number): string => `${hostOf(pid)}:1`;
+export const password = "correct horse";
+export const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
 
 /** A log that is durable after a moment and gone with the process. */
 class MemoryLog implements NodeLog {
@@ -106,7 +108,7 @@ export class SimulatedWorld {
   ) {
     this.#config = Array.from({ length: size }, (_, at) => ({
       pid: at + 1,
-      address: `${hostOf(at + 1)}:1`,
+      address: addressOf(at + 1),
       uuid: null,
     }));
   }
@@ -168,7 +170,7 @@ export class SimulatedWorld {
     this.#dead.add(pid);
     this.nodes.get(pid)?.listener?.stop();
     for (const pair of this.network.connections) {
-      if (pair.client.remote === `${hostOf(pid)}:1`) pair.cut("the process is gone");
+      if (pair.client.remote === addressOf(pid)) pair.cut("the process is gone");
     }
   }
 
@@ -224,7 +226,6 @@ export class SimulatedWorld {
   /** A client of the library, that begins at this replica. */
   library(pid: number): ChatClient {
     const life = new Life(new MemoryDisk(), this.network);
-    const randomBytes = (length: number) => crypto.getRandomValues(new Uint8Array(length));
     const transport: Transport = {
       listen: (...all) => life.transport.listen(...all),
       connect: (host, port, timeoutMs, handlers) =>
@@ -232,7 +233,7 @@ export class SimulatedWorld {
           ? this.#silence(timeoutMs)
           : life.transport.connect(host, port, timeoutMs, handlers),
     };
-    const client = createClient({ servers: [`${hostOf(pid)}:1`] }, { transport, clock: life.clock, randomBytes });
+    const client = createClient({ servers: [addressOf(pid)] }, { transport, clock: life.clock, randomBytes });
     this.#lives.set(client, life);
     return client;
   }
@@ -250,12 +251,13 @@ export class SimulatedWorld {
     return client;
   }
 
-  /** Lets simulated time pass until it is answered. */
+  /** Lets simulated time pass until it is settled. */
   async done<T>(promise: Promise<T>): Promise<T> {
-    const settled: T[] = [];
-    void promise.then((value) => void settled.push(value));
-    await this.until(() => settled.length > 0);
-    return settled[0] as T;
+    let isSettled = false;
+    const mark = (): void => void (isSettled = true);
+    promise.then(mark, mark);
+    await this.until(() => isSettled);
+    return promise;
   }
 
   /** Lets simulated time pass, and real time for what runs on threads, until it holds. */
