@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
+import { isHeld, lockFile } from "../../lib/io/lock.ts";
 import { repeatCommand, runSeed } from "../../lib/sim/run.ts";
 import type { Arguments } from "./arguments.ts";
 import { Pool } from "./pool.ts";
@@ -25,8 +26,9 @@ interface Progress {
   totals: Totals;
 }
 
-/** True if no seed failed. Throws when the state file is another hunt's. */
+/** True if no seed failed. Throws when the state file is another hunt's, or another process hunts with it. */
 export async function hunt(args: Arguments): Promise<boolean> {
+  claim(args);
   const progress = await resume(args);
   const { totals } = progress;
   const blocks = Math.ceil(args.seeds / blockSeeds);
@@ -73,6 +75,15 @@ export async function hunt(args: Arguments): Promise<boolean> {
   console.log(describeTotals(totals));
   for (const { seed, rule } of totals.failed) console.log(`  ${rule.padEnd(16)} ${repeatCommand(seed, args.choice)}`);
   return totals.failed.length === 0;
+}
+
+/** For as long as this process lives: of two that note their progress in one file each would undo the other's. */
+function claim({ state }: Arguments): void {
+  if (state === null) return;
+  const lock = lockFile(`${state}.lock`);
+  if (!isHeld(lock)) return;
+  const holder = lock.heldBy === null ? "another process" : `process ${lock.heldBy}`;
+  throw new Error(`${state} is in use: ${holder} hunts with it; wait for it, end it, or name another file`);
 }
 
 async function resume({ state, from, seeds, choice }: Arguments): Promise<Progress> {
