@@ -63,6 +63,26 @@ test("quorum: a disk that replaced another does not make up the majority", () =>
   expect(membersOf("quorum", promises)).toEqual([1, 2, 3]);
 });
 
+test("quorum: a change that was begun is carried on, unless who began it has not made its ACT", () => {
+  const [one, two, three] = [process(1), process(2), process(3)];
+  const last = attempt(makeView(1, 1), 1, [one, two, three], true);
+  const without: Attempt = {
+    ...attempt(makeView(2, 1), 10, [one, two], false),
+    ...{ epoch: 2, config: config.filter(({ pid }) => pid !== 3) },
+  };
+  const begun = promise(one, 10, [last, without]);
+  const other = promise(three, 9, [last]);
+  expect(membersOf("quorum", [begun, other])).toEqual([1, 3]);
+  // Started again since: it may have made the ACT, and lost it with its power.
+  const again = promise({ ...one, incarnation: 3 }, 10, [last, without]);
+  expect(membersOf("quorum", [again, other])).toBe("for a majority");
+  // Carried on by another: that one may have formed.
+  const carried = { ...without, ...attempt(makeView(3, 2), 11, [one, two], false), epoch: 2, config: without.config };
+  expect(membersOf("quorum", [promise(one, 11, [last, without, carried]), other])).toBe("for a majority");
+  // Formed, as far as anybody can tell.
+  expect(membersOf("quorum", [promise(one, 11, [{ ...without, formed: true }]), other])).toBe("for a majority");
+});
+
 test("a damaged log has no voice, and is taken in by those who have", () => {
   const damaged = promise(process(3), 20, [formed], true);
   const sound = [promise(process(1), 20, [formed]), promise(process(2), 20, [formed])];

@@ -2,6 +2,7 @@
  * May these replicas form a view, on which base, with which members and config? A pure function of the promises that a
  * candidate has collected: the one predicate in which the policies differ. Keeps no state.
  */
+import { viewPid } from "../protocol/ids.ts";
 import type { Attempt, Configured, FrameOf, Member, Policy, Position } from "../protocol/messages.ts";
 import { changed, lapses, type WantedChange } from "./config-change.ts";
 import { commonIndex, type Outline } from "./lineage.ts";
@@ -106,7 +107,9 @@ function judgeNext(
 ): Verdict {
   const later = attempts.filter((each) => each.view > last.view);
   const inherited = basis.message.attempts.at(-1) ?? last;
-  const isCarriedOn = inherited.epoch > last.epoch && !globalThis.mistaken?.("attempted config dropped");
+  const mayHaveFormed = input.policy === "available" || !isGivenUp(inherited, last, later, sound);
+  const isCarriedOn =
+    inherited.epoch > last.epoch && mayHaveFormed && !globalThis.mistaken?.("attempted config dropped");
   const carried = isCarriedOn ? inherited : last;
   const { wanted } = input;
   const isNear = (promise: PromiseGiven): boolean => isNearBase(input, promise, basis);
@@ -214,6 +217,23 @@ function isNearBase({ behindEntriesMax }: FormationInput, { message }: PromiseGi
 function uncovered(input: FormationInput, sound: readonly PromiseGiven[], views: readonly Attempt[]): number[] {
   const pids = new Set(views.flatMap((each) => each.config.map(({ pid }) => pid)));
   return [...pids].filter((pid) => !sound.some(({ from }) => from.pid === pid) && !input.suspected(pid));
+}
+
+/**
+ * Whether this attempt, which changes the config, has certainly not formed and never will (`quorum`): the very process that
+ * began it has promised this view with that VIEW entry as the end of its log, so it has not made the ACT. Not once another
+ * attempt has carried the change on: who began that one may have made its ACT.
+ */
+function isGivenUp(
+  attempt: Attempt,
+  last: Attempt,
+  later: readonly Attempt[],
+  sound: readonly PromiseGiven[],
+): boolean {
+  if (later.some((each) => each.epoch > last.epoch && each.view !== attempt.view)) return false;
+  const beginner = attempt.members.find(({ pid }) => pid === viewPid(attempt.view));
+  if (beginner === undefined) return false;
+  return sound.some(({ from, message }) => isSame(from, beginner) && message.last.view === attempt.view);
 }
 
 /** Was it, without interruption, in the last formed view, or in the one that this view followed at once? */
