@@ -83,6 +83,29 @@ test("quorum: a change that was begun is carried on, unless who began it has not
   expect(membersOf("quorum", [promise(one, 11, [{ ...without, formed: true }]), other])).toBe("for a majority");
 });
 
+test("quorum: whose place another disk was to take does not take it back from a view that may have formed", () => {
+  const last = attempt(makeView(1, 2), 1, [process(1), process(2), process(3)], true);
+  const replaced = {
+    ...attempt(makeView(2, 2), 10, [process(1, 7), process(2), process(3)], false),
+    ...{ epoch: 2, config: config.map((each) => (each.pid === 1 ? { ...each, uuid: uuid(7) } : each)) },
+  };
+  // 2 has perhaps made its ACT, and goes on with the other disk: that would be another majority.
+  const promises = [promise(process(1), 9, [last]), promise(process(3), 10, [last, replaced])];
+  expect(membersOf("quorum", promises)).toBe("for a majority");
+  const formed = [
+    promise(process(1, 7), 10, [last, replaced]),
+    promise(process(2), 11, [{ ...replaced, formed: true }]),
+  ];
+  expect(membersOf("quorum", formed)).toEqual([1, 2]);
+  // The two who remain are enough for yet another disk.
+  const third = [
+    promise(process(1, 8), 9, [last]),
+    promise(process(2), 9, [last]),
+    promise(process(3), 10, [last, replaced]),
+  ];
+  expect(membersOf("quorum", third)).toEqual([1, 2, 3]);
+});
+
 test("a damaged log has no voice, and is taken in by those who have", () => {
   const damaged = promise(process(3), 20, [formed], true);
   const sound = [promise(process(1), 20, [formed]), promise(process(2), 20, [formed])];

@@ -139,10 +139,14 @@ function judgeNext(
     const leaving = voters.filter(({ from }) => !config.some(({ pid }) => pid === from.pid));
     const votersIn = [...members.filter((member) => isOf(last.config, member)), ...leaving];
     const membersOfNew = members.filter((member) => isOf(config, member));
+    // An attempt that is carried on has perhaps formed, and a view with a majority of its config followed it: those are met
+    // too. A disk that it has replaced is none of them, though it stands in its old place again.
+    const membersOfCarried = members.filter((member) => isOf(carried.config, member));
     const enough =
       isMajority(voters.length, last.config) &&
       isMajority(votersIn.length, last.config) &&
-      isMajority(membersOfNew.length, config);
+      isMajority(membersOfNew.length, config) &&
+      (!isCarriedOn || 2 * membersOfCarried.length >= carried.config.length);
     if (!enough) {
       const missing = last.config.filter((each) => !voters.some(({ from }) => from.pid === each.pid));
       return { may: false, why: "for a majority", missing: missing.map(({ pid }) => pid) };
