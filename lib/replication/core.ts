@@ -127,6 +127,8 @@ export class Core {
   streamNext = 0;
   /** When one of the pending ops last came out of the log, or the first one was taken. */
   pendingProgressMs = 0;
+  /** Learner: before its log has come so far, nothing says that what is pending was lost. Null when nobody has asked yet. */
+  pendingEnd: number | null = null;
 
   connections = 0;
   #neighbours: Neighbours | null = null;

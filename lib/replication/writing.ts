@@ -266,13 +266,25 @@ export function tickWriting(core: Core): void {
       sendRecords(core, installed, progress);
     }
   }
-  const quietMs = core.pending.size === 0 ? 0 : core.nowMs - core.pendingProgressMs;
-  // Nothing comes out of the log here before there is a state: that says nothing of what was sent.
-  const awaitsState = core.stateless || core.snapshots.holdsUpApplying;
-  const lost = !core.isServingPrimary && !awaitsState && quietMs > core.options.timeoutMs / 2;
-  if (lost) resendPending(core);
+  if (isLost(core)) resendPending(core);
   else flush(core, true);
   refuseUnavailable(core);
+}
+
+/** Whether what is pending has not come out of the log for so long that it may never have arrived where it was sent. */
+function isLost(core: Core): boolean {
+  const quietMs = core.pending.size === 0 ? 0 : core.nowMs - core.pendingProgressMs;
+  if (core.isServingPrimary || quietMs <= core.options.timeoutMs / 2) {
+    core.pendingEnd = null;
+    return false;
+  }
+  // Nothing comes out of the log here before there is a state: that says nothing of what was sent.
+  if (core.stateless || core.snapshots.holdsUpApplying) return false;
+  if (core.following === null) return true;
+  // Nor before a learner has come as far as the log went by now.
+  const { fetch } = core;
+  if (fetch?.target === null && fetch.end > 0) core.pendingEnd ??= fetch.end;
+  return core.pendingEnd !== null && core.delivered >= core.pendingEnd;
 }
 
 /**
