@@ -44,13 +44,14 @@ export class Detector {
   }
 
   /**
-   * Something came from this process. False if it is a process that a newer one of the same data directory has
-   * replaced: what it says is void.
+   * Something came from this process. False if a later one is in its place: what it says is void. Of the same data directory
+   * that is so for ever; of another disk as long as it is heard, for the clock that tells which is later may be wrong.
    */
   heard(from: Member): boolean {
     const peer = this.#peer(from.pid);
-    if (peer.member !== null && peer.member.uuid === from.uuid && peer.member.incarnation > from.incarnation)
-      return false;
+    const { member } = peer;
+    const isLater = member !== null && member.incarnation > from.incarnation;
+    if (isLater && (member.uuid === from.uuid || !this.#isGone(peer))) return false;
     if (peer.member?.uuid !== from.uuid || peer.member.incarnation !== from.incarnation) {
       peer.member = from;
       peer.heartbeat = null;
