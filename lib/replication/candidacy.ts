@@ -18,6 +18,9 @@ import { appendView, ownPromise } from "./installing.ts";
 import type { Candidacy } from "./state.ts";
 import { appendAndSend } from "./writing.ts";
 
+/** So many timeouts the base, the state that goes with it and then the members are waited for: longer than the others wait. */
+const patienceTimeouts = 30;
+
 /** Entries that a member may lack when it is taken into a view: the view waits while it fetches them. */
 export const behindEntriesMax = 2_000;
 
@@ -93,9 +96,11 @@ export function tickCandidacy(core: Core): void {
         candidacy.stage === "fetching" && core.fetch !== null ? candidacy.formation?.baseHolder : undefined;
       const needed = holder === undefined ? candidacy.members : [...candidacy.members, holder];
       const gone = needed.find((member) => core.detector.suspectsMember(member));
+      const isOverdue = tookMs > patienceTimeouts * core.options.timeoutMs;
       if (gone !== undefined) abandon(core, `replica ${gone.pid} was lost meanwhile`, 0);
+      else if (candidacy.stage === "fetching" && isOverdue) abandon(core, "the base or its state did not come", 0);
       else if (candidacy.stage === "fetching") installWithState(core, candidacy);
-      else if (tookMs > 30 * core.options.timeoutMs) abandon(core, "a member did not install the view", 0);
+      else if (isOverdue) abandon(core, "a member did not install the view", 0);
       else if (resend) sendNewView(core, candidacy);
       return;
     }
@@ -235,6 +240,7 @@ const forReplicas = (pids: readonly number[]): string =>
 function bringBase(core: Core, candidacy: Candidacy, formation: Formation): void {
   const { base, baseHolder } = formation;
   candidacy.stage = "fetching";
+  candidacy.startedMs = core.nowMs;
   candidacy.formation = formation;
   if (core.log.holds(base)) return installWithState(core, candidacy);
   fetchBase(core, baseHolder, base, () => {

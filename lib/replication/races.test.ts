@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { makeView } from "../protocol/ids.ts";
 import type { Policy, Position, ReplicaMessage } from "../protocol/messages.ts";
 import type { LogRecord } from "../protocol/record.ts";
-import { founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
+import { config, founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
 
 describe("a fetch", () => {
   test("that went back further than it had to goes on from where the other's log begins", () => {
@@ -232,6 +232,63 @@ describe("a learner whose log does not reach back to build its state again", () 
     replica.tick(100);
     expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex: log.last.index, stateless: false });
     expect(replica.taken("abandon", "beginAnew")).toEqual([]);
+  });
+});
+
+describe("a candidate that has given its state up for the base", () => {
+  test("gives its view up when nobody has that state, and so hears of a lesser view that has its own", () => {
+    const deleted = new Records().view(founding, [one, two, self], 6);
+    const replica = new Told(new Records(deleted).view(makeView(2, 3), [self], 5));
+    // 2 has deleted what 3 would need to stay on its own lineage, and has lost its state. 1 is not heard.
+    const begun = new Records(deleted).view(greater, [two], 20);
+    const theirs = new Records(begun).view(makeView(4, 2), [two], 2);
+    const heard = (): void => {
+      replica.tick(100);
+      replica.hear(two, {
+        ...{
+          type: "heartbeat",
+          role: "candidate",
+          installed: 0,
+          formed: false,
+          promised: greater,
+          starting: 0,
+          epoch: 1,
+        },
+        ...{ lastActView: greater, lastIndex: 0, lastView: greater, commit: 0, durableIndex: 0, hears: [self.pid] },
+        ...{ stuck: false, hot: true, left: false, merged: true, stateless: true, members: [], connections: 0 },
+      });
+    };
+    for (let at = 0; at < 20; at++) heard();
+    replica.hear(two, { type: "askReply", nonce: replica.sent("ask", two).nonce, verdict: "go", maxSeen: greater });
+    const { view } = replica.sent("join", two);
+    const alone = { epoch: 1, members: [two], config, awaiting: [], formed: true };
+    const [before, last] = [
+      { view: greater, index: deleted.last.index + 1, ...alone },
+      { view: makeView(4, 2), index: begun.last.index + 1, ...alone },
+    ];
+    replica.hear(two, {
+      ...{
+        type: "promised",
+        view,
+        epoch: 1,
+        last: theirs.last,
+        floor: begun.last.index,
+        floorView: greater,
+        hot: true,
+      },
+      ...{ damaged: false, behind: true, commit: begun.last.index, applied: null, views: theirs.starts },
+      attempts: [last],
+    });
+    const { nonce } = replica.sent("fetch", two);
+    replica.hear(two, { type: "compacted", nonce, serves: 0, ...theirs.beginning, attempts: [before] });
+    replica.feed(two, theirs);
+    expect(replica.taken("beginAnew", "abandon")).toEqual(["abandon", "beginAnew"]);
+    const lesser = new Records(deleted).view(makeView(2, 1), [one], 3);
+    for (let at = 0; at < 350; at++) {
+      heard();
+      replica.hearOfView(one, makeView(2, 1), lesser);
+    }
+    expect(replica.sent("probe", one).type).toBe("probe");
   });
 });
 
