@@ -201,7 +201,8 @@ class Pursuit {
 
   #remedy(): string {
     const { change, pid, acceptLoss } = this.#wanted;
-    if (change === "remove" && !acceptLoss) return `; start it, or if it is gone for good use --accept-loss`;
+    if (change === "remove" && !acceptLoss)
+      return `; start it, or if it is gone for good use --accept-loss (policy available)`;
     return change === "add"
       ? `; is it running, with --pid ${pid} and with --peers naming itself and a replica that runs?`
       : "";

@@ -78,8 +78,9 @@ function removeCommand(): Command {
     .addHelpText(
       "after",
       `
-It must be running, so that nothing is lost with it; it serves nobody afterwards and may be stopped. One that is gone for
-good is removed with --accept-loss (policy available only); should it ever return, what it alone holds is merged.
+Under the policy available it must be running, so that nothing is lost with it; it serves nobody afterwards and may be
+stopped. One that is gone for good is removed with --accept-loss there; should it ever return, what it alone holds is merged.
+Under the policy quorum nothing is lost with it, whether it runs or not.
 
 Examples:
   chatd cluster remove 3

@@ -79,6 +79,8 @@ export function lapses(wanted: WantedChange, circumstances: Circumstances): stri
     last.config.some(({ pid, uuid }) => pid === from.pid && uuid !== from.uuid),
   );
   if (replaced !== undefined) return `the disk of replica ${replaced.from.pid} was replaced: that comes first`;
+  // What it holds that the others of a majority do not was never acknowledged.
+  if (change.kind === "remove" && policy === "quorum") return null;
   // A newcomer has no vote anyway; and its log is mended by the view that it becomes a member of.
   const subjects = change.kind === "add" ? [...promises, ...mending] : promises;
   const subject = subjects.find(({ from }) => from.pid === change.pid);

@@ -111,18 +111,6 @@ for (const policy of ["available", "quorum"] as const) {
       expect(alone.change(1, remove(1)).reason).toContain("is the last one");
     });
 
-    test("who is not a member now is not removed: what it alone holds would be lost", () => {
-      const cluster = founded(3, policy);
-      cluster.kill(3);
-      cluster.until(() => cluster.formed(1, 2), 3 * timeoutMs);
-      expect(cluster.change(1, remove(3))).toMatchObject({ state: "waiting", reason: expect.stringContaining("lost") });
-      cluster.run(2_000);
-      expect(configOf(cluster, 1)).toEqual([1, 2, 3]);
-      cluster.start(3);
-      cluster.changed(1, remove(3), 5 * timeoutMs);
-      expect(cluster.formed(1, 2)).toBe(true);
-    });
-
     test("who founded alone and comes back with an empty disk learns from those who have joined since", () => {
       const cluster = founded(1, policy);
       cluster.propose(1, 1);
@@ -225,6 +213,18 @@ describe("available", () => {
     expect(cluster.formed(1, 2)).toBe(true);
   });
 
+  test("who is not a member now is not removed: what it alone holds would be lost", () => {
+    const cluster = founded(3, "available");
+    cluster.kill(3);
+    cluster.until(() => cluster.formed(1, 2), 3 * timeoutMs);
+    expect(cluster.change(1, remove(3))).toMatchObject({ state: "waiting", reason: expect.stringContaining("lost") });
+    cluster.run(2_000);
+    expect(configOf(cluster, 1)).toEqual([1, 2, 3]);
+    cluster.start(3);
+    cluster.changed(1, remove(3), 5 * timeoutMs);
+    expect(cluster.formed(1, 2)).toBe(true);
+  });
+
   test("a replica that was removed proves nothing any more: alone it waits for the others", () => {
     const cluster = founded(2, "available");
     // It promises the view that removes it, and hears no more of that.
@@ -269,6 +269,20 @@ describe("quorum", () => {
     const cluster = founded(2, "quorum");
     expect(cluster.change(1, remove(2, true)).reason).toContain("for the policy available");
     expect(cluster.change(1, remove(2)).reason).toContain("add a third replica first");
+  });
+
+  test("who is gone is removed like any other, and follows when it comes back: a majority has all that it may hold", () => {
+    const cluster = founded(4, "quorum");
+    cluster.kill(4);
+    cluster.until(() => cluster.formed(1, 2, 3), 3 * timeoutMs);
+    cluster.changed(1, remove(4), timeoutMs);
+    cluster.kill(3);
+    cluster.until(() => cluster.formed(1, 2), 3 * timeoutMs);
+    cluster.start(4);
+    cluster.until(() => cluster.node(4).standing.role === "learner", 3 * timeoutMs);
+    cluster.run(timeoutMs);
+    expect(configOf(cluster, 4)).toEqual([1, 2, 3]);
+    expect(cluster.formed(1, 2)).toBe(true);
   });
 
   test("a removal that would leave no majority waits", () => {

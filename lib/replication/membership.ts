@@ -120,7 +120,8 @@ function refusal({ options }: Core, { entry }: Installed, change: ConfigChange):
   }
   if (config.length === 1) return `replica ${change.pid} is the last one`;
   if (options.policy === "available") return null;
-  if (change.acceptLoss) return "--accept-loss is for the policy available: under quorum only a majority may go on";
+  if (change.acceptLoss)
+    return "--accept-loss is for the policy available: under quorum nothing is lost with a replica";
   return config.length === 2
     ? "under quorum a cluster of two cannot become one of one: add a third replica first"
     : null;
@@ -139,7 +140,8 @@ function obstacle(core: Core, installed: Installed, { change, answers }: Wish): 
     if (!answers || !detector.alive(pid)) return `replica ${pid} does not answer at ${change.address}`;
     return hasCaughtUp(core, installed, pid) ? null : `replica ${pid} is learning the log`;
   }
-  if (change.acceptLoss) return null;
+  // Under `quorum` a majority holds all that was ever acknowledged, whoever is gone.
+  if (change.acceptLoss || options.policy === "quorum") return null;
   const member = installed.entry.members.find((each) => each.pid === pid);
   if (member === undefined || detector.suspectsMember(member)) {
     return `replica ${pid} is not a member of the view now: what it alone may hold would be lost`;
