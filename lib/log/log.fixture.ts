@@ -244,7 +244,7 @@ export class LogUnderLoad {
       if (views[at] !== view || chains[at] !== chain) throw new LogBroken(`entry ${base + at + 1} is another`);
     });
     checkViews(recovered, matched.entries);
-    const orphans = new Set(wal.orphans().map((bytes) => Buffer.from(bytes).toString("hex")));
+    const orphans = new Set([...wal.orphans()].flat().map((bytes) => Buffer.from(bytes).toString("hex")));
     const lost = matched.forks.find(({ bytes }) => !orphans.has(Buffer.from(bytes).toString("hex")));
     const isBack = lost !== undefined && matched.entries[lost.index - 1]?.chain === lost.chain;
     if (lost !== undefined && !isBack) throw new LogBroken(`entry ${lost.index} of a fork is lost`);

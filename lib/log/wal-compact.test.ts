@@ -60,7 +60,7 @@ describe("compaction", () => {
     for (let count = 0; count < 40; count++) log.put(`later ${count}`, 9_000);
     log.settle();
     expect(log.wal.hasForks).toBe(true);
-    expect(log.wal.orphans()).toHaveLength(5);
+    expect([...log.wal.orphans()].flat()).toHaveLength(5);
     const begin = compact(log, 50);
     expect(begin === null || begin < 16).toBe(true);
     log.append([makeMerged()]);
@@ -229,12 +229,12 @@ describe("a log that begins anew", () => {
     log.settle();
     expect(log.persisted.at(-1)).toBe(100);
     expect(textsOf(log.wal.read(1001, 1000))).toEqual(["entry 1001"]);
-    expect(textsOf(log.wal.orphans())).toEqual([16, 17, 18, 19, 20].map((index) => `entry ${index}`));
+    expect(textsOf([...log.wal.orphans()].flat())).toEqual([16, 17, 18, 19, 20].map((index) => `entry ${index}`));
     const again = new PlainLog(segmentBytes, log.close());
     const { recovered } = again.wal;
     expect(recovered.beginning).toEqual(beginning);
     expect([...recovered.chains]).toEqual([next.chain]);
-    expect(textsOf(again.wal.orphans())).toHaveLength(5);
+    expect(textsOf([...again.wal.orphans()].flat())).toHaveLength(5);
     again.append([makeMerged()]);
     expect(compact(again, 1000)).toBe(1000);
     expect(again.disk.list().filter((name) => name.endsWith(".wal"))).toHaveLength(1);

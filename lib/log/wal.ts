@@ -26,6 +26,9 @@ import {
 import { SegmentReader } from "./segment-reader.ts";
 import { LogWriter, type Queued } from "./writer.ts";
 
+/** Reading so many back takes some milliseconds. */
+const orphansPerPortion = 512;
+
 export interface WalHandlers {
   /** Every append up to this sequence is on disk. Never called within `append`. */
   persisted(sequence: number): void;
@@ -224,17 +227,20 @@ export class Wal implements LogReader {
   }
 
   /**
-   * The OP records that are on disk but not in the logical log: forks, and what stands behind damage and was not
-   * fetched again. In the order in which they were written; one that was written twice may come twice.
+   * See {@link LogReader}. The OP records that are not in the logical log: forks, and what stands behind damage and was
+   * not fetched again. One that was written twice may come twice. Throws `DiskError` as {@link read} does.
    */
-  orphans(): Uint8Array[] {
-    const orphans: Uint8Array[] = [];
-    for (const { index, position, length, chain } of this.#superseded) {
-      if (this.#index.has(index) && this.#index.chain(index) === chain) continue;
-      const [bytes] = this.#reader.read([position], [length]);
-      if (bytes !== undefined && bytes[8] === recordKind.op) orphans.push(bytes);
+  *orphans(): IterableIterator<readonly Uint8Array[]> {
+    const found = [...this.#superseded, ...this.#supersededUnwritten].sort((one, other) => one.index - other.index);
+    for (let from = 0; from < found.length; from += orphansPerPortion) {
+      const portion: Uint8Array[] = [];
+      for (const each of found.slice(from, from + orphansPerPortion)) {
+        if (this.#index.has(each.index) && this.#index.chain(each.index) === each.chain) continue;
+        const bytes = "bytes" in each ? each.bytes : this.#reader.read([each.position], [each.length])[0];
+        if (bytes?.[8] === recordKind.op) portion.push(bytes);
+      }
+      yield portion;
     }
-    return orphans;
   }
 
   /**

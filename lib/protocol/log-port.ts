@@ -9,8 +9,12 @@ import type { FieldsOf } from "./schema.ts";
 export interface LogReader {
   /** Whole records of the logical log from `fromIndex` on, at least one, at most about `maxBytes`. */
   read(fromIndex: number, maxBytes: number): Uint8Array[];
-  /** Superseded OP records that may not have been applied in the lineage yet (forks kept on disk). */
-  orphans(): Uint8Array[];
+  /**
+   * Superseded OP records that may not have been applied in the lineage yet: forks kept on disk, and what is on its way
+   * there. In the order of their places, a portion at a time (some may be empty), as a fork may be long. To be begun anew
+   * when more is superseded.
+   */
+  orphans(): IterableIterator<readonly Uint8Array[]>;
   /** Whether anything superseded stands on disk that no MERGED record has settled. */
   readonly hasForks: boolean;
   /**

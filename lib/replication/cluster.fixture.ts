@@ -8,6 +8,7 @@ import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
+import { portionsOf } from "../sim/fork-portions.ts";
 import type { ChangeReport, ConfigChange, Effect, Event, Standing } from "./events.ts";
 import { Replica } from "./replica.ts";
 
@@ -70,12 +71,12 @@ class MemoryDisk implements LogReader {
       .filter((record, i) => i === 0 || (length += record.length) <= maxBytes);
   }
 
-  orphans(): Uint8Array[] {
-    return this.logical().orphans;
+  orphans(): IterableIterator<readonly Uint8Array[]> {
+    return portionsOf(this.logical().orphans);
   }
 
   get hasForks(): boolean {
-    return this.orphans().length > 0;
+    return this.logical().orphans.length > 0;
   }
 
   /** Everything is kept here. */

@@ -7,7 +7,6 @@ import { encodeRecord, joinRecords, recordKind, type LogRecord } from "../protoc
 import { Core } from "./core.ts";
 import type { ReplicaOptions } from "./events.ts";
 import { fetchForEver, onEntries } from "./fetching.ts";
-import { orphanedOps } from "./merging.ts";
 import { onSnapshotFetch, onStateReport } from "./snapshots.ts";
 import { onAsk, onJoin } from "./view-change.ts";
 
@@ -35,7 +34,7 @@ function formedLog(): LogRecord[] {
   return [first, encodeRecord({ ...header, kind: recordKind.act, index: 2, payload: act }, first.chain)];
 }
 
-function started(damaged: boolean, appliedIndex: number, orphans: Uint8Array[] = []): Core {
+function started(damaged: boolean, appliedIndex: number): Core {
   const records = formedLog();
   const views = Float64Array.from(records, ({ view }) => view);
   const chains = BigUint64Array.from(records, ({ chain }) => chain);
@@ -47,7 +46,7 @@ function started(damaged: boolean, appliedIndex: number, orphans: Uint8Array[] =
     { index: appliedIndex, clock: 0 },
     {
       read,
-      orphans: () => orphans,
+      orphans: () => [].values(),
       hasForks: false,
       compactable: () => null,
     },
@@ -118,24 +117,6 @@ test("a replica goes on from the commit that its log tells", () => {
 test("of a damaged log nothing is known to be committed but what was applied: its end may have been superseded", () => {
   expect(started(true, 0).commit).toBe(0);
   expect(started(true, 1).commit).toBe(1);
-});
-
-test("what is merged is in the order of its places, though a fork may have left the lineage before what it stood on", () => {
-  const opAt = (index: number, seq: number): Uint8Array => {
-    const op = {
-      session: other.uuid,
-      seq,
-      oldest: 1,
-      at: 1,
-      origAt: 1,
-      digest: new Uint8Array(8),
-      command: new Uint8Array(1),
-    };
-    const payload = encodeEntry({ type: "op", ...op });
-    return encodeRecord({ clusterTag: 1, kind: recordKind.op, index, view: makeView(2, 2), payload }, 0n).bytes;
-  };
-  const core = started(false, 0, [opAt(7, 1), opAt(8, 2), opAt(5, 0), opAt(6, 3)]);
-  expect([...orphanedOps(core).values()].map(({ seq }) => seq)).toEqual([0, 3, 1, 2]);
 });
 
 test("who hears a primary lets another start a view only if that one knows a later config", () => {

@@ -22,6 +22,7 @@ import {
   type Fetch,
   type Following,
   type Installed,
+  type Merging,
   type PendingOp,
   type StateFound,
   type Wish,
@@ -97,8 +98,8 @@ export class Core {
   wish: Wish | null = null;
   /** The last known config had this replica in it. */
   wasConfigured = false;
-  /** Ops of forks on this disk, by key, that have not come out of the log; null when they have to be looked for. */
-  merging: Map<string, OpEntry> | null = null;
+  /** What is under way of the forks on this disk; null when they have to be looked for. */
+  merging: Merging | null = null;
   readonly floors = new Floors();
   readonly snapshots = new Snapshots();
   /** The state is not on the lineage of the log and cannot be built from it: nothing is applied to it. */

@@ -40,7 +40,7 @@ function committed(core: Core, bytes: Uint8Array): CommittedEntry {
   if (core.pending.delete(key)) core.pendingProgressMs = core.nowMs;
   core.inFlight.delete(key);
   // Not when a client asks for it again: whose session is closed is refused what a fork has done for it.
-  if (core.merging?.get(key)?.origAt === op.origAt) core.merging.delete(key);
+  if (core.merging?.ops.get(key)?.origAt === op.origAt) core.merging.ops.delete(key);
   core.stateClock = Math.max(core.stateClock, op.at);
   return { index, view, chain, op };
 }

@@ -15,7 +15,12 @@ const minute = 60_000;
 function emptyLog(): ReplicatedLog {
   const nothing = { views: new Float64Array(0), chains: new BigUint64Array(0) };
   const found = { promised: 0, beginning: null, isKnown: false, ...nothing, commit: 0, damaged: false };
-  return new ReplicatedLog(found, { read: () => [], orphans: () => [], hasForks: false, compactable: () => null });
+  return new ReplicatedLog(found, {
+    read: () => [],
+    orphans: () => [].values(),
+    hasForks: false,
+    compactable: () => null,
+  });
 }
 
 function append(log: ReplicatedLog, view: number, entry: EntryPayload): void {

@@ -1,13 +1,15 @@
 /**
  * Merge: what this replica's disk holds beside the lineage is proposed again like a client's ops, under the old ids,
  * until all of it has come out of the log; then a MERGED record says so on this disk. Apply drops what is there already.
- * Only `available` can have acknowledged it. Chooses no lineage.
+ * A portion after the other: of a long partition it may be so much that to read and propose it at once would make this
+ * replica, and the primary, stand still for longer than a timeout. Only `available` can have acknowledged it. Chooses no
+ * lineage.
  */
 import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
-import { keyOf } from "./state.ts";
+import { keyOf, type Merging } from "./state.ts";
 import { accept } from "./writing.ts";
 
 /**
@@ -17,14 +19,27 @@ import { accept } from "./writing.ts";
 export function tickMerging(core: Core): void {
   if (core.options.policy !== "available" || globalThis.mistaken?.("forks forgotten")) return;
   if (mergesInto(core) === 0 || core.stateless || core.delivered < core.commit || !core.reader.hasForks) return;
-  // What was superseded on its way to the disk is not found yet.
-  if (core.writes.length > 0) return;
-  core.merging ??= orphanedOps(core);
-  const unasked = [...core.merging].filter(([key]) => !core.pending.has(key)).map(([, op]) => op);
+  core.merging ??= { portions: core.reader.orphans(), ops: new Map(), isBegun: false };
+  const { merging } = core;
+  if (merging.ops.size === 0 && !takePortion(core, merging)) {
+    core.merging = null;
+    core.persist([core.localRecord(recordKind.merged, encodeEntry({ type: "merged" }), 0)]);
+    return;
+  }
+  const unasked = [...merging.ops].filter(([key]) => !core.pending.has(key)).map(([, op]) => op);
   if (unasked.length > 0) accept(core, unasked);
-  if (core.merging.size > 0) return;
-  core.merging = null;
-  core.persist([core.localRecord(recordKind.merged, encodeEntry({ type: "merged" }), 0)]);
+}
+
+/** The next portion, when all of the one before has come out of the log. False if there is none. */
+function takePortion(core: Core, merging: Merging): boolean {
+  const { value: records, done } = merging.portions.next();
+  if (done === true) return false;
+  merging.ops = opsOf(records);
+  const { size } = merging.ops;
+  const more = merging.isBegun ? " more" : "";
+  if (size > 0) core.say("warn", `merging ${size}${more} op${size === 1 ? "" : "s"} of a fork into the lineage`);
+  merging.isBegun ||= size > 0;
+  return true;
 }
 
 /** Whether nothing is left beside the lineage on the disk of this member of the view. */
@@ -46,20 +61,16 @@ function mergesInto(core: Core): number {
 }
 
 /**
- * Those that are not applied in the lineage, by key; one that stands in several forks is one op. In the order of their
- * places: on whatever fork an op stood, its session was registered below it, though that may have left the lineage
- * later and so come behind it on the disk.
+ * By key, in the order of their places: on whatever fork an op stood, its session was registered below it, though that may
+ * have left the lineage later and so come behind it on the disk. One that stands in several forks is one op.
  */
-export function orphanedOps(core: Core): Map<string, OpEntry> {
-  const found: { readonly index: number; readonly op: OpEntry }[] = [];
-  for (const bytes of core.reader.orphans()) {
+function opsOf(records: readonly Uint8Array[]): Map<string, OpEntry> {
+  const ops = new Map<string, OpEntry>();
+  for (const bytes of records) {
     const record = decodeRecord(bytes, 0);
     if (typeof record === "string" || record.kind !== recordKind.op) continue;
     const op = decodeEntry(record.kind, record.payload);
-    if (op.type === "op") found.push({ index: record.index, op });
+    if (op.type === "op" && !ops.has(keyOf(op))) ops.set(keyOf(op), op);
   }
-  const ops = new Map<string, OpEntry>();
-  for (const { op } of found.sort((one, other) => one.index - other.index)) ops.set(keyOf(op), op);
-  if (ops.size > 0) core.say("warn", `merging ${ops.size} op${ops.size === 1 ? "" : "s"} of a fork into the lineage`);
   return ops;
 }

@@ -113,6 +113,15 @@ export interface PendingOp {
   sent: boolean;
 }
 
+/** The forks on this disk on their way into the lineage, a portion at a time. */
+export interface Merging {
+  readonly portions: Iterator<readonly Uint8Array[]>;
+  /** Those of the portion that have not come out of the log, by key. */
+  ops: Map<string, OpEntry>;
+  /** Not all that was looked at was there already. */
+  isBegun: boolean;
+}
+
 export const keyOf = (op: { readonly session: string; readonly seq: number }): string => `${op.session}/${op.seq}`;
 
 /** The state as it was found: where it stands on the log's lineage, and the greatest time of an op in it. */

@@ -115,7 +115,7 @@ export class Told {
       {
         read: (from) => log.all.slice(from - log.base.index - 1).map(({ bytes }) => bytes),
         ...{
-          orphans: () => [],
+          orphans: () => [].values(),
           hasForks: false,
           compactable: (floor) => (compactable !== null && floor >= compactable ? compactable : null),
         },

@@ -20,7 +20,7 @@ test("a replica whose state cannot be written applies nothing behind that", () =
       persisted.push(sequence);
     },
     read: (from) => records.slice(from - 1),
-    orphans: () => [],
+    orphans: () => [].values(),
     hasForks: false,
     compactable: () => null,
     beginAnew() {},

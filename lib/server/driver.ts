@@ -79,7 +79,7 @@ export class ReplicaDriver {
     const found = this.#findState(log.recovered);
     const reader: LogReader = {
       read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
-      orphans: () => log.orphans().filter((record) => isOwed(stateMachine, this.#refusals, record)),
+      orphans: () => this.#owed(log.orphans()),
       get hasForks() {
         return log.hasForks;
       },
@@ -101,6 +101,13 @@ export class ReplicaDriver {
     this.#ports.log("warn", `${where}, which begins behind index ${index}: it needs a snapshot from another replica`);
     this.#ports.stateFiles.run({ type: "abandon" });
     return null;
+  }
+
+  /** Asked of each portion when its turn comes: the state is further then. */
+  *#owed(portions: Iterable<readonly Uint8Array[]>): IterableIterator<readonly Uint8Array[]> {
+    for (const portion of portions) {
+      yield portion.filter((record) => isOwed(this.#stateMachine, this.#refusals, record));
+    }
   }
 
   get standing(): Standing {

@@ -21,6 +21,7 @@ import {
 import { recordKind } from "../protocol/record.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import { ByteNetwork, type Pair } from "../sim/byte-network.ts";
+import { portionsOf } from "../sim/fork-portions.ts";
 import { sha256 } from "./cluster.fixture.ts";
 import { clusterIdOf } from "./identity.ts";
 import { ReplicaNode, type NodeLog } from "./node.ts";
@@ -63,8 +64,8 @@ class MemoryLog implements NodeLog {
     return this.#entries.slice(fromIndex - 1, fromIndex + 63);
   }
 
-  orphans(): Uint8Array[] {
-    return this.#forks.filter((bytes) => bytes[8] === recordKind.op);
+  orphans(): IterableIterator<readonly Uint8Array[]> {
+    return portionsOf(this.#forks.filter((bytes) => bytes[8] === recordKind.op));
   }
 
   get hasForks(): boolean {

@@ -19,10 +19,13 @@ export function judgedLog(log: NodeLog, { oracle, shadow, tally, effect, appendi
   return {
     recovered: log.recovered,
     read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
-    orphans: () => {
-      const orphans = log.orphans();
-      if (orphans.length > 0) tally.merges++;
-      return orphans;
+    *orphans() {
+      let isMerge = false;
+      for (const portion of log.orphans()) {
+        if (!isMerge && portion.length > 0) tally.merges++;
+        isMerge ||= portion.length > 0;
+        yield portion;
+      }
     },
     get hasForks() {
       return log.hasForks;

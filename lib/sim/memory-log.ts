@@ -8,6 +8,7 @@ import { Lineage } from "../log/lineage.ts";
 import type { LogBeginning, RecoveredLog } from "../protocol/log-port.ts";
 import { decodedRecord } from "./decoded.ts";
 import { recordKind, type LogRecord } from "../protocol/record.ts";
+import { portionsOf } from "./fork-portions.ts";
 import type { LogHandlers, NodeLog, Storage } from "./storage.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
@@ -193,8 +194,8 @@ class MemoryLog implements NodeLog {
     return records;
   }
 
-  orphans(): Uint8Array[] {
-    return [...this.asked.forks];
+  orphans(): IterableIterator<readonly Uint8Array[]> {
+    return portionsOf(this.asked.forks);
   }
 
   get hasForks(): boolean {

@@ -1,0 +1,56 @@
+/** How what a fork holds comes into the lineage: a portion at a time, whatever else goes on. */
+import { describe, expect, test } from "bun:test";
+import { Cluster, timing } from "./cluster.fixture.ts";
+
+/** A cluster of two in which replica 2 has acknowledged these alone, in a fork, and is together with 1 again. */
+function healed(...seqs: number[]): Cluster {
+  const cluster = new Cluster(2, "available");
+  cluster.start(1, 2);
+  cluster.until(() => cluster.formed(1, 2), 1_000);
+  cluster.propose(1, 1);
+  cluster.partition([1], [2]);
+  cluster.until(() => cluster.formed(1) && cluster.formed(2), 3 * timing.timeoutMs);
+  cluster.propose(2, ...seqs);
+  // The lineage of 1, which is in the greater view then, is the one that goes on.
+  cluster.kill(1);
+  cluster.start(1);
+  cluster.until(() => cluster.formed(1), 3 * timing.timeoutMs);
+  return cluster;
+}
+
+const seqs = (count: number): number[] => Array.from({ length: count }, (_, at) => at + 1);
+
+describe("a fork", () => {
+  test("is proposed a portion at a time: all at once would make replicas stand still", () => {
+    const cluster = healed(...seqs(30));
+    const forwarded: number[] = [];
+    cluster.filter = (from, _, message) => {
+      if (from === 2 && message.type === "forward") forwarded.push(message.ops.length);
+      return true;
+    };
+    cluster.heal();
+    cluster.until(() => cluster.formed(1, 2), 3_000);
+    cluster.until(() => !cluster.node(2).disk.hasForks, 3_000);
+    expect(forwarded.length).toBeGreaterThan(3);
+    expect(Math.max(...forwarded)).toBeLessThanOrEqual(8);
+    expect(cluster.node(1).ops.filter((op) => op.startsWith("02/"))).toEqual(seqs(30).map((seq) => `02/${seq}`));
+  });
+
+  test("is merged also where a write is always under way", () => {
+    const cluster = healed(...seqs(3));
+    cluster.heal();
+    cluster.node(2).diskHangs = false;
+    let seq = 1;
+    const isMerged = (): boolean => !cluster.node(2).disk.hasForks && cluster.node(1).ops.includes("02/3");
+    const busy = (): void => {
+      cluster.node(2).diskHangs = true;
+      cluster.propose(1, ++seq);
+      cluster.run(10);
+      cluster.node(2).diskHangs = false;
+      cluster.settle();
+    };
+    cluster.until(() => cluster.formed(1, 2), 3_000);
+    for (let round = 0; round < 200 && !isMerged(); round++) busy();
+    expect(isMerged()).toBe(true);
+  });
+});
