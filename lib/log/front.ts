@@ -9,6 +9,12 @@ import type { LogIndex } from "./log-index.ts";
 import { segmentName } from "./segment.ts";
 import type { SegmentFound } from "./survey.ts";
 
+/**
+ * Deleting a segment takes some 20 ms, in which its replica does nothing else. After one of them was away for long, all
+ * replicas have hundreds to delete at the same moment, and would stand still for longer than a timeout.
+ */
+const deletedAtOnce = 4;
+
 interface Segment {
   readonly number: number;
   /** The end of the log when it began; null where the log cannot begin. */
@@ -54,11 +60,11 @@ export class Front {
   }
 
   /**
-   * The greatest index up to `floor` behind which the log could begin, segment `needed` and later ones being kept; null
-   * if nothing could be deleted.
+   * An index up to `floor` behind which the log could begin, segment `needed` and later ones being kept: the greatest for
+   * which no more segments would be deleted than can be at once, else the least. Null if nothing could be deleted.
    */
   boundary(floor: number, log: LogIndex, needed: number): number | null {
-    const at = this.#boundaryAt(floor, log, needed);
+    const at = this.#boundaryAt(floor, log, needed, deletedAtOnce);
     return at === null ? null : (this.#segments[at]?.before?.index ?? null);
   }
 
@@ -81,16 +87,21 @@ export class Front {
     this.#segments.shift();
   }
 
-  /** What stands in a segment and after may all be needed once something there reaches back behind its beginning. */
-  #boundaryAt(floor: number, log: LogIndex, needed: number): number | null {
+  /**
+   * What stands in a segment and after may all be needed once something there reaches back behind its beginning. The
+   * greatest up to `most`, else the least.
+   */
+  #boundaryAt(floor: number, log: LogIndex, needed: number, most = Infinity): number | null {
     let lowest = Infinity;
+    let found: number | null = null;
     for (let at = this.#segments.length - 1; at > 0; at--) {
       const { number, before, lowestIndex } = this.#segments[at] as Segment;
       lowest = Math.min(lowest, lowestIndex);
       if (before === null || number > needed || before.index > floor || before.index >= lowest) continue;
       if (before.index < log.baseIndex || log.chain(before.index) !== before.chain) continue;
-      return at;
+      found = at;
+      if (at <= most) break;
     }
-    return null;
+    return found;
   }
 }

@@ -17,11 +17,16 @@ function filled(entries = 60): PlainLog {
   return log;
 }
 
+/** As often as anything can be deleted; where the log begins then, null if nothing could be. */
 function compact(log: PlainLog, floor: number): number | null {
-  const index = log.wal.compactable(floor, false);
-  if (index !== null) log.wal.compact(index);
-  log.settle();
-  return index;
+  let begin: number | null = null;
+  for (;;) {
+    const index = log.wal.compactable(floor, false);
+    if (index === null) return begin;
+    log.wal.compact(index);
+    log.settle();
+    begin = index;
+  }
 }
 
 const textsOf = (records: readonly Uint8Array[]): string[] =>
@@ -51,6 +56,21 @@ describe("compaction", () => {
     again.append([makeEntry(log.entries.at(-1) ?? null, 9_000, new Uint8Array(8)).bytes]);
     expect(compact(again, 1_000_000)).toBeGreaterThan(begin ?? 0);
     expect(again.disk.list().filter((name) => name.endsWith(".wal"))).toHaveLength(1);
+  });
+
+  test("deletes a few segments at a time: each takes its while, and there may be hundreds", () => {
+    const log = filled(200);
+    const segments = (): number => log.disk.list().filter((name) => name.endsWith(".wal")).length;
+    const deleted: number[] = [];
+    for (let index = log.wal.compactable(200, false); index !== null; index = log.wal.compactable(200, false)) {
+      const before = segments();
+      log.wal.compact(index);
+      log.settle();
+      deleted.push(before - segments());
+    }
+    expect(segments()).toBe(1);
+    expect(deleted.length).toBeGreaterThan(2);
+    expect(Math.max(...deleted)).toBeLessThanOrEqual(4);
   });
 
   test("keeps what holds a fork until a MERGED record has settled it, and promises for ever", () => {

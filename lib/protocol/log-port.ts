@@ -18,8 +18,9 @@ export interface LogReader {
   /** Whether anything superseded stands on disk that no MERGED record has settled. */
   readonly hasForks: boolean;
   /**
-   * Where the log would begin (the index of the entry before its first) if all were deleted that can be of what stands
-   * at or below `floor`; null if nothing can. What holds forks that no MERGED record has settled may go only `evenForks`.
+   * Where the log would begin (the index of the entry before its first) if as much were deleted as can be at once of what
+   * stands at or below `floor`; null if nothing can. What holds forks that no MERGED record has settled may go only
+   * `evenForks`.
    */
   compactable(floor: number, evenForks: boolean): number | null;
 }
