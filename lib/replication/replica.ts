@@ -60,9 +60,11 @@ export class Replica {
     const { commit, log } = this.#core;
     const { lastIndex, lastView } = log;
     const settled = isSettled(this.#core);
-    const { commit: told, lastIndex: end, settled: was } = this.#standing;
-    if (told !== commit || end !== lastIndex || was !== settled) {
-      this.#standing = { ...this.#standing, commit, lastIndex, lastView, settled };
+    const merged = isMerged(this.#core, this.#core.self.pid);
+    const was = this.#standing;
+    const isSame = was.settled === settled && was.merged === merged;
+    if (was.commit !== commit || was.lastIndex !== lastIndex || !isSame) {
+      this.#standing = { ...was, commit, lastIndex, lastView, settled, merged };
     }
     return this.#standing;
   }

@@ -36,6 +36,7 @@ export function stand(core: Core): Standing {
     lastIndex: core.log.lastIndex,
     lastView: core.log.lastView,
     settled: isSettled(core),
+    merged: isMerged(core, core.self.pid),
   };
 }
 

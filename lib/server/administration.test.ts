@@ -37,6 +37,7 @@ function asked(remote: string, request: AdminRequest): { answers: Frame[]; chang
           waitingFor: "",
           commit: 9,
           settled: true,
+          merged: true,
           lastIndex: 9,
           lastView: 0,
         },

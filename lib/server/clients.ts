@@ -211,6 +211,18 @@ export class Clients implements Hub {
     return ready && this.state.applied.index >= commit;
   }
 
+  merging(): boolean {
+    const { self, policy } = this.#options;
+    const { config, view, merged } = this.#ports.standing();
+    if (policy !== "available") return false;
+    return config.some(({ pid }) => {
+      if (pid === self.pid) return !merged;
+      const heartbeat = this.#ports.heartbeat(pid);
+      // What it told in another view may be a fork in this one.
+      return heartbeat !== null && !(heartbeat.merged && heartbeat.installed === view);
+    });
+  }
+
   opened(connection: ClientConnection): void {
     const { session } = connection;
     if (session === null) return;

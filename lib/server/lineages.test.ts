@@ -4,7 +4,7 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient } from "../client/types.ts";
-import { SimulatedWorld } from "./simulated-world.fixture.ts";
+import { SimulatedClient, SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
@@ -104,4 +104,41 @@ test("a session that is resumed on the side that wins, with indexes of the other
   await world.done(bob.request({ type: "send", to: "alice", text: "after" }));
   await world.until(() => again.texts.includes("after"));
   expect(again.texts).toEqual(["from bob, while apart", ...fromCarol, "after"]);
+});
+
+test("a session that began on the side that yields goes on after the heal", async () => {
+  const { world } = await apart();
+  const dave = await world.signedIn(1, "dave");
+  await world.done(dave.request({ type: "send", to: "bob", text: "while apart" }));
+  const states: string[] = [];
+  dave.on((event) => {
+    if (event.type === "connection") states.push(event.connection.state);
+  });
+  await world.heal();
+  await world.until(() => states.includes("reconnected"));
+  const answer = await world.done(dave.request({ type: "send", to: "bob", text: "after" }));
+  expect(answer).toMatchObject({ type: "sent", copies: 2 });
+  expect(states).not.toContain("closed");
+});
+
+test("it goes on also on the side that wins, which is told of it by the merge", async () => {
+  const { world } = await apart();
+  const dave = await world.client(1);
+  await dave.signIn("dave");
+  dave.op({ type: "send", to: "bob", text: "while apart" });
+  const { index: lastIndex, view: lastView } = await dave.next("sent");
+  const healed = world.heal();
+  await world.until(() => dave.closed !== null);
+  const again = await world.client(2, dave.session, { create: false, lastIndex, lastView });
+  expect(again.opened?.user).toBe("dave");
+  await healed;
+});
+
+test("a session that is not known is refused at once, also by who names a place in the log", async () => {
+  const { world } = await apart();
+  const { index: lastIndex = 0, view: lastView = 0 } = (await world.client(2)).opened ?? {};
+  const refused = new SimulatedClient(world, crypto.randomUUID());
+  await refused.connect(2);
+  refused.hello({ create: false, lastIndex, lastView });
+  expect(await refused.next("refused", 100)).toMatchObject({ code: "unauthorized" });
 });

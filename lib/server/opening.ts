@@ -18,6 +18,8 @@ export interface OpeningPorts {
   readonly state: StateMachine;
   /** This replica serves, and has applied all that it knows to be committed. */
   caughtUp(): boolean;
+  /** Somebody who is heard, this replica perhaps, has yet to merge what it holds of a fork. */
+  merging(): boolean;
   propose(op: OpEntry): void;
   /** Puts an attach into the log; returns its seq. */
   attach(attachment: Attachment): number;
@@ -126,11 +128,18 @@ export class Opening {
     }
     if (record === null) {
       if (create) this.#register();
-      else if (this.#ports.caughtUp()) this.#refuse("unauthorized", "This session is not known in this cluster.");
+      else if (this.#ports.caughtUp() && !this.#comesWithMerge())
+        this.#refuse("unauthorized", "This session is not known in this cluster.");
       return;
     }
     if (!sameBytes(record.tokenHash, this.#tokenHash)) return this.#unauthorized();
     this.#attach();
+  }
+
+  /** It may have begun in a fork, as its client names a place that is not in this log; then it will be known here soon. */
+  #comesWithMerge(): boolean {
+    const { lastIndex: index, lastView: view } = this.request;
+    return view !== 0 && this.#ports.merging() && this.#ports.common({ index, view }, index).index < index;
   }
 
   /**
