@@ -170,6 +170,23 @@ describe("a TCP connection", () => {
     expect(connection.queuedBytes).toBe(0);
   });
 
+  test("tells of its end also when it has ended before it was accepted", async () => {
+    const { seen, attach } = recorder();
+    const listener = await tcpTransport().listen(host, 0, (connection) => {
+      const handlers = attach(connection);
+      connection.send(utf8("too many"));
+      connection.close();
+      // What closing comes to when the other side has reset it meanwhile.
+      connection.terminate();
+      return handlers;
+    });
+    const socket = nodeConnect({ host, port: listener.port }).on("error", () => {});
+    await until(() => seen.closed !== null);
+    expect(seen.closed).toBe("closed here");
+    socket.destroy();
+    listener.stop();
+  });
+
   test("writes all sends of a turn at once", async () => {
     const chunks: number[] = [];
     const port = await plainServer((socket) => socket.on("data", (chunk) => void chunks.push(chunk.length)));

@@ -81,6 +81,8 @@ class TcpConnection implements Connection {
   #reason: string | null = null;
   #overflowed = false;
   #linger: ReturnType<typeof setTimeout> | null = null;
+  /** What is to be told of the end, when it came before anybody could be told. */
+  #untold: Parameters<ConnectionHandlers["closed"]> | null = null;
 
   constructor(socket: Socket<Holder>, options: Required<TcpOptions>) {
     this.#socket = socket;
@@ -93,6 +95,7 @@ class TcpConnection implements Connection {
 
   start(handlers: ConnectionHandlers): void {
     this.#handlers = handlers;
+    if (this.#untold !== null) handlers.closed(...this.#untold);
   }
 
   send(bytes: Uint8Array): void {
@@ -187,7 +190,9 @@ class TcpConnection implements Connection {
     this.#dropQueue();
     if (this.#linger !== null) clearTimeout(this.#linger);
     const lost = error === undefined ? "connection lost" : "connection reset by the other side";
-    this.#handlers?.closed(this.#reason ?? lost, ended, this.#overflowed);
+    const end = [this.#reason ?? lost, ended, this.#overflowed] as const;
+    if (this.#handlers === null) this.#untold = [...end];
+    else this.#handlers.closed(...end);
   }
 
   #emptied(): void {
