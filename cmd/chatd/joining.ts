@@ -37,6 +37,22 @@ export async function findCluster(settings: ServeSettings): Promise<LiveCluster 
   return found;
 }
 
+/**
+ * Throws `CommandFailure` (64) when the others serve a cluster that looks for this replica at another address than the one
+ * in `--peers`: it would reach them and not be reached, and so take them for dead.
+ */
+export async function refuseOtherAddress({ pid, peers }: ServeSettings): Promise<void> {
+  const own = peers.find((peer) => peer.pid === pid)?.address ?? "";
+  for (const { address } of peers.filter((peer) => peer.pid !== pid)) {
+    const there = (await whoServes(address))?.replicas.find((replica) => replica.pid === pid)?.address ?? own;
+    if (there === own) continue;
+    throw usage(
+      `--peers says that replica ${pid} is at ${own}, but the cluster at ${address} looks for it at ${there}: start it with ` +
+        `${pid}=${there} (--listen binds elsewhere), or first remove it from the cluster to add it at its new address`,
+    );
+  }
+}
+
 /** Null unless a member of a formed view answers. */
 async function whoServes(address: string): Promise<(LiveCluster & { readonly policy: string }) | null> {
   try {

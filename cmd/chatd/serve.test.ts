@@ -202,6 +202,34 @@ describe("a replica that cannot start", () => {
     expect(other.lastError).toContain("founded with the policy quorum");
   });
 
+  test("for the address in --peers, when the others look for it elsewhere: exit 64, before it goes on alone", async () => {
+    const [one, two, elsewhere] = [freePort(), freePort(), freePort()];
+    const serve = (pid: number, address: string): Serve => {
+      const peers = `1=127.0.0.1:${one},2=${address}`;
+      return new Serve(["--pid", `${pid}`, "--peers", peers, "--data", join(directory, `moved-${pid}`)]);
+    };
+    const stopped = async (replica: Serve): Promise<void> => {
+      replica.child.kill("SIGTERM");
+      expect(await replica.ended()).toBe(0);
+    };
+    const founders = [serve(1, `127.0.0.1:${two}`), serve(2, `127.0.0.1:${two}`)] as const;
+    for (const founder of founders) await founder.says(/^ready /m);
+    await stopped(founders[1]);
+    const moved = serve(2, `127.0.0.1:${elsewhere}`);
+    expect(await moved.ended()).toBe(64);
+    expect(moved.output).toBe("");
+    expect(moved.lastError).toContain(
+      `--peers says that replica 2 is at 127.0.0.1:${elsewhere}, but the cluster at 127.0.0.1:${one} looks for it at ` +
+        `127.0.0.1:${two}: start it with 2=127.0.0.1:${two}`,
+    );
+    // Another name of the same place is as good.
+    const renamed = serve(2, `localhost:${two}`);
+    await renamed.says(/^ready /m);
+    await Bun.sleep(1500);
+    await stopped(renamed);
+    await stopped(founders[0]);
+  }, 120_000);
+
   test("for damage in its log that no other replica can repair: exit 74, naming file, offset and index", async () => {
     const port = freePort();
     const first = new Serve(alone("damaged", port));

@@ -17,12 +17,13 @@ import { tcpTransport } from "../../lib/io/tcp.ts";
 import type { DiskError } from "../../lib/log/disk.ts";
 import { openLog } from "../../lib/log/wal.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
+import type { Configured } from "../../lib/protocol/messages.ts";
 import type { Standing } from "../../lib/replication/events.ts";
 import { clusterIdOf } from "../../lib/server/identity.ts";
 import { ReplicaNode, type NodePorts } from "../../lib/server/node.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
-import { findCluster, type LiveCluster } from "./joining.ts";
+import { findCluster, refuseOtherAddress, type LiveCluster } from "./joining.ts";
 import { Journal } from "./journal.ts";
 import { describeLog, refuseUnfit } from "./opened-log.ts";
 import { explain, statusOf } from "./serve-failure.ts";
@@ -33,7 +34,7 @@ import { software } from "./version.ts";
 
 /** A second signal this long after the first one is impatience, not the same signal by another way. */
 const impatientMs = 5000;
-/** How often a replica that waits to found a cluster looks whether there is one. */
+/** How often a replica that waits to found a cluster, or that nobody finds, asks the others. */
 const lookEveryMs = 1000;
 
 export function serveCommand(): Command {
@@ -110,6 +111,8 @@ async function serve(settings: ServeSettings): Promise<void> {
         starting = running.stop().then(() => startJoined(settings, live, made, journal, end));
         return starting;
       }).catch((error: unknown) => end.fail(error));
+    } else if (running.hasMoved) {
+      watchAddress(settings, running).catch((error: unknown) => end.fail(error));
     }
   } catch (error) {
     throw explain(error, settings);
@@ -119,6 +122,10 @@ async function serve(settings: ServeSettings): Promise<void> {
 interface Running {
   /** It has an empty log and waits to found a cluster: those that it waits for may turn out to have one. */
   readonly mayJoin: boolean;
+  /** The cluster's config has another address for it than `--peers`: where that is no other name of the same place, nobody finds it. */
+  readonly hasMoved: boolean;
+  /** Some other replica has found it. */
+  readonly isFound: boolean;
   stop(): Promise<void>;
 }
 
@@ -172,6 +179,14 @@ async function watchForCluster(
     journal.write("info", "the replicas that were waited for have a cluster already");
     await join(live);
     return;
+  }
+}
+
+/** One that has moved stops before it goes on alone, if the others serve and do not find it. */
+async function watchAddress(settings: ServeSettings, running: Running): Promise<void> {
+  while (running.hasMoved) {
+    await Bun.sleep(lookEveryMs);
+    if (!running.isFound) await refuseOtherAddress(settings);
   }
 }
 
@@ -255,6 +270,14 @@ async function start(
   return {
     get mayJoin() {
       return founds && peers.length > 1 && !stopped && node.standing.lastIndex === 0;
+    },
+    get hasMoved() {
+      const ownIn = (replicas: readonly Configured[]) => replicas.find((replica) => replica.pid === pid)?.address;
+      const known = ownIn(node.standing.config);
+      return known !== undefined && known !== ownIn(peers) && !stopped;
+    },
+    get isFound() {
+      return node.isFound;
     },
     stop: async () => {
       stopped = true;

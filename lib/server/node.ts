@@ -220,6 +220,11 @@ export class ReplicaNode {
     return this.#driver.standing;
   }
 
+  /** Whether any other replica of the config is heard, so that it has found this one. */
+  get isFound(): boolean {
+    return this.standing.config.some(({ pid }) => this.#peers.heartbeat(pid) !== null);
+  }
+
   /** Where it listens. */
   get listener(): Listener | null {
     return this.#listener;
