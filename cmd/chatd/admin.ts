@@ -9,6 +9,7 @@ import type { Answers, ChatClient, Refused } from "../../lib/client/types.ts";
 import { systemClock } from "../../lib/io/clock.ts";
 import { clientPorts } from "../../lib/io/client-ports.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
+import { print } from "./output.ts";
 import { passwordOptions, readPassword, refusePasswordArgument, type PasswordFlags } from "./password.ts";
 import { serverOption } from "./servers.ts";
 import { software } from "./version.ts";
@@ -60,13 +61,13 @@ async function resetPassword(user: string, flags: Flags): Promise<void> {
   await client.close();
   if (answer.type === "refused") {
     const { code: error, message } = answer;
-    if (flags.json === true) print(JSON.stringify({ ok: false, user, error, message }));
+    if (flags.json === true) print(`${JSON.stringify({ ok: false, user, error, message })}\n`);
     throw new CommandFailure(message, error === "unauthorized" ? exitStatus.notAllowed : exitStatus.failed);
   }
   const { count, copies } = answer;
-  if (flags.json === true) return print(JSON.stringify({ ok: true, user, sessions: count, copies }));
+  if (flags.json === true) return print(`${JSON.stringify({ ok: true, user, sessions: count, copies })}\n`);
   const ended = `${count} ${count === 1 ? "session was" : "sessions were"} ended`;
-  print(`the password of ${user} has been reset on ${copies} ${copies === 1 ? "disk" : "disks"}; ${ended}`);
+  print(`the password of ${user} has been reset on ${copies} ${copies === 1 ? "disk" : "disks"}; ${ended}\n`);
 }
 
 /** From a flag or the environment, else asked for twice on a terminal, which shows nothing of it. */
@@ -126,8 +127,4 @@ async function answerOf(
     cancelLook();
     unsubscribe();
   }
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

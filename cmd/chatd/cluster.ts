@@ -9,6 +9,7 @@ import { formatView } from "../../lib/protocol/ids.ts";
 import { ClusterAsking, type Change, type Outcome } from "./cluster-asking.ts";
 import { statusAsJson, statusAsText } from "./cluster-table.ts";
 import { CommandFailure } from "./failure.ts";
+import { print, remark } from "./output.ts";
 import { serverOption } from "./servers.ts";
 import { wholeNumber } from "./usage.ts";
 
@@ -46,7 +47,7 @@ function statusCommand(): Command {
     .addHelpText("after", "\nExamples:\n  chatd cluster status\n  chatd cluster status --json --server 10.0.0.1:1538\n")
     .action(async (flags: Flags) => {
       const status = await new ClusterAsking(flags.server).status();
-      print(flags.json === true ? JSON.stringify(statusAsJson(status)) : statusAsText(status, columns()));
+      print(`${flags.json === true ? JSON.stringify(statusAsJson(status)) : statusAsText(status, columns())}\n`);
     });
 }
 
@@ -100,11 +101,11 @@ const common = (name: string, description: string): Command =>
 
 async function change(wanted: Change, flags: Flags): Promise<void> {
   const asking = new ClusterAsking(flags.server);
-  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+  const progress = (line: string): void => remark(`${line}\n`);
   const outcome = await asking.change(wanted, patienceMs, progress);
-  if (flags.json === true) print(JSON.stringify(asJson(wanted, outcome)));
+  if (flags.json === true) print(`${JSON.stringify(asJson(wanted, outcome))}\n`);
   if (!outcome.ok) throw new CommandFailure(outcome.message, outcome.status);
-  if (flags.json !== true) print(outcome.message);
+  if (flags.json !== true) print(`${outcome.message}\n`);
 }
 
 function asJson({ change: kind, pid, address }: Change, outcome: Outcome): object {
@@ -124,7 +125,3 @@ function parseNewcomer(text: string): { pid: number; address: string } {
 
 /** Of the terminal; of what is no terminal, as $COLUMNS says. */
 const columns = (): number => process.stdout.columns ?? (Number(process.env["COLUMNS"] ?? "") || 80);
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
-}

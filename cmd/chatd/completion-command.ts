@@ -7,6 +7,7 @@ import { knownNameFault } from "../../lib/chat/names.ts";
 import { complete, type Sources } from "./completion.ts";
 import { completionScript, shells, type Shell } from "./completion-scripts.ts";
 import { accountsAt, replicasAt } from "./inquiring.ts";
+import { print } from "./output.ts";
 
 /** Somebody waits for the key to do something: what a cluster does not say by then is not offered. */
 const patienceMs = 500;
@@ -17,7 +18,7 @@ export function completionCommand(): Command {
     .addArgument(new Argument("<SHELL>", "which one").choices(shells))
     .addHelpText("after", examples)
     .action((shell: Shell) => {
-      process.stdout.write(completionScript(shell, process.execPath));
+      print(completionScript(shell, process.execPath));
     });
 }
 
@@ -44,7 +45,7 @@ export function completeCommand(root: Command): Command {
         description === "" ? value : `${value}\t${description}`,
       );
       if (files) lines.push(":files");
-      process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+      print(lines.map((line) => `${line}\n`).join(""));
     });
 }
 

@@ -4,12 +4,17 @@
  */
 import { InvalidArgumentError, type Command, type CommanderError } from "commander";
 import { complain, exitStatus } from "./failure.ts";
+import { print, remark } from "./output.ts";
 
 /** Makes a command and those below it strict: it throws `CommanderError` instead of ending the process. */
 export function makeStrict(command: Command): Command {
   command.exitOverride();
   command.allowExcessArguments(false);
-  command.configureOutput({ outputError: (text) => complain(oneLine(text, command)) });
+  command.configureOutput({
+    writeOut: print,
+    writeErr: remark,
+    outputError: (text) => complain(oneLine(text, command)),
+  });
   for (const child of command.commands) makeStrict(child);
   return command;
 }
