@@ -80,6 +80,19 @@ describe("an inspection", () => {
     ]);
   });
 
+  test("takes the header of the only segment for damaged when records follow it, and shows those", () => {
+    const log = new PlainLog(64 * 1024);
+    for (let index = 1; index <= 3; index++) {
+      log.put(`entry ${index}`);
+      log.settle();
+    }
+    const disk = log.close();
+    disk.flip(segmentName(1), 9, 1);
+    const inspection = new LogInspection(disk);
+    expect(shown(inspection)).toEqual([`00000001.wal 0+${segmentHeaderBytes} header`, "1 live", "2 live", "3 live"]);
+    expect(inspection.verdict()).toMatchObject({ state: "corrupt", first: 1, last: 3, torn: null });
+  });
+
   test("goes on behind damage in the midst of a fork, and behind a segment of which the rest is damaged", () => {
     const log = filled();
     log.put("another", 600, 80);

@@ -110,6 +110,15 @@ export function lastNonZero(bytes: Uint8Array, from: number): number {
   return from;
 }
 
+/** The cluster that the first sound record from `from` on says it belongs to; null if there is none. */
+export function firstClusterTag(bytes: Uint8Array, from: number): number | null {
+  for (let at = from; at + recordHeaderBytes <= bytes.length; at += 8) {
+    const record = decodeRecord(bytes, at);
+    if (typeof record !== "string") return record.clusterTag;
+  }
+  return null;
+}
+
 /** The next place from `from` on where a sound record of this cluster begins, or -1. */
 export function findRecord(bytes: Uint8Array, from: number, clusterTag: number): number {
   const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -9,7 +9,7 @@ import { Assembly } from "./assembly.ts";
 import type { Disk } from "./disk.ts";
 import { readBegin } from "./lineage.ts";
 import { LogIndex } from "./log-index.ts";
-import { readSync, scan, type BadFault, type ScanRange } from "./scan.ts";
+import { firstClusterTag, readSync, scan, type BadFault, type ScanRange } from "./scan.ts";
 import {
   clusterTagOf,
   decodeSegmentHeader,
@@ -61,7 +61,7 @@ export interface Survey {
 }
 
 export interface SurveyOptions {
-  /** Of a record whose segment has no sound header; else taken from the sound headers. */
+  /** Of a record, where no segment has a sound header; else taken from those, or from the first sound record. */
   readonly clusterTag?: number;
   /** For segments whose header does not tell. */
   readonly segmentBytes?: number;
@@ -183,7 +183,7 @@ class Surveyor {
     readonly first: number,
   ) {
     const sound = [...headers.values()].find((header) => header !== null);
-    this.#clusterTag = sound === undefined ? (options.clusterTag ?? 0) : clusterTagOf(sound.cluster);
+    this.#clusterTag = sound === undefined ? (options.clusterTag ?? this.#tagOfRecords()) : clusterTagOf(sound.cluster);
     const begin = options.only === undefined ? null : headers.get(first);
     this.assembly = new Assembly(
       begin == null ? new LogIndex() : new LogIndex(begin.previousIndex, begin.previousView, begin.previousChain),
@@ -226,6 +226,15 @@ class Surveyor {
   end(): void {
     const { assembly, first } = this;
     if (assembly.hasGap && assembly.damage.length === 0) assembly.hurt(first, 0, segmentHeaderBytes, "header");
+  }
+
+  /** Without a sound header the records alone say whose they are; 0 if there is none. */
+  #tagOfRecords(): number {
+    for (const number of this.headers.keys()) {
+      const tag = firstClusterTag(readSegment(this.disk, segmentName(number)), segmentHeaderBytes);
+      if (tag !== null) return tag;
+    }
+    return 0;
   }
 
   /** Into the same memory each time: nothing of a segment is kept. */
