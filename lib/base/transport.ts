@@ -21,6 +21,8 @@ export interface ConnectionHandlers {
 export interface Connection {
   /** The other end as `host:port`, for messages. */
   readonly remote: string;
+  /** Both ends have the same host: whoever is there is on this machine, by whichever name it has reached it. */
+  readonly isLocal: boolean;
   /** Bytes accepted by `send` that the system has not taken yet. */
   readonly queuedBytes: number;
   /** Queues bytes; all sends of one turn of the event loop become one write. Never blocks; a no-op once closed. */

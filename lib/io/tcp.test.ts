@@ -1,5 +1,6 @@
 /** Real TCP: the contract of every transport, and what only real sockets do (half-open ends, slow readers, silence). */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { networkInterfaces } from "node:os";
 import { createServer, connect as nodeConnect, type Server, type Socket } from "node:net";
 import { transportContract } from "../base/transport.contract.ts";
 import { ConnectError, type Connection } from "../base/transport.ts";
@@ -168,6 +169,20 @@ describe("a TCP connection", () => {
     expect(seen.closed).toContain("reads too slowly");
     expect(seen.overflowed).toBeTrue();
     expect(connection.queuedBytes).toBe(0);
+  });
+
+  test("knows its own machine, by whichever of its addresses that was reached", async () => {
+    const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+    const own = addresses.filter(({ scopeid }) => scopeid === undefined || scopeid === 0).map(({ address }) => address);
+    for (const address of own) {
+      const { seen, attach } = recorder();
+      const listener = await tcpTransport().listen(address, 0, attach);
+      const socket = nodeConnect({ host: address, port: listener.port });
+      await until(() => seen.connection !== null);
+      expect([address, seen.connection?.isLocal]).toEqual([address, true]);
+      socket.destroy();
+      listener.stop();
+    }
   });
 
   test("tells of its end also when it has ended before it was accepted", async () => {

@@ -62,6 +62,7 @@ type Stage =
 
 class TcpConnection implements Connection {
   readonly remote: string;
+  readonly isLocal: boolean;
   queuedBytes = 0;
 
   readonly #socket: Socket<Holder>;
@@ -91,6 +92,7 @@ class TcpConnection implements Connection {
     // Undefined, whatever the types say, when the other end has hung up before it was accepted.
     const address: string | undefined = socket.remoteAddress;
     this.remote = address === undefined ? "a peer that is gone" : formatAddress(address, socket.remotePort);
+    this.isLocal = address !== undefined && address === socket.localAddress;
   }
 
   start(handlers: ConnectionHandlers): void {

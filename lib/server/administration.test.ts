@@ -15,11 +15,11 @@ const add: AdminRequest = {
 };
 
 /** One that replicas of 10.0.0.x may ask; what it is asked for, and what it answers to whoever is at `remote`. */
-function asked(remote: string, request: AdminRequest): { answers: Frame[]; changes: ConfigChange[] } {
+function asked(remote: string, request: AdminRequest, isLocal = false): { answers: Frame[]; changes: ConfigChange[] } {
   const changes: ConfigChange[] = [];
   const answers: Frame[] = [];
   const connection: Connection = {
-    ...{ remote, queuedBytes: 0 },
+    ...{ remote, isLocal, queuedBytes: 0 },
     send: (bytes) => void answers.push(decodeFrame(bytes.slice(framePrefixBytes))),
     ...{ pause() {}, resume() {}, close() {}, terminate() {} },
   };
@@ -63,6 +63,10 @@ function asked(remote: string, request: AdminRequest): { answers: Frame[]; chang
 test.each(["127.0.0.1:5000", "[::1]:5000", "10.0.0.2:5000"])("from %s it is answered", (remote) => {
   expect(asked(remote, status).answers).toMatchObject([{ type: "clusterReport", request: 7 }]);
   expect(asked(remote, add).changes).toEqual([{ kind: "add", pid: 4, address: "10.0.0.4:1538" }]);
+});
+
+test("from this machine it is answered, whatever the replica is called in --peers", () => {
+  expect(asked("203.0.113.9:5000", status, true).answers).toMatchObject([{ type: "clusterReport", request: 7 }]);
 });
 
 test.each([status, add])("from elsewhere than a replica's address it is refused", (request) => {

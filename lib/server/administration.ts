@@ -2,7 +2,6 @@
  * What an operator asks of this replica (`chatd cluster`): how every replica is, and changes of the config. Says who may
  * ask. Decides nothing about a change: the replicated log does.
  */
-import { isLoopback } from "../base/address.ts";
 import type { AdminRequest, FrameOf, Placement, ReplicaReport } from "../protocol/messages.ts";
 import type { ChangeReport, ConfigChange, Standing } from "../replication/events.ts";
 import { replicaStatus, type HeartbeatOf } from "./status.ts";
@@ -53,7 +52,7 @@ export class Administration {
   /** Answers over the connection on which it came. */
   handle(frame: AdminRequest, wire: Wire): void {
     const { host } = wire;
-    if (!isLoopback(host) && !this.#ports.isReplicaHost(host)) {
+    if (!wire.isLocal && !this.#ports.isReplicaHost(host)) {
       const message = `Replica ${this.#options.pid} takes this from its own machine or that of another replica only, not from ${host}.`;
       this.#ports.log("warn", `${wire.remote} may not ask for ${frame.type}: it is no replica's address`);
       wire.send({ type: "refused", request: frame.request, code: "unauthorized", message });

@@ -61,8 +61,8 @@ export interface Hub extends OpeningPorts {
   ): "no" | "from-here" | "from-another" | "no-such";
   proposeCommand(connection: ClientConnection, op: ClientOp, command: Command, digest: Uint8Array): void;
   status(request: number): FrameOf<"statusReport">;
-  /** Whether a connection from this host comes from the machine on which this replica runs. */
-  isOwnMachine(host: string): boolean;
+  /** Whether a connection comes from the machine on which this replica runs. */
+  isOwnMachine(wire: Wire): boolean;
   /** An operator's request: it belongs to no session and waits for nothing. */
   administer(frame: AdminRequest, wire: Wire): void;
   /** `onPurpose`: it said goodbye. `overflowed`: it was cut because it reads too slowly. */
@@ -396,7 +396,7 @@ export class ClientConnection implements WireOwner {
     }
     const { guesses } = this.#hub;
     const { host } = this.wire;
-    if (op.type === "resetPassword" && !this.#hub.isOwnMachine(host)) {
+    if (op.type === "resetPassword" && !this.#hub.isOwnMachine(this.wire)) {
       const message = `A replica resets passwords for its own machine only, not for ${host}.`;
       return this.#refuse(request, "unauthorized", message);
     }

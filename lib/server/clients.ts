@@ -10,7 +10,7 @@ import type { AdminRequest, ClientOp, FrameOf, Member, Placement } from "../prot
 import type { Applied, Attachment, Delivery, OpResult, Outcome } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
 import type { Place } from "../replication/kinship.ts";
-import { isLoopback, parseAddress } from "../base/address.ts";
+import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import { Attachments, type Processes } from "./attachments.ts";
 import { ClientConnection, reusedSeq, unavailable, type AnswerElsewhere, type Hub } from "./client-connection.ts";
@@ -261,9 +261,9 @@ export class Clients implements Hub {
     return statusReport(request, this.placement(), this.#ports.standing(), own, this.#ports.heartbeat);
   }
 
-  isOwnMachine(host: string): boolean {
+  isOwnMachine(wire: Wire): boolean {
     const own = this.placement().replicas.find(({ pid }) => pid === this.#options.self.pid);
-    return isLoopback(host) || (own !== undefined && parseAddress(own.address)?.host === host);
+    return wire.isLocal || (own !== undefined && parseAddress(own.address)?.host === wire.host);
   }
 
   administer(frame: AdminRequest, wire: Wire): void {

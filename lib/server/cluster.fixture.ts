@@ -61,6 +61,8 @@ export class TestCluster {
   readonly #policy: Policy;
   readonly #uuids = new Map<number, string>();
   readonly #files = new Map<number, OpenStateFiles>();
+  /** Of replicas that are started from now on. */
+  transport = tcpTransport();
   /** Of the logs of replicas that are started from now on. */
   segmentBytes = limits.segmentBytes;
   /** Who answers the questions that may take long, of replicas that are started from now on. */
@@ -103,7 +105,7 @@ export class TestCluster {
     prepareStateFiles(statePath);
     let files: OpenStateFiles | null = null;
     const node = await ReplicaNode.start(options, {
-      transport: tcpTransport(),
+      transport: this.transport,
       clock: systemClock,
       schedule: nextTurn,
       sha256,

@@ -1,6 +1,7 @@
 /** Connections that misbehave: each gets a reason and a clean close, and the replica serves on. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { limits } from "../base/limits.ts";
+import type { Connection } from "../base/transport.ts";
 import { encodeFrame } from "../protocol/codec.ts";
 import { protocolMagic, type Frame, type FrameOf } from "../protocol/messages.ts";
 import { RawClient, TestCluster, until } from "./cluster.fixture.ts";
@@ -304,4 +305,34 @@ describe("a session", () => {
     expect(await newer.next("refused")).toMatchObject({ code: "not-logged-in" });
     newer.terminate();
   });
+});
+
+test("a password is not reset for whoever is not on this machine", async () => {
+  const cluster = new TestCluster(1);
+  const tcp = cluster.transport;
+  /** As if everybody came from elsewhere. */
+  const abroad = (connection: Connection): Connection => ({
+    ...{ remote: "203.0.113.9:5000", isLocal: false },
+    get queuedBytes() {
+      return connection.queuedBytes;
+    },
+    ...{ send: (bytes) => connection.send(bytes), pause: () => connection.pause(), resume: () => connection.resume() },
+    ...{ close: () => connection.close(), terminate: () => connection.terminate() },
+  });
+  cluster.transport = {
+    ...tcp,
+    listen: (host, at, accept) => tcp.listen(host, at, (connection) => accept(abroad(connection))),
+  };
+  try {
+    await cluster.startAll();
+    const client = await RawClient.opened(cluster.port(1));
+    client.send({ type: "resetPassword", ...op, user: "alice", newPassword: "quite long enough" });
+    expect(await client.next("refused")).toMatchObject({
+      code: "unauthorized",
+      message: "A replica resets passwords for its own machine only, not for 203.0.113.9.",
+    });
+    client.terminate();
+  } finally {
+    await cluster.close();
+  }
 });

@@ -2,7 +2,7 @@
  * One connection as frames: cuts, decodes and encodes, answers pings, says why it closes, counts silence. Whoever owns it
  * decides what the frames mean. Knows neither clients nor replicas.
  */
-import { parseAddress } from "../base/address.ts";
+import { isLoopback, parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
 import type { Connection, ConnectionHandlers } from "../base/transport.ts";
 import { decodeFrame, encodeFrame, readHello } from "../protocol/codec.ts";
@@ -56,6 +56,11 @@ export class Wire implements ConnectionHandlers {
   /** Of the other end, without its port. */
   get host(): string {
     return parseAddress(this.remote)?.host ?? this.remote;
+  }
+
+  /** Whether the other end is on this machine. */
+  get isLocal(): boolean {
+    return this.connection.isLocal || isLoopback(this.host);
   }
 
   /** It is being closed: nothing that arrives is looked at any more. */

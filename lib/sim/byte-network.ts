@@ -145,6 +145,7 @@ export class Pair {
 export class End implements Connection {
   handlers: ConnectionHandlers | null = null;
   other: End | null = null;
+  readonly isLocal = false;
   closed = false;
   queuedBytes = 0;
   #closing = false;

@@ -17,6 +17,7 @@ type Stage =
   | "closed";
 
 export class StreamEnd implements Connection {
+  readonly isLocal = false;
   other: StreamEnd = this;
   #handlers: ConnectionHandlers | null = null;
   #stage: Stage = "open";
