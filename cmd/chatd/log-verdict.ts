@@ -1,6 +1,7 @@
 /** The state of a log in words and in JSON, and the exit status that tells it. */
 import { counted } from "../../lib/base/words.ts";
 import type { LogState, LogVerdict } from "../../lib/log/reader.ts";
+import { segmentName } from "../../lib/log/segment.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
 
 /** Part of the contract, like those of `failure.ts`. */
@@ -19,11 +20,18 @@ export function verdictText(verdict: LogVerdict): string {
     case "torn":
       return (
         `torn: the last write did not finish, at offset ${torn?.offset} of ${torn?.file} (${torn?.fault}); ` +
-        `the next start goes on from the record before it; ${summary(verdict)}`
+        `${nextStart(verdict)}; ${summary(verdict)}`
       );
     case "corrupt":
       return `corrupt: ${places(verdict)}; ${remedy(verdict)}; ${summary(verdict)}`;
   }
+}
+
+/** Without its only segment a log is new, or lost: what it had acknowledged and promised is not known. */
+function nextStart({ torn, segments }: LogVerdict): string {
+  const isNothing = segments === 1 && torn?.fault === "header" && torn.file === segmentName(1);
+  if (!isNothing) return "the next start goes on from the record before it";
+  return "a replica that has started before has lost its log, and does not start on this: put it back from a copy";
 }
 
 function places({ damage }: LogVerdict): string {
