@@ -12,9 +12,15 @@ export function statusOf(error: unknown): number {
   if (error instanceof DataDirectoryError || error instanceof LogRefusedError || error instanceof StateFormatError) {
     return exitStatus.dataDirectory;
   }
-  if (error instanceof DiskError || error instanceof StateStorageError) return exitStatus.disk;
+  if (error instanceof DiskError || error instanceof StateStorageError) {
+    // A file that belongs to somebody else: the disk is well.
+    return denied.test(error.message) ? exitStatus.dataDirectory : exitStatus.disk;
+  }
   return exitStatus.failed;
 }
+
+/** Errors reach this through libraries and threads that keep nothing but their message. */
+const denied = /\b(EACCES|EPERM)\b/;
 
 /** What went wrong, in one line that names the thing and says what to do; a mistake in chatd itself is left as it is. */
 export function explain(error: unknown, { data, pid }: Pick<ServeSettings, "data" | "pid">): unknown {
@@ -29,7 +35,6 @@ export function explain(error: unknown, { data, pid }: Pick<ServeSettings, "data
 
 function remedyFor(error: Error): string {
   if (error instanceof DataDirectoryError) return "";
-  // Errors reach this through libraries and threads that keep nothing but their message.
   if (/ENOSPC|EDQUOT|disk (is )?full/.test(error.message)) return "; make room on this disk, then start it again";
   if (/EACCES|EPERM|EROFS|readonly database/.test(error.message))
     return "; make it readable and writable for this user";

@@ -3,6 +3,8 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DiskError } from "../../lib/log/disk.ts";
+import { explain, statusOf } from "./serve-failure.ts";
 import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
 
 // Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
@@ -245,6 +247,19 @@ describe("a replica that cannot start", () => {
     expect(damaged.lastError).toMatch(/00000001\.wal is damaged at \d+ .*from index \d+ on.*inspect-log/);
     expect(new Uint8Array(await Bun.file(file).arrayBuffer())).toEqual(bytes);
   });
+});
+
+test("files that this user may not use are not a failing disk: 73, and not 74", () => {
+  const settings = { data: "/data", pid: 1 };
+  const denied = new DiskError("cannot open /data/log/00000001.wal: EACCES: permission denied, open");
+  expect(statusOf(denied)).toBe(73);
+  expect(explain(denied, settings)).toMatchObject({
+    status: 73,
+    message: `${denied.message}; make it readable and writable for this user`,
+  });
+  expect(statusOf(new DiskError("cannot write /data/log/00000001.wal: ENOSPC: no space left on device, write"))).toBe(
+    74,
+  );
 });
 
 test("each process of a replica has a greater number than the one before, whatever the clock says", () => {
