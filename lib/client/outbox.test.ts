@@ -54,6 +54,21 @@ test("what is written before anybody is signed in, or without a server, waits on
   expect(disk.files.size).toBe(0);
 });
 
+test("what is written when the client has closed meanwhile is kept all the same, and goes out with the next one", async () => {
+  const run = begin();
+  await run.signIn();
+  sent((await settled(run.send("one").answer)) as never);
+  // As when its session is not known any more, or another one goes on with it.
+  await settled(run.client.close());
+  run.send("two");
+  await network.run(1000);
+  expect(run.accepted).toEqual(["one", "two"]);
+  await settled(run.outbox.close());
+  const next = await finish();
+  expect(next.events.map((event) => event.type)).toEqual(["earlier"]);
+  expect(arrived()).toEqual(["one", "two"]);
+});
+
 describe("a process that dies", () => {
   const texts = ["one", "two", "three", "four", "five"];
 

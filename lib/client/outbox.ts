@@ -285,7 +285,9 @@ class KeptOutbox implements Outbox {
     const { file, message } = entry;
     const isNew = entry.stage === "new";
     entry.stage = "asked";
+    let isBegun = false;
     const bind = async (seq: number): Promise<void> => {
+      isBegun = true;
       if (!isNew) await entry.kept.promise;
       const { key, user } = client;
       const kept = file.get(entry.number);
@@ -297,13 +299,16 @@ class KeptOutbox implements Outbox {
     };
     client.request({ type: "send", to: message.to, text: message.text }, { keep: bind }).then(
       (answer) => this.#over(entry, answer),
-      (error: unknown) => this.#notAsked(entry, error, isNew),
+      (error: unknown) => this.#notAsked(entry, error, isNew, isBegun),
     );
   }
 
-  /** The client was closed, then the op may be done and the next process will know; or it was never sent. */
-  #notAsked(entry: Entry, error: unknown, isNew: boolean): void {
-    if (entry.stage === "over" || error instanceof ClientClosedError) return;
+  /**
+   * The client was closed, then the op may be done and the next process will know; or it was never sent. `isBegun`: the
+   * client has taken it; one that had closed before does not.
+   */
+  #notAsked(entry: Entry, error: unknown, isNew: boolean, isBegun: boolean): void {
+    if (entry.stage === "over" || (error instanceof ClientClosedError && isBegun)) return;
     if (!(error instanceof PrivateFilesError)) {
       if (isNew) this.#keep(entry);
       else entry.stage = "waiting";
