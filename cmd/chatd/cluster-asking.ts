@@ -40,6 +40,8 @@ export class ClusterAsking {
   /** By pid, from whoever answered last. */
   #learnt = new Map<number, string>();
   #reached = false;
+  /** A request for a change was sent, and its answer never came: it may have been begun. */
+  #wasUnanswered = false;
 
   constructor(servers: readonly string[]) {
     this.#given = servers;
@@ -78,7 +80,7 @@ export class ClusterAsking {
     let ask = 0;
     for (;;) {
       const report = await this.#changeOnce(wanted, ask);
-      const outcome = pursuit.next(report);
+      const outcome = pursuit.next(report, this.#wasUnanswered);
       if (outcome !== null) return outcome;
       const sentOn = report?.state === "elsewhere" && report.ask !== 0 && report.ask !== ask;
       ask = report?.state === "elsewhere" ? report.ask : ask;
@@ -91,8 +93,10 @@ export class ClusterAsking {
   async #changeOnce(wanted: Change, ask: number): Promise<FrameOf<"changeReport"> | null> {
     const failures: string[] = [];
     for (const address of this.#order(ask)) {
+      let isAsked = false;
       try {
         const inquiry = await this.#open(address);
+        isAsked = true;
         const answer = await inquiry.ask({ type: "changeConfig", request: 1, ...wanted });
         inquiry.close();
         const report = expected(answer, "changeReport");
@@ -101,6 +105,7 @@ export class ClusterAsking {
         return report;
       } catch (error) {
         if (!(error instanceof UnansweredError)) throw error;
+        this.#wasUnanswered ||= isAsked;
         failures.push(error.message);
       }
     }
@@ -139,11 +144,12 @@ class Pursuit {
     this.#progress = progress;
   }
 
-  next(report: FrameOf<"changeReport"> | null): Outcome | null {
+  /** `wasUnanswered`: it has been asked for before, and what became of that is not known. */
+  next(report: FrameOf<"changeReport"> | null, wasUnanswered: boolean): Outcome | null {
     const { change, pid } = this.#wanted;
     switch (report?.state) {
       case "done":
-        return this.#done(report.view);
+        return this.#done(report.view, wasUnanswered);
       case "refused":
         return { ok: false, error: "refused", status: exitStatus.failed, message: report.reason };
       case "attempting":
@@ -175,9 +181,9 @@ class Pursuit {
     return { ok: false, error: "timeout", status: exitStatus.failed, message };
   }
 
-  #done(view: number): Outcome {
+  #done(view: number, wasUnanswered: boolean): Outcome {
     const { change, pid, address, acceptLoss } = this.#wanted;
-    if (change === "remove" && !this.#wasOpen && this.#attempted === 0) {
+    if (change === "remove" && !this.#wasOpen && this.#attempted === 0 && !wasUnanswered) {
       const message = `there is no replica ${pid} in the cluster; see chatd cluster status`;
       return { ok: false, error: "refused", status: exitStatus.failed, message };
     }
