@@ -1,6 +1,16 @@
 /** The data directory: made, opened again, refused with a message that names what is wrong and what to do. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DataDirectoryError, openDataDirectory, readIdentity } from "./data-directory.ts";
@@ -192,6 +202,15 @@ describe("the lock", () => {
       return flock(descriptor, operation);
     });
     expect([second, third]).toEqual([{ heldBy: process.pid }, { release: expect.any(Function) }]);
+  });
+
+  test.skipIf(process.platform !== "linux")("is not held when it could not be written", () => {
+    const flock = loadFlock();
+    if (flock === null) throw new Error("no flock");
+    let locked = -1;
+    const locking = (descriptor: number, operation: number): number => flock((locked = descriptor), operation);
+    expect(() => lockByFlock("/dev/full", locking)).toThrow(/EINVAL|ENOSPC/);
+    expect(existsSync(`/proc/self/fd/${locked}`)).toBe(false);
   });
 
   test("is taken anew when the file that was locked is there no more", () => {

@@ -40,10 +40,16 @@ export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
       closeSync(descriptor);
       return { heldBy: readPid(path) };
     }
-    if (isFileAt(path, descriptor)) {
-      ftruncateSync(descriptor, 0);
-      writeSync(descriptor, `${process.pid}\n`);
-      return { release: () => closeSync(descriptor) };
+    try {
+      if (isFileAt(path, descriptor)) {
+        ftruncateSync(descriptor, 0);
+        writeSync(descriptor, `${process.pid}\n`);
+        return { release: () => closeSync(descriptor) };
+      }
+    } catch (error) {
+      // Otherwise this very process would find it locked when it tries again.
+      closeSync(descriptor);
+      throw error;
     }
     // Removed by its holder since it was opened: whoever comes next locks another file of that name.
     closeSync(descriptor);
