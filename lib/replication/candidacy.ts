@@ -18,7 +18,7 @@ import { appendView, ownPromise } from "./installing.ts";
 import type { Candidacy } from "./state.ts";
 import { appendAndSend } from "./writing.ts";
 
-/** So many timeouts the base, the state that goes with it and then the members are waited for: longer than the others wait. */
+/** So many timeouts members that install the view are waited for, and a base or state of which nothing more comes. */
 const patienceTimeouts = 30;
 
 /** Entries that a member may lack when it is taken into a view: the view waits while it fetches them. */
@@ -41,6 +41,7 @@ export function startCandidacy(core: Core, why: string, asks: boolean, wanted: W
     promises: new Map(),
     members: [],
     formation: null,
+    fetched: 0,
     newView: null,
     okay: new Set(),
     obstacle: "",
@@ -91,12 +92,13 @@ export function tickCandidacy(core: Core): void {
     }
     case "fetching":
     case "installing": {
+      noteProgress(core, candidacy);
       // Whoever holds the base need not be a member.
       const holder =
         candidacy.stage === "fetching" && core.fetch !== null ? candidacy.formation?.baseHolder : undefined;
       const needed = holder === undefined ? candidacy.members : [...candidacy.members, holder];
       const gone = needed.find((member) => core.detector.suspectsMember(member));
-      const isOverdue = tookMs > patienceTimeouts * core.options.timeoutMs;
+      const isOverdue = core.nowMs - candidacy.startedMs > patienceTimeouts * core.options.timeoutMs;
       if (gone !== undefined) abandon(core, `replica ${gone.pid} was lost meanwhile`, 0);
       else if (candidacy.stage === "fetching" && isOverdue) abandon(core, "the base or its state did not come", 0);
       else if (candidacy.stage === "fetching") installWithState(core, candidacy);
@@ -105,6 +107,15 @@ export function tickCandidacy(core: Core): void {
       return;
     }
   }
+}
+
+/** A long log or a large state may take its time, as long as it comes. */
+function noteProgress(core: Core, candidacy: Candidacy): void {
+  if (candidacy.stage !== "fetching") return;
+  const fetched = core.log.lastIndex + (core.snapshots.transfer?.offset ?? 0);
+  if (fetched === candidacy.fetched) return;
+  candidacy.fetched = fetched;
+  candidacy.startedMs = core.nowMs;
 }
 
 export function onAskReply(core: Core, from: Member, message: FrameOf<"askReply">): void {

@@ -63,6 +63,8 @@ export interface Candidacy {
   readonly promises: Map<number, PromiseGiven>;
   members: readonly Member[];
   formation: Formation | null;
+  /** Entries of its log and bytes of a state, together: it changes as long as the base is on its way. */
+  fetched: number;
   newView: FrameOf<"newView"> | null;
   readonly okay: Set<number>;
   /** Why it may not form yet, in words. */
