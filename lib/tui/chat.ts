@@ -3,6 +3,7 @@
  * leaving. Written once over `Surface`, for the interactive screen and the plain mode alike. Draws nothing and reads no
  * keys; what lines do is in `command-line.ts`.
  */
+import { limits } from "../base/limits.ts";
 import type { ChatClient, ClientEvent } from "../client/types.ts";
 import type { ChatMessage, OpId } from "../protocol/messages.ts";
 import { CommandLine, complaint } from "./command-line.ts";
@@ -23,7 +24,7 @@ import { Questions } from "./questions.ts";
 import { ReadMarks } from "./read-marks.ts";
 import { answered, InFlight } from "./requests.ts";
 import { Sending } from "./sending.ts";
-import { clockTime, newcomerLines, returnLines, sameName } from "./sentences.ts";
+import { byteLength, clockTime, newcomerLines, returnLines, sameName } from "./sentences.ts";
 import { signIn, type SignedIn } from "./sign-in.ts";
 import type { Line, Question, Surface } from "./surface.ts";
 import type { Tone } from "./theme.ts";
@@ -255,8 +256,11 @@ export class Chat implements ChatContext {
       ...this.#lineQuestion(partner),
     });
     if (answer.type === "line") {
-      unfinished.set(here, null);
-      if (!(await this.#commands.run(answer.text))) unfinished.set(here, draftOf(answer.text));
+      // What is too long for one message is asked about first, and stays until that is answered.
+      const isAskedAbout = byteLength(answer.text) > limits.textBytesMax;
+      if (!isAskedAbout) unfinished.set(here, null);
+      const isDone = await this.#commands.run(answer.text);
+      if (isAskedAbout) unfinished.set(here, isDone ? null : draftOf(answer.text));
     } else {
       // It waits, under the name that may have been corrected meanwhile.
       const there = answer.type === "interrupted" && this.#user !== null ? (this.#partner ?? "") : here;
@@ -286,7 +290,8 @@ export class Chat implements ChatContext {
   }
 
   #unfinishedOf(user: string): UnfinishedLines {
-    if (this.#outlet.lines !== null) return this.#outlet.lines;
+    // Lines only: one that was begun on a screen cannot be shown there, and is not to be taken away by another one.
+    if (this.#outlet.lines !== null && !this.surface.linear) return this.#outlet.lines;
     const known = this.#unfinished.get(user) ?? new UnfinishedInMemory();
     this.#unfinished.set(user, known);
     return known;

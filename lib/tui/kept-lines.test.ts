@@ -1,0 +1,76 @@
+/** Lines that were begun and are kept on this machine: which runs may take them away, and when. */
+import { expect, test } from "bun:test";
+import { PassThrough, Writable } from "node:stream";
+import type { Outbox } from "../client/outbox.ts";
+import { draftOf } from "./editor.ts";
+import { FakeClient } from "./fake-client.fixture.ts";
+import { runInteractive } from "./interactive.ts";
+import type { AccountStorage } from "./outlet.ts";
+import { UnfinishedInMemory } from "./unfinished-lines.ts";
+
+/** A machine that keeps lines from run to run, and sends straight through the client. */
+class Machine extends UnfinishedInMemory {
+  readonly open = (client: FakeClient): AccountStorage => {
+    const outbox = {
+      on: () => () => {},
+      signedIn: () => {},
+      send: (to: string, text: string) => ({
+        ...{ to, text, at: 0, isEarlier: false, kept: Promise.resolve() },
+        answer: client.request({ type: "send", to, text }),
+      }),
+    } as unknown as Outbox;
+    const lines = Object.assign(this, { clear: () => {}, flush: async () => {}, close: async () => {} });
+    return { outbox, lines, close: async () => {} };
+  };
+}
+
+class Screen extends Writable {
+  readonly isTTY = true;
+  text = "";
+  override _write(chunk: Uint8Array | string, _encoding: string, done: () => void): void {
+    this.text += String(chunk);
+    done();
+  }
+}
+
+function start(machine: Machine, plain: boolean) {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const input = Object.assign(new PassThrough(), { isTTY: !plain });
+  const output = new Screen();
+  const code = runInteractive(client, {
+    ...{ input, output, plain, colour: false, unicode: true, columns: () => 80, rows: () => 24 },
+    ...{ idleLogoutSeconds: 0, giveUpMs: 30_000, complain: () => {} },
+    openStorage: () => machine.open(client),
+  });
+  const see = async (text: string): Promise<void> => {
+    while (!output.text.includes(text)) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { client, input, code, see };
+}
+
+test("a run of lines leaves what was begun on a screen as it is", async () => {
+  const machine = new Machine();
+  machine.set("carol", draftOf("half a thought"));
+  const { client, input, code } = start(machine, true);
+  input.end("bob\nbob-password\n/to carol\nby a script\n");
+  expect(await code).toBe(0);
+  expect(client.asked).toContainEqual({ type: "send", to: "carol", text: "by a script" });
+  expect(machine.get("carol")?.text).toBe("half a thought");
+});
+
+test("a text that is asked about, as it is too long for one message, is kept until that is answered", async () => {
+  const machine = new Machine();
+  const { input, code, see } = start(machine, false);
+  input.write("bob\r");
+  await see("Password");
+  input.write("bob-password\r");
+  await see("Enter opens");
+  input.write("/to carol\r");
+  await see("carol ›");
+  const text = Array.from({ length: 3 }, (_, at) => `${at}`.repeat(2000)).join("\n");
+  input.write(`\x1b[200~${text}\x1b[201~\r`);
+  await see("Send it line by line?");
+  input.write("\x03\x03");
+  expect(await code).toBe(0);
+  expect(machine.get("carol")?.text).toBe(text);
+});
