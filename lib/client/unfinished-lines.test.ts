@@ -65,9 +65,10 @@ test("of another cluster there are none, and nothing is left behind when nothing
 });
 
 test("of an account that is no more nothing is left behind", async () => {
-  const { lines } = open();
-  lines.set("bob", at("hi"));
+  const [lines, other] = [open().lines, open().lines];
+  for (const each of [lines, other]) each.set("bob", at(each === lines ? "hi" : "hello"));
   await lines.flush();
+  await other.close();
   lines.clear();
   await lines.close();
   expect(disk.files.size).toBe(0);
@@ -101,6 +102,43 @@ test("two at once keep their own, and the next ones find both again", async () =
   second.set("bob", at("in the second"));
   await Promise.all([first.close(), second.close()]);
   expect([open().lines.get("bob"), open().lines.get("bob")]).toEqual([at("in the first"), at("in the second")]);
+});
+
+test("what one of two left is found by a single next one, also after a crash of either", async () => {
+  for (const step of [0, 1, 2, 3]) {
+    disk = new MemoryDisk();
+    const [first, second] = [open(), open()];
+    second.lines.set("bob", at("to bob"));
+    await second.lines.flush();
+    second.life.kill();
+    first.lines.set("carol", at("to carol"));
+    await first.lines.close();
+    disk.steps = 0;
+    if (step > 0) disk.crash = { step, remains: "nothing" };
+    const next = open();
+    void next.lines.flush();
+    await network.run(10);
+    disk.crash = null;
+    if (next.life.isAlive) await next.lines.close();
+    const { lines } = open();
+    expect([lines.get("bob"), lines.get("carol")]).toEqual([at("to bob"), at("to carol")]);
+    await lines.close();
+    expect(disk.files.size).toBe(1);
+  }
+});
+
+test("of two lines to the same one, the second waits until the first was sent", async () => {
+  const [first, second] = [open().lines, open().lines];
+  first.set("bob", at("the first"));
+  second.set("bob", at("the second"));
+  second.set("carol", at("to carol"));
+  await Promise.all([first.close(), second.close()]);
+  const next = open().lines;
+  expect([next.get("bob"), next.get("carol")]).toEqual([at("the first"), at("to carol")]);
+  next.set("bob", null);
+  await next.close();
+  const { lines } = open();
+  expect([lines.get("bob"), lines.get("carol")]).toEqual([at("the second"), at("to carol")]);
 });
 
 test("a disk that fails, or a place that cannot be used, is told once; the lines are there as long as the process", async () => {

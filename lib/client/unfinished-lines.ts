@@ -48,37 +48,49 @@ const lineSchema = v.object({
   cursor: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 
+/** A file of a process that has ended, some or all of whose lines are taken over. */
+interface LeftBehind {
+  readonly file: PrivateFile;
+  /** Those that stay: to somebody to whom another line is known already. */
+  readonly rest: ReadonlyMap<string, UnfinishedLine>;
+}
+
 /**
- * The lines that the last process of this account in this cluster left. Two at once have a file each, so that none takes
- * away what is typed in the other.
+ * The lines that processes of this account in this cluster left. Two at once have a file each, so that none takes away
+ * what is typed in the other; what one of them leaves is taken over by the next that begins.
  */
 export function openUnfinishedLines(cluster: Uint8Array, ports: UnfinishedLinesPorts): UnfinishedLines {
-  const lines = new KeptLines(ports);
-  lines.open(cluster.toHex());
+  const lines = new KeptLines(cluster.toHex(), ports);
+  lines.open();
   return lines;
 }
 
 class KeptLines implements UnfinishedLines {
+  readonly #cluster: string;
   readonly #ports: UnfinishedLinesPorts;
   /** The one that was changed last comes last. */
-  readonly #lines = new Map<string, UnfinishedLine>();
+  #lines = new Map<string, UnfinishedLine>();
   #file: PrivateFile | null = null;
+  /** To be changed once what was taken from them is in our own file. */
+  #leftBehind: LeftBehind[] = [];
   #isChanged = false;
   #cancelTimer: (() => void) | null = null;
   #writing: Promise<void> | null = null;
   #isTroubled = false;
 
-  constructor(ports: UnfinishedLinesPorts) {
+  constructor(cluster: string, ports: UnfinishedLinesPorts) {
+    this.#cluster = cluster;
     this.#ports = ports;
   }
 
-  open(cluster: string): void {
+  open(): void {
     try {
       for (let number = 1; number <= filesMax && this.#file === null; number++) {
-        this.#file = this.#ports.files.claim(`${cluster}-${number}.lines`);
+        this.#file = this.#ports.files.claim(`${this.#cluster}-${number}.lines`);
       }
-      const bytes = this.#file?.read() ?? null;
-      if (bytes !== null) this.#read(bytes);
+      if (this.#file === null) return;
+      this.#lines = this.#read(this.#file);
+      this.#takeOver();
     } catch (error) {
       this.#trouble(error);
     }
@@ -104,6 +116,13 @@ class KeptLines implements UnfinishedLines {
 
   clear(): void {
     this.#lines.clear();
+    const gone = this.#leftBehind.map(({ file }) => file);
+    try {
+      if (this.#file !== null) gone.push(...this.#claimOthers());
+    } catch (error) {
+      this.#trouble(error);
+    }
+    this.#leftBehind = gone.map((file) => ({ file, rest: new Map() }));
     this.#changed();
   }
 
@@ -129,6 +148,7 @@ class KeptLines implements UnfinishedLines {
     try {
       if (this.#lines.size === 0) file?.remove();
       else file?.release();
+      for (const left of this.#leftBehind.splice(0)) left.file.release();
     } catch (error) {
       this.#trouble(error);
     }
@@ -138,9 +158,9 @@ class KeptLines implements UnfinishedLines {
     await Promise.resolve();
     while (this.#isChanged && this.#file !== null) {
       this.#isChanged = false;
-      const records = [...this.#lines].map(([to, { text, cursor }]) => encodeLine({ to, text, cursor }));
       try {
-        await this.#file.replace(Buffer.concat(records));
+        await this.#file.replace(encode(this.#lines));
+        await this.#tidy();
       } catch (error) {
         this.#trouble(error);
       }
@@ -148,16 +168,59 @@ class KeptLines implements UnfinishedLines {
     this.#writing = null;
   }
 
+  /** The files of processes that have ended; those that run hold theirs. */
+  *#claimOthers(): Generator<PrivateFile> {
+    for (const name of this.#ports.files.list()) {
+      if (!name.startsWith(`${this.#cluster}-`) || !name.endsWith(".lines") || name === this.#file?.name) continue;
+      const file = this.#ports.files.claim(name);
+      if (file !== null) yield file;
+    }
+  }
+
+  #takeOver(): void {
+    const taken = new Map<string, UnfinishedLine>();
+    for (const file of this.#claimOthers()) {
+      const found = this.#read(file);
+      const rest = new Map<string, UnfinishedLine>();
+      for (const [to, line] of found) {
+        const known = this.#lines.get(to) ?? taken.get(to);
+        if (known === undefined && this.#lines.size + taken.size < linesMax) taken.set(to, line);
+        else if (known?.text !== line.text) rest.set(to, line);
+      }
+      if (found.size > 0 && rest.size === found.size) file.release();
+      else this.#leftBehind.push({ file, rest });
+    }
+    this.#lines = new Map([...taken, ...this.#lines]);
+    if (this.#leftBehind.length > 0) this.#changed();
+  }
+
+  /** What was taken over is in our own file now. */
+  async #tidy(): Promise<void> {
+    for (const { file, rest } of this.#leftBehind.splice(0)) {
+      if (rest.size === 0) {
+        file.remove();
+        continue;
+      }
+      try {
+        await file.replace(encode(rest));
+      } finally {
+        file.release();
+      }
+    }
+  }
+
   /** A line that cannot be read costs only itself. */
-  #read(bytes: Uint8Array): void {
-    const { records, damaged } = readLines(bytes);
+  #read(file: PrivateFile): Map<string, UnfinishedLine> {
+    const lines = new Map<string, UnfinishedLine>();
+    const { records, damaged } = readLines(file.read() ?? new Uint8Array(0));
     for (const record of records) {
       const parsed = v.safeParse(lineSchema, record);
       if (!parsed.success) continue;
       const { to, text, cursor } = parsed.output;
-      this.#lines.set(to, { text, cursor: Math.min(cursor, text.length) });
+      lines.set(to, { text, cursor: Math.min(cursor, text.length) });
     }
     if (damaged > 0) this.#trouble(new Error(`${damaged} of the unfinished lines cannot be read`));
+    return lines;
   }
 
   #trouble(error: unknown): void {
@@ -166,3 +229,6 @@ class KeptLines implements UnfinishedLines {
     this.#ports.trouble(error instanceof Error ? error.message : String(error));
   }
 }
+
+const encode = (lines: ReadonlyMap<string, UnfinishedLine>): Uint8Array =>
+  Buffer.concat([...lines].map(([to, { text, cursor }]) => encodeLine({ to, text, cursor })));
