@@ -165,12 +165,13 @@ export class Home {
   }
 
   async #write(): Promise<void> {
-    const { surface, questions } = this.#context;
+    const { surface, questions, user } = this.#context;
     const complete = (before: string): string[] =>
       questions.knownNames().filter((name) => name.toLowerCase().startsWith(before.toLowerCase()));
     const answer = await surface.ask({ kind: "field", label: "To (Tab completes)", back: true, complete });
     if (answer.type !== "line" || answer.text.trim() === "") return;
     const name = answer.text.trim().replace(/^@/, "");
+    if (sameName(name, user)) return surface.say({ tone: "dim", text: "That is you: nobody sends to themselves." });
     const found = await surface.busy("Looking for the account", questions.find(name));
     if (found !== null && found !== "") this.#context.talkTo(found);
   }

@@ -241,6 +241,30 @@ test("who has no account cannot be talked to, and the line that was begun stays"
   await pty.prompt("bob → mia › dear no");
 });
 
+test("a draft that cannot be saved is asked for again as it was typed", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.type("d");
+  await pty.see("No drafts");
+  pty.type("n");
+  await pty.prompt("To (may stay empty):");
+  pty.type("carl\rlunch tomorrow?\r");
+  await pty.see("Not saved: There is no account named carl.");
+  await pty.prompt("To (may stay empty): carl");
+  pty.type("\x7fol\r");
+  await pty.prompt("Text › lunch tomorrow?");
+  pty.type("\r");
+  await pty.see("→ carol: lunch tomorrow?");
+});
+
+test("nobody writes to themselves", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.type("wBOB\r");
+  await pty.see("That is you: nobody sends to themselves.");
+  await pty.home();
+});
+
 test("accounts are listed before signing in", async () => {
   await using pty = new Pty();
   await pty.prompt("User name:");
