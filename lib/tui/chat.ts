@@ -336,16 +336,18 @@ export class Chat implements ChatContext {
       this.#answerHintSaid = true;
       return;
     }
-    const isOpen = this.#isEntered && this.#open?.has(message) === true;
-    this.list.happened(message, isOpen);
-    if (isOpen) this.#open?.show(message);
-    else if (!own && this.#partner !== null) {
-      const [first = ""] = message.text.split("\n", 1);
-      this.#say(
-        "info",
-        `${shownName(from)}: ${first.length > 200 ? `${first.slice(0, 200)}${this.surface.symbols.ellipsis}` : first} (Tab opens)`,
-      );
-    }
+    const isHere = this.#open?.has(message) === true && this.#open.name === this.#partner;
+    const isSeen = isHere && this.#isEntered && !this.surface.isCovered;
+    this.list.happened(message, isSeen);
+    if (isSeen) return this.#open?.show(message);
+    // It is shown when the conversation is seen again.
+    if (isHere) this.#isEntered = false;
+    if (own || this.#partner === null) return;
+    if (isHere) return this.#say("info", `${shownName(from)} has written.`);
+    const { ellipsis } = this.surface.symbols;
+    const [first = ""] = message.text.split("\n", 1);
+    const shown = first.length > 200 ? `${first.slice(0, 200)}${ellipsis}` : first;
+    this.#say("info", `${shownName(from)}: ${shown}${this.surface.isCovered ? "" : " (Tab opens)"}`);
   }
 
   #presence(event: Extract<ClientEvent, { type: "presence" }>): void {

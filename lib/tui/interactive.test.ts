@@ -265,6 +265,20 @@ test("nobody writes to themselves", async () => {
   await pty.home();
 });
 
+test("what comes to a conversation that a page covers is told there, and shown and read when it is seen again", async () => {
+  await using pty = new Pty();
+  await pty.talk();
+  pty.type("unfinished\x1b[5~");
+  await pty.see("Space marks");
+  pty.happen({ do: "message", from: "carol", text: "behind the page" });
+  pty.happen({ do: "message", from: "carol", text: "once more" });
+  await pty.until("it is told", () => pty.rows.filter((row) => row === "carol has written.").length === 2);
+  pty.type("\x1b");
+  await pty.prompt("bob → carol › unfinished");
+  await pty.see("2 new messages:");
+  expect(pty.text.match(/carol: behind the page/g)).toHaveLength(1);
+});
+
 test("accounts are listed before signing in", async () => {
   await using pty = new Pty();
   await pty.prompt("User name:");

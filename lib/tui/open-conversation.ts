@@ -24,6 +24,10 @@ export class OpenConversation {
   /** What arrives before the last messages are there waits for its place behind them. */
   #held: ChatMessage[] | null = [];
   #entered = false;
+  /** It may be left and entered again before the answer has come. */
+  #entering: Promise<void> | null = null;
+  /** Where the first of those stands with which it was entered at first; 0 while that is not known. */
+  #firstIndex = 0;
 
   constructor(name: string, surface: Surface, client: ChatClient, list: ConversationList, marks: ReadMarks | null) {
     this.name = name;
@@ -44,7 +48,14 @@ export class OpenConversation {
    * Shows the last messages, those that are not there yet. Without a connection that comes later: what is typed goes on
    * meanwhile. `introduced` resolves when it has been said who that is.
    */
-  async enter(introduced: Promise<void>): Promise<void> {
+  enter(introduced: Promise<void>): Promise<void> {
+    this.#entering ??= this.#enter(introduced).finally(() => {
+      this.#entering = null;
+    });
+    return this.#entering;
+  }
+
+  async #enter(introduced: Promise<void>): Promise<void> {
     const { dash } = this.#surface.symbols;
     this.#held = [];
     if (!this.#entered) this.#surface.say({ tone: "title", text: `${dash}${dash} ${this.name} ${dash}${dash}` });
@@ -82,18 +93,29 @@ export class OpenConversation {
 
   /** What waits in the inbox becomes part of its conversations first; it stays unread until it is shown. */
   async #openInbox(): Promise<void> {
-    const here = this.#list.loaded ? (this.#list.get(this.name)?.inbox ?? 0) : this.#list.inbox;
-    if (here === 0) return;
-    const answer = await answered(this.#client, { type: "open", count: Math.min(this.#list.inbox, limits.openMax) });
-    if (answer.type === "opened") await this.#list.load();
+    for (;;) {
+      const here = this.#list.loaded ? (this.#list.get(this.name)?.inbox ?? 0) : this.#list.inbox;
+      if (here === 0) return;
+      // The oldest come first: what was said last is there when all of this conversation is.
+      const answer = await answered(this.#client, { type: "open", count: limits.openMax });
+      if (answer.type !== "opened" || answer.messages.length === 0) return;
+      await this.#list.load();
+    }
   }
 
   #history(messages: readonly ChatMessage[], more: boolean): void {
     const { user } = this.#client;
     const fresh = messages.findIndex(({ from, read }) => !read && (user === null || !sameName(from, user)));
-    if (more && !this.#entered) this.#surface.say({ tone: "dim", text: "PageUp shows older ones" });
+    const [oldest] = messages;
+    // Also when more has come since it was left than is shown here.
+    if (more && oldest !== undefined && !this.#shown.has(keyOf(oldest.id)) && oldest.index >= this.#firstIndex) {
+      this.#surface.say({ tone: "dim", text: "PageUp shows older ones" });
+    }
+    if (!this.#entered) this.#firstIndex = oldest?.index ?? 0;
     messages.forEach((message, at) => {
       if (this.#shown.has(keyOf(message.id))) return;
+      // Among the last ones because later ones were deleted: it has no place below those that are shown.
+      if (message.index < this.#firstIndex && (fresh < 0 || at < fresh)) return;
       if (at === fresh) this.#surface.say({ tone: "good", text: `${count(messages.length - at, "new message")}:` });
       this.#print(message);
     });

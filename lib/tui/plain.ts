@@ -34,6 +34,7 @@ const signalCodes = { SIGHUP: 129, SIGTERM: 143 } as const;
 
 export class PlainSurface implements Surface {
   readonly linear = true;
+  readonly isCovered = false;
   readonly symbols: Symbols = asciiSymbols;
   readonly #output: OutputStream;
   readonly #unicode: boolean;

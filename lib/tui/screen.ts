@@ -80,6 +80,10 @@ export class Screen implements Surface {
     this.#terminal.open();
   }
 
+  get isCovered(): boolean {
+    return this.#asking.page !== null;
+  }
+
   say(line: Line): void {
     const sign = this.#sign(line);
     this.#print([

@@ -133,6 +133,8 @@ export interface Surface {
   readonly symbols: Symbols;
   /** Output is a sequence of lines that are never redrawn: what changes must be said again. */
   readonly linear: boolean;
+  /** A page covers the journal: what is printed there is not seen now. */
+  readonly isCovered: boolean;
   say(line: Line): void;
   message(message: ShownMessage): void;
   /** A message of ours is on its way; the returned function says, once, what became of it. */
