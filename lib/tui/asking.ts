@@ -75,7 +75,7 @@ export class Asking {
       accept: question.accept ?? (() => null),
       changed: (complaint) => {
         this.hint = complaint === null ? null : { tone: "warning", text: complaint };
-        if (complaint === null) question.typing?.(prompt.draft);
+        if (complaint === null) question.typing?.(prompt.begun);
       },
     });
     const line: OpenLine = { question, prompt, left: null };
@@ -84,7 +84,7 @@ export class Asking {
     this.#owner.changed();
     this.drain();
     const text = await answered;
-    const { draft } = prompt;
+    const { begun: draft } = prompt;
     if (text !== null) {
       if (question.kind === "prompt") this.#history.add(text);
       return { type: "line", text };

@@ -199,6 +199,25 @@ test("earlier lines come back with the arrow, and the draft after them", async (
   await pty.prompt("bob → carol › draft");
 });
 
+test("an earlier line that is only looked at takes the place of no line that was begun, here or elsewhere", async () => {
+  await using pty = new Pty();
+  await pty.talk();
+  pty.type("earlier\r");
+  await pty.see("earlier · on 3 disks");
+  pty.type("to carol\x1b[A");
+  await pty.prompt("bob → carol › earlier");
+  pty.type("\x1b");
+  await pty.home();
+  pty.type("/to mia\r");
+  await pty.prompt("bob → mia ›");
+  pty.type("to mia\x1b[B");
+  await pty.prompt("bob → mia › to mia");
+  pty.type("\x1b");
+  await pty.home();
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol › to carol");
+});
+
 test("who comes and goes is seen at once: at home, in the conversation, on the page of accounts", async () => {
   await using pty = new Pty();
   await pty.signIn();

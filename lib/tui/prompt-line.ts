@@ -24,22 +24,33 @@ export class Nowhere extends Writable {
 export class History {
   readonly #lines: string[] = [];
   #at = 0;
-  #unfinished = "";
+  #unfinished: Draft = emptyDraft;
+
+  /** Another question: what was begun in the one before is kept by whoever asked it. */
+  begin(): void {
+    this.#at = this.#lines.length;
+    this.#unfinished = emptyDraft;
+  }
+
+  /** The draft that the walk started from, while an earlier line is shown as it is; else what is shown. */
+  begun(shown: Draft): Draft {
+    return this.#lines[this.#at] === shown.text ? this.#unfinished : shown;
+  }
 
   add(line: string): void {
     if (line !== "" && this.#lines.at(-1) !== line) this.#lines.push(line);
     if (this.#lines.length > 1000) this.#lines.shift();
-    this.#at = this.#lines.length;
-    this.#unfinished = "";
+    this.begin();
   }
 
   /** The line before or after the one shown, null at the ends. */
-  walk(direction: -1 | 1, shown: string): string | null {
+  walk(direction: -1 | 1, shown: Draft): Draft | null {
     const at = this.#at + direction;
     if (at < 0 || at > this.#lines.length) return null;
     if (this.#at === this.#lines.length) this.#unfinished = shown;
     this.#at = at;
-    return this.#lines[at] ?? this.#unfinished;
+    const line = this.#lines[at];
+    return line === undefined ? this.#unfinished : { ...draftOf(line), cut: shown.cut };
   }
 }
 
@@ -66,6 +77,7 @@ export class LinePrompt extends Prompt<string> {
     this.#abort = abort;
     this.#options = options;
     this.#draft = options.initial ?? emptyDraft;
+    options.history?.begin();
     this.on("finalize", () => {
       this.value = this.#draft.text;
     });
@@ -73,6 +85,11 @@ export class LinePrompt extends Prompt<string> {
 
   get draft(): Draft {
     return this.#draft;
+  }
+
+  /** What is to be kept of it when it is left: an earlier line that is only looked at takes the place of none. */
+  get begun(): Draft {
+    return this.#options.history?.begun(this.#draft) ?? this.#draft;
   }
 
   /** Answered or left: takes no more keys. */
@@ -121,8 +138,7 @@ export class LinePrompt extends Prompt<string> {
   #walk(pressed: Key): Draft | null {
     const direction = historyDirection(pressed);
     if (direction === 0) return null;
-    const line = this.#options.history?.walk(direction, this.#draft.text) ?? null;
-    return line === null ? null : { ...draftOf(line), cut: this.#draft.cut };
+    return this.#options.history?.walk(direction, this.#draft) ?? null;
   }
 
   #set(draft: Draft): void {
