@@ -93,3 +93,20 @@ test.each([true, false])("after the terminal became narrower the frame is found 
   printer.flush();
   expect(await emulator.rows()).toEqual(["first", "> …long enough"]);
 });
+
+test("a frame at the window's top is drawn anew without clearing the window: tmux would keep each one that was", async () => {
+  const emulator = new Emulator(20, 6);
+  const cleared: [number, number][] = [];
+  emulator.terminal.parser.registerCsiHandler({ final: "J" }, (parameters) => {
+    if (parameters[0] !== 2) cleared.push(emulator.cursor);
+    return false;
+  });
+  const printer = new Printer(emulator);
+  printer.clearScreen();
+  for (const rows of [["> a"], ["> ab", "hint"], ["waiting", "> abc", "hint"], ["> abcd"]]) {
+    printer.draw({ rows, cursor: { row: 0, column: 3 } });
+    printer.flush();
+  }
+  expect(await emulator.rows()).toEqual(["> abcd"]);
+  expect(cleared).not.toContainEqual([0, 0]);
+});

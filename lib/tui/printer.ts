@@ -24,8 +24,9 @@ const wrapOff = "\x1b[?7l";
 const wrapOn = "\x1b[?7h";
 const showCursor = "\x1b[?25h";
 const hideCursor = "\x1b[?25l";
-const clearDown = "\x1b[J";
 const clearRight = "\x1b[K";
+/** Clears the row and all below it; tmux would move them to its history if that were one command at the window's top. */
+const clearDown = "\x1b[K\x1b7\x1b[B\x1b[J\x1b8";
 /** The alternate screen: what is below it stays as it is (xterm, DECSET 1049). */
 const pageOn = "\x1b[?1049h";
 const pageOff = "\x1b[?1049l";
