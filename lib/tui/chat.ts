@@ -98,7 +98,7 @@ export class Chat implements ChatContext {
     this.#idle = new IdleTimer(options.idleLogoutSeconds, {
       warn: (seconds) =>
         this.#say("warning", `Nothing typed for a while: logging out in ${seconds} s. Any key stops it.`),
-      expire: () => void this.logOut("Logged out because nothing was typed."),
+      expire: () => void this.logOut("Logged out because nothing was typed.").then(() => this.#leaveUnattended()),
     });
   }
 
@@ -304,8 +304,13 @@ export class Chat implements ChatContext {
     this.surface.interrupt();
     this.#partner = null;
     this.surface.journal();
-    this.#say(tone, text);
+    this.surface.say({ tone, text, ...(tone === "warning" ? { failed: true } : {}) });
     void this.#outlet.signedOut();
+  }
+
+  /** Logged out by something else than a line of a script: what it says next is no name and no password. */
+  #leaveUnattended(): void {
+    if (this.surface.unattended !== null) this.surface.leave();
   }
 
   #acknowledged(message: ChatMessage): void {
@@ -372,7 +377,8 @@ export class Chat implements ChatContext {
         if (!this.surface.linear) void this.list.load();
         return;
       case "logged-out":
-        return this.#loggedOut("warning", `You were logged out: ${event.reason}`);
+        this.#loggedOut("warning", `You were logged out: ${event.reason}`);
+        return this.#leaveUnattended();
       case "presence":
         return this.#presence(event);
       case "connection":

@@ -38,6 +38,27 @@ test("/quit in a script waits for what was sent before it, as the end of input d
   expect(output.text).not.toContain("No answer yet");
 });
 
+test("nothing is done of what stands after /quit", async () => {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const { input, code } = start(client);
+  input.end("bob\nbob-password\n/msg carol first\n/quit\n/msg carol second\n/delete-account\nyes\nbob-password\n");
+  expect(await code).toBe(0);
+  expect(client.asked.flatMap((request) => (request.type === "send" ? [request.text] : []))).toEqual(["first"]);
+  expect(client.accounts.has("bob")).toBeTrue();
+});
+
+test("being logged out by another session ends a script: its lines are no names and passwords", async () => {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const { input, code, complaints } = start(client);
+  input.write("bob\nbob-password\n/to carol\n");
+  while (!client.asked.some(({ type }) => type === "accounts") || client.user === null) await Bun.sleep(1);
+  client.happen({ do: "log-out", reason: "the password was changed" });
+  input.end("heartbeat\nall is well\nall is well\nmore\n");
+  expect(await code).toBe(1);
+  expect(complaints.join()).toContain("You were logged out: the password was changed");
+  expect([...client.accounts.keys()]).toEqual(["bob", "carol"]);
+});
+
 test("hostile text is harmless and cannot begin a line", async () => {
   const client = new FakeClient({ bob: "bob-password" });
   const { input, output, code } = start(client);

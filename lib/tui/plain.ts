@@ -155,8 +155,9 @@ export class PlainSurface implements Surface {
     process.off("SIGINT", this.#wished);
   }
 
-  /** The next line, null when interrupted; never resolves when there is none left. */
+  /** The next line, null when interrupted; never resolves when there is none left, or the surface was left. */
   async #nextLine(secret: boolean): Promise<string | null> {
+    if (this.#leavings.any) return new Promise(() => {});
     const interrupted = new Promise<"interrupted">((resolve) => {
       this.#interrupt = () => resolve("interrupted");
     });
