@@ -12,7 +12,7 @@ export type Read = { readonly type: "line"; readonly text: string } | { readonly
 
 /** Lines kept ahead of the asking. */
 const aheadMax = 64;
-/** A longer line is given out in pieces: nobody types it, and no message is as long. */
+/** What a longer line goes on with is dropped: no message is as long, so that what is given out of it is refused. */
 const lineMax = 256 * 1024;
 
 export class LineReader {
@@ -23,6 +23,8 @@ export class LineReader {
   readonly #utf8 = new TextDecoder();
   readonly #lines: string[] = [];
   #rest = "";
+  /** The line that goes on has been given out: it was too long. */
+  #isDropping = false;
   #ended = false;
   #closed = false;
   #waiting: ((read: Read) => void) | null = null;
@@ -95,8 +97,15 @@ export class LineReader {
   #take(text: string): void {
     const parts = (this.#rest + text).split("\n");
     this.#rest = parts.pop() ?? "";
-    if (this.#rest.length > lineMax) parts.push(this.#rest.slice(0, lineMax));
-    if (this.#rest.length > lineMax) this.#rest = this.#rest.slice(lineMax);
+    if (this.#isDropping && parts.length > 0) {
+      parts.shift();
+      this.#isDropping = false;
+    }
+    if (this.#rest.length > lineMax && !this.#isDropping) {
+      parts.push(this.#rest);
+      this.#isDropping = true;
+    }
+    if (this.#isDropping) this.#rest = "";
     for (const part of parts) this.#lines.push(part.replace(/\r$/, ""));
     this.#give();
   }

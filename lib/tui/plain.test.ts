@@ -59,6 +59,17 @@ test("being logged out by another session ends a script: its lines are no names 
   expect([...client.accounts.keys()]).toEqual(["bob", "carol"]);
 });
 
+test("a line that is far too long is refused once: no part of it is sent, nor done", async () => {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const { input, code, complaints } = start(client);
+  input.write("bob\nbob-password\n/to carol\n");
+  for (let at = 0; at < 10; at += 1) input.write("x".repeat(64 * 1024));
+  input.end("and its end\nafter it\n");
+  expect(await code).toBe(1);
+  expect(complaints.join()).toContain("1 line of the input was not done, the first: too long");
+  expect(client.asked.flatMap((request) => (request.type === "send" ? [request.text] : []))).toEqual(["after it"]);
+});
+
 test("hostile text is harmless and cannot begin a line", async () => {
   const client = new FakeClient({ bob: "bob-password" });
   const { input, output, code } = start(client);
