@@ -107,6 +107,22 @@ test("Ctrl-Z on a page gives the shell its screen, and fg the page", async () =>
   await pty.home();
 });
 
+test("a password is not echoed after a stop from outside, when the shell has taken raw mode away", async () => {
+  await using pty = new Pty(underShell);
+  await pty.prompt("User name:");
+  pty.type("bob\r");
+  await pty.prompt("Password:");
+  const { stdout } = Bun.spawnSync(["pgrep", "-P", String(pty.process.pid)]);
+  process.kill(Number(stdout.toString().trim()), "SIGSTOP");
+  await pty.see("back in the shell");
+  await pty.prompt("Password:");
+  pty.type("bob-password");
+  await pty.until("it is masked", () => /^Password: [^a-z]{12}$/.test(pty.cursorRow));
+  expect(pty.raw).not.toContain("bob-p");
+  pty.type("\r");
+  await pty.home();
+});
+
 test("the bell rings for messages only when it was asked for", async () => {
   await using pty = new Pty();
   await pty.talk();

@@ -178,7 +178,8 @@ export class Terminal {
 
   readonly #onContinue = (): void => {
     if (!this.#opened) return;
-    // Also after a stop from outside (kill -STOP), when the shell has taken raw mode away.
+    // Also after a stop from outside (kill -STOP), when the shell has taken raw mode away: what is set already is not set.
+    if (this.#entered) this.#input.setRawMode?.(false);
     this.#entered = false;
     this.#enter();
     this.#handlers.resumed();
