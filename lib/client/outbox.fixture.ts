@@ -18,6 +18,8 @@ export interface Run {
   /** Texts that are known to be on disk. */
   readonly accepted: string[];
   signIn(): Promise<boolean>;
+  /** Another outbox of the same process, for who signs in again. */
+  reopen(): Outbox;
   send(text: string, to?: string): OutgoingMessage;
 }
 
@@ -29,7 +31,8 @@ export function begin(servers: readonly string[] = addresses, laterMs = 0): Run 
   const client = createClient({ servers }, ports);
   const resume = (session: Parameters<typeof resumeClient>[0]) => resumeClient(session, { servers }, ports);
   const clock = { ...life.clock, wallMs: () => life.clock.wallMs() + laterMs };
-  const outbox = openOutbox(servers, { files: life.files, clock, randomBytes, resume });
+  const reopen = () => openOutbox(servers, { files: life.files, clock, randomBytes, resume });
+  const outbox = reopen();
   const events: OutboxEvent[] = [];
   outbox.on((event) => void events.push(event));
   const accepted: string[] = [];
@@ -39,6 +42,7 @@ export function begin(servers: readonly string[] = addresses, laterMs = 0): Run 
     outbox,
     events,
     accepted,
+    reopen,
     async signIn() {
       let isIn = false;
       void client.request({ type: "login", user: "alice", password }).then((answer) => {

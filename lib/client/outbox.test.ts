@@ -188,6 +188,32 @@ describe("the session of a process that has ended", () => {
     expect(state?.user).toBeNull();
   });
 
+  test("is left alone while its process lives: who was logged out elsewhere signs in again in the same one", async () => {
+    const run = begin();
+    await run.signIn();
+    cluster.intercept = (_, frame) => frame.type === "send";
+    const message = run.send("refused");
+    await network.run(100);
+    const state = cluster.sessions.get(run.client.key?.session ?? "");
+    if (state !== undefined) state.user = null;
+    cluster.intercept = () => false;
+    let closing: Promise<void> | null = null;
+    run.client.on((event) => {
+      if (event.type === "logged-out") closing = run.outbox.close();
+    });
+    const { connection } = run.client;
+    cluster.kill("replica" in connection ? connection.replica : 0);
+    expect(await settled(message.answer)).toMatchObject({ type: "refused", code: "not-logged-in" });
+    await settled(closing ?? Promise.reject(new Error("nobody was told")));
+    const again = { ...run, outbox: run.reopen() };
+    await settled(run.client.request({ type: "login", user: "alice", password }));
+    again.outbox.signedIn(run.client, password);
+    await settled(again.outbox.send("bob", "new").answer);
+    expect(run.client.connection.state).not.toBe("closed");
+    await end(again);
+    expect([arrived(), disk.files.size]).toEqual([["new"], 0]);
+  });
+
   test("sends nothing as somebody else who has used it since", async () => {
     const session = await dieSending("from alice");
     const state = cluster.sessions.get(session);

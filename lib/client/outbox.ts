@@ -104,8 +104,12 @@ class KeptOutbox implements Outbox {
   /** What need not be said again at each attempt. */
   readonly #told = new Set<string>();
   #cancelRetry: () => void = () => {};
+  /** Nothing new is taken. */
+  #isLeft = false;
   #isClosed = false;
   readonly #waiting = new Set<() => void>();
+  /** Sends that the client has been asked for and has not answered. */
+  readonly #asked = new Set<Promise<void>>();
 
   constructor(servers: readonly string[], ports: OutboxPorts) {
     this.#servers = servers;
@@ -147,7 +151,7 @@ class KeptOutbox implements Outbox {
   }
 
   signedIn(client: ChatClient, password: string | null): void {
-    if (this.#client === client || this.#isClosed) return;
+    if (this.#client === client || this.#isLeft) return;
     this.#client = client;
     this.#begin(client, password);
   }
@@ -168,8 +172,12 @@ class KeptOutbox implements Outbox {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#isLeft = true;
     this.signedOut();
+    // A client that lives on, as nobody is signed in any more, still gets its answers: the outbox that comes after this one
+    // would ask again for what is open by going on with its session.
+    await Promise.all(this.#asked);
+    this.#isClosed = true;
     const files = [...this.#adopted.splice(0), ...(this.#own === null ? [] : [this.#own])];
     this.#own = null;
     await Promise.all(files.map((file) => file.close().catch((error: unknown) => this.#trouble(messageOf(error)))));
@@ -179,7 +187,7 @@ class KeptOutbox implements Outbox {
 
   #ownFile(): OutboxFile {
     if (this.#own !== null) return this.#own;
-    if (this.#isClosed) throw new Error("the outbox is closed");
+    if (this.#isLeft) throw new Error("the outbox is closed");
     this.#own = OutboxFile.begin(this.#ports.files, this.#servers, this.#ports.randomBytes);
     return this.#own;
   }
@@ -297,10 +305,12 @@ class KeptOutbox implements Outbox {
       await file.bind(kept, { cluster, session, token, seq, user, at: this.#ports.clock.wallMs() }, isNew);
       entry.kept.resolve();
     };
-    client.request({ type: "send", to: message.to, text: message.text }, { keep: bind }).then(
+    const asked = client.request({ type: "send", to: message.to, text: message.text }, { keep: bind }).then(
       (answer) => this.#over(entry, answer),
       (error: unknown) => this.#notAsked(entry, error, isNew, isBegun),
     );
+    this.#asked.add(asked);
+    void asked.finally(() => this.#asked.delete(asked));
   }
 
   /**
