@@ -305,7 +305,7 @@ export class Chat implements ChatContext {
     this.#partner = null;
     this.surface.journal();
     this.surface.say({ tone, text, ...(tone === "warning" ? { failed: true } : {}) });
-    void this.#outlet.signedOut();
+    this.sending.signedOut();
   }
 
   /** Logged out by something else than a line of a script: what it says next is no name and no password. */

@@ -10,13 +10,15 @@ import { UnfinishedInMemory } from "./unfinished-lines.ts";
 
 /** A machine that keeps lines from run to run, and sends straight through the client. */
 class Machine extends UnfinishedInMemory {
+  /** What is sent is kept, and never asked for. */
+  isStuck = false;
   readonly open = (client: FakeClient): AccountStorage => {
     const outbox = {
       on: () => () => {},
       signedIn: () => {},
       send: (to: string, text: string) => ({
         ...{ to, text, at: 0, isEarlier: false, kept: Promise.resolve() },
-        answer: client.request({ type: "send", to, text }),
+        answer: this.isStuck ? new Promise(() => {}) : client.request({ type: "send", to, text }),
       }),
     } as unknown as Outbox;
     const lines = Object.assign(this, { clear: () => {}, flush: async () => {}, close: async () => {} });
@@ -45,7 +47,7 @@ function start(machine: Machine, plain: boolean) {
   const see = async (text: string): Promise<void> => {
     while (!output.text.includes(text)) await new Promise((resolve) => setImmediate(resolve));
   };
-  return { client, input, code, see };
+  return { client, input, output, code, see };
 }
 
 test("a run of lines leaves what was begun on a screen as it is", async () => {
@@ -73,4 +75,22 @@ test("a text that is asked about, as it is too long for one message, is kept unt
   input.write("\x03\x03");
   expect(await code).toBe(0);
   expect(machine.get("carol")?.text).toBe(text);
+});
+
+test("who is logged out leaves no message on the screen that would be on its way for ever", async () => {
+  const machine = new Machine();
+  machine.isStuck = true;
+  const { client, input, output, code, see } = start(machine, false);
+  input.write("bob\r");
+  await see("Password");
+  input.write("bob-password\r");
+  await see("Enter opens");
+  input.write("/msg carol psst\r");
+  await see("1 message sending…");
+  client.happen({ do: "log-out", reason: "the password was changed" });
+  await see("bob → carol: psst · not acknowledged yet: it is kept");
+  output.text = "";
+  input.write("\x03\x03");
+  expect(await code).toBe(0);
+  expect(output.text).not.toContain("Waiting for");
 });

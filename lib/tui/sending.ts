@@ -20,7 +20,7 @@ export class Sending {
   readonly #client: ChatClient;
   readonly #connection: ConnectionLines;
   readonly #outlet: Outlet;
-  /** Messages whose fate is not known yet. */
+  /** Ends the waiting for the fate of a message, when it is not known yet. */
   readonly #unsettled = new Set<(fate: Fate) => void>();
 
   constructor(surface: Surface, client: ChatClient, connection: ConnectionLines, outlet: Outlet) {
@@ -32,16 +32,25 @@ export class Sending {
 
   /** No more is to come: what is still under way has an unknown outcome. */
   giveUp(): void {
-    const fate: Fate = {
-      tone: "warning",
-      text: this.#outlet.keeps
-        ? "not acknowledged yet: it is kept, and goes out with the next run"
-        : "not acknowledged: it may arrive or not",
-      when: clockTime(Date.now(), Date.now()),
-      failed: true,
-    };
-    for (const settle of this.#unsettled) settle(fate);
-    this.#unsettled.clear();
+    const kept = "not acknowledged yet: it is kept, and goes out with the next run";
+    this.#leaveOpen(this.#unsettled, this.#outlet.keeps ? kept : "not acknowledged: it may arrive or not");
+  }
+
+  /** Nobody is signed in any more. What is kept and has not been asked for waits for its writer, and is not shown to the next. */
+  signedOut(): void {
+    const { keeps } = this.#outlet;
+    const open = [...this.#unsettled];
+    const closed = this.#outlet.signedOut();
+    // Of what was asked for the fate is known then, and about to be said.
+    const leave = (): void => this.#leaveOpen(open, "not acknowledged yet: it is kept until you sign in again");
+    if (keeps) void closed.then(() => setImmediate(leave));
+  }
+
+  #leaveOpen(open: Iterable<(fate: Fate) => void>, text: string): void {
+    const when = clockTime(Date.now(), Date.now());
+    for (const settle of open) {
+      if (this.#unsettled.delete(settle)) settle({ tone: "warning", text, when, failed: true });
+    }
   }
 
   /**
@@ -74,10 +83,12 @@ export class Sending {
 
   /** Shows a message from the moment it is kept until it is known what became of it. */
   follow(message: OutgoingMessage): void {
-    void this.messages.track(this.#follow(message));
+    const left = Promise.withResolvers<void>();
+    void this.messages.track(Promise.race([this.#follow(message, left.resolve), left.promise]));
   }
 
-  async #follow({ to, text, at, kept, answer }: OutgoingMessage): Promise<void> {
+  /** `left`: called when it is not waited for any more. */
+  async #follow({ to, text, at, kept, answer }: OutgoingMessage, left: () => void): Promise<void> {
     const failure = await kept.then(
       () => null,
       (error: Error) => error.message,
@@ -88,9 +99,13 @@ export class Sending {
     const from = this.#client.user ?? "";
     const when = clockTime(at, Date.now());
     const settle = this.#surface.outgoing({ from, to, own: true, text, when });
-    this.#unsettled.add(settle);
+    const leave = (fate: Fate): void => {
+      settle(fate);
+      left();
+    };
+    this.#unsettled.add(leave);
     const became = await answer;
-    if (!this.#unsettled.delete(settle)) return;
+    if (!this.#unsettled.delete(leave)) return;
     if (became.type === "refused") return settle({ ...refusedFate(became), when });
     const { id, index } = became;
     this.acknowledged({ id, index, from, to, text, at: became.at, read: true, inbox: false });
