@@ -2,12 +2,15 @@
  * Torn and corrupt told apart; nothing durable is lost without a word; a damaged log goes on, is repaired from what a
  * peer has, and opens clean again, whatever moment the machine stops at on the way.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { decodeRecord } from "../protocol/record.ts";
 import { MachineStopped, type SimulatedDisk } from "../sim/disk.ts";
 import { makePromise, PlainLog, type Entry } from "./log.fixture.ts";
 import { lastNonZero } from "./scan.ts";
 import { segmentHeaderBytes } from "./segment.ts";
+
+// Thousands of logs are opened, on a busy machine: the 5 s that Bun gives a test are for less.
+setDefaultTimeout(60_000);
 
 const segmentBytes = 2048;
 const promised = 2049;
