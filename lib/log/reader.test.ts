@@ -93,6 +93,17 @@ describe("an inspection", () => {
     expect(inspection.verdict()).toMatchObject({ state: "corrupt", first: 1, last: 3, torn: null });
   });
 
+  test("finds no log in an only segment in which nothing at all is sound, as in one whose header was never written", () => {
+    const log = new PlainLog(64 * 1024);
+    log.put("entry 1");
+    log.settle();
+    const disk = log.close();
+    disk.put(segmentName(1), disk.contentOf(segmentName(1)).fill(0xee));
+    const inspection = new LogInspection(disk);
+    expect(shown(inspection).filter((each) => each.endsWith("live"))).toEqual([]);
+    expect(inspection.verdict()).toMatchObject({ state: "torn", last: 0, torn: { offset: 0, fault: "header" } });
+  });
+
   test("goes on behind damage in the midst of a fork, and behind a segment of which the rest is damaged", () => {
     const log = filled();
     log.put("another", 600, 80);

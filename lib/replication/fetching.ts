@@ -152,8 +152,9 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   fetch.waiting = false;
   fetch.end = message.lastIndex;
   if (!core.log.holds(message.previous)) {
-    // The log was cut meanwhile, for a view that had been promised.
+    // unreachable: what cuts the log ends the fetch, or is the answer to it
     fetch.after = core.log.last;
+    // unreachable: as above
     return;
   }
   const all = splitRecords(message.records);
