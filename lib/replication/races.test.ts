@@ -238,13 +238,13 @@ describe("a learner whose log does not reach back to build its state again", () 
     const replica = new Told(log);
     const members = [one, two];
     const standing = {
-      ...{ type: "heartbeat", installed: mine, formed: true, promised: mine, starting: 0, epoch: 1, lastActView: mine },
+      ...{ installed: mine, formed: true, promised: mine, starting: 0, epoch: 1, lastActView: mine },
       ...{ lastIndex: theirs.last.index, lastView: mine, commit: theirs.last.index, durableIndex: theirs.last.index },
       ...{ hears: [self.pid], stuck: false, hot: true, left: false, merged: true, stateless: false, connections: 0 },
-    } as const;
-    replica.hear(two, { ...standing, role: "backup", members });
+    };
+    replica.hear(two, { type: "heartbeat", ...standing, role: "backup", members });
     replica.diverge(two, theirs);
-    replica.hear(one, { ...standing, role: "primary", members });
+    replica.hear(one, { type: "heartbeat", ...standing, role: "primary", members });
     replica.feed(two, theirs, theirs.last.index, 0);
     expect(replica.sent("fetch", one).after).toEqual(log.last);
     expect(replica.taken("abandon")).toEqual([]);
