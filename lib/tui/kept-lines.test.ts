@@ -12,6 +12,8 @@ import { UnfinishedInMemory } from "./unfinished-lines.ts";
 class Machine extends UnfinishedInMemory {
   /** What is sent is kept, and never asked for. */
   isStuck = false;
+  /** What was on its way to the disk each time it was to be there at once. */
+  readonly flushed: (string | undefined)[] = [];
   readonly open = (client: FakeClient): AccountStorage => {
     const outbox = {
       on: () => () => {},
@@ -21,7 +23,8 @@ class Machine extends UnfinishedInMemory {
         answer: this.isStuck ? new Promise(() => {}) : client.request({ type: "send", to, text }),
       }),
     } as unknown as Outbox;
-    const lines = Object.assign(this, { clear: () => {}, flush: async () => {}, close: async () => {} });
+    const flush = async () => void this.flushed.push(this.get("carol")?.text);
+    const lines = Object.assign(this, { clear: () => {}, flush, close: async () => {} });
     return { outbox, lines, close: async () => {} };
   };
 }
@@ -75,6 +78,25 @@ test("a text that is asked about, as it is too long for one message, is kept unt
   input.write("\x03\x03");
   expect(await code).toBe(0);
   expect(machine.get("carol")?.text).toBe(text);
+});
+
+test("a line that was sent is taken off the disk when its message is on it", async () => {
+  const machine = new Machine();
+  machine.set("carol", draftOf("nearly done"));
+  const { client, input, code, see } = start(machine, false);
+  input.write("bob\r");
+  await see("Password");
+  input.write("bob-password\r");
+  await see("Enter opens");
+  input.write("/to carol\r");
+  await see("nearly done");
+  expect(machine.flushed).toEqual([]);
+  input.write("\r");
+  do await new Promise((resolve) => setImmediate(resolve));
+  while (machine.flushed.length === 0 || client.outstanding > 0);
+  expect(machine.flushed).toEqual([undefined]);
+  input.write("\x03\x03");
+  expect(await code).toBe(0);
 });
 
 test("who is logged out leaves no message on the screen that would be on its way for ever", async () => {

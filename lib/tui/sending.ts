@@ -96,6 +96,8 @@ export class Sending {
     if (failure !== null) {
       return this.#surface.say({ tone: "bad", text: `Not sent to ${to}: ${text}\n${failure}`, failed: true });
     }
+    // Its line is off the disk by then: the next run of one that dies here would show it, and send it once more.
+    void this.#outlet.lines?.flush();
     const from = this.#client.user ?? "";
     const when = clockTime(at, Date.now());
     const settle = this.#surface.outgoing({ from, to, own: true, text, when });
