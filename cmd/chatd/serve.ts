@@ -58,7 +58,12 @@ export function serveCommand(): Command {
         .default("available"),
     )
     .option("--heartbeat-ms <MS>", "how often replicas tell each other that they live", wholeNumber(10, 60_000), 100)
-    .option("--timeout-ms <MS>", "silence after which a replica is suspected", wholeNumber(50, 600_000), 1000)
+    .option(
+      "--timeout-ms <MS>",
+      "silence after which a replica, or a disk, is suspected",
+      wholeNumber(50, 600_000),
+      1000,
+    )
     .option(
       "--recovery-wait-ms <MS>",
       "after a total stop: how long to wait for the missing before going on without them",

@@ -43,9 +43,14 @@ import {
   tickWriting,
 } from "./writing.ts";
 
+/** After so many hangs without a view that was served in between, one after the other, the operator is told what helps. */
+const hangsInVainTold = 3;
+
 export class Replica {
   readonly #core: Core;
   #heartbeatMs = -Infinity;
+  /** How often the disk has hung since this replica last served. */
+  #hangsInVain = 0;
   /** What was announced last, as far as it is compared. */
   #announced: Announced | null = null;
   #standing: Standing;
@@ -191,6 +196,7 @@ export class Replica {
     const core = this.#core;
     const oldest = core.writes[0];
     const hangs = oldest !== undefined && core.nowMs - oldest.sinceMs > core.options.timeoutMs;
+    if (core.serving) this.#hangsInVain = 0;
     if (hangs === core.left || (core.left && core.following === null && globalThis.mistaken?.("hung one waits")))
       return;
     core.left = hangs;
@@ -198,6 +204,10 @@ export class Replica {
       core.leftView = core.log.lastView;
       core.leaveView();
       core.say("error", `the disk has not answered for ${core.options.timeoutMs} ms: leaving the view until it does`);
+      if (++this.#hangsInVain === hangsInVainTold) {
+        const times = `${hangsInVainTold} times in a row`;
+        core.say("error", `it did so ${times}: if it is always this slow, give every replica a longer --timeout-ms`);
+      }
     } else {
       core.unformedSinceMs = core.nowMs;
       core.say("info", "the disk answers again");
