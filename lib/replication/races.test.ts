@@ -234,6 +234,29 @@ describe("a learner whose log does not reach back to build its state again", () 
     expect(replica.taken("abandon", "beginAnew")).toEqual([]);
   });
 
+  test("asks another one for a state when the one it has asked has given its own up meanwhile", () => {
+    const replica = learning();
+    replica.feed(one, theirs, theirs.last.index, mine);
+    replica.tick(10);
+    expect(replica.sent("snapshotFetch", one)).toMatchObject({ snapshot: null });
+    const standing = {
+      ...{ installed: 0, formed: false, promised: mine, starting: 0, epoch: 1, lastActView: mine, lastView: mine },
+      ...{
+        lastIndex: theirs.last.index,
+        commit: theirs.last.index,
+        durableIndex: theirs.last.index,
+        hears: [self.pid],
+      },
+      ...{ stuck: false, hot: false, left: false, merged: true, members: [], connections: 0 },
+    };
+    replica.hear(one, { type: "heartbeat", ...standing, role: "candidate", stateless: true });
+    replica.tick(10);
+    expect(() => replica.sent("snapshotFetch", two)).toThrow();
+    replica.hear(two, { type: "heartbeat", ...standing, role: "candidate", stateless: false });
+    replica.tick(10);
+    expect(replica.sent("snapshotFetch", two)).toMatchObject({ snapshot: null });
+  });
+
   test("asks the primary when it learns from a member that has left that view", () => {
     const replica = new Told(log);
     const members = [one, two];

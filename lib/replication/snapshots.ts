@@ -37,7 +37,7 @@ export function tickSnapshots(core: Core): void {
   if (transfer.stage === "whole") return installWhenLogged(core, transfer);
   if (transfer.stage === "checking") return;
   const patience = transfer.snapshot === null ? patienceMs : 2 * core.options.timeoutMs;
-  if (core.detector.suspects(transfer.from) || nowMs - transfer.progressMs > patience)
+  if (core.detector.suspects(transfer.from) || nowMs - transfer.progressMs > patience || isAskedInVain(core, transfer))
     return changeGiver(core, transfer);
   const lostMs = Math.max(core.options.timeoutMs / 2, 2 * core.options.heartbeatMs);
   if (nowMs >= transfer.askMs && nowMs - transfer.askedMs >= lostMs) ask(core, transfer);
@@ -75,6 +75,17 @@ function begin(core: Core): void {
   ask(core, transfer);
 }
 
+/** Its state was emptied, or replaced with its disk, after it had been chosen: two who need one would wait for each other. */
+function isAskedInVain(core: Core, { snapshot, from }: Transfer): boolean {
+  return snapshot === null && !hasWhatIsNeeded(core, from) && chooseGiver(core, from) !== null;
+}
+
+/** As far as is known: it has a state, which may have come as far as is needed here. */
+function hasWhatIsNeeded(core: Core, pid: number): boolean {
+  const heartbeat = core.detector.fresh(pid);
+  return heartbeat?.stateless === false && heartbeat.commit >= leastIndex(core);
+}
+
 /** Whoever the log is fetched from has the state that belongs to it; else a member; the next one after `not`. */
 function chooseGiver(core: Core, not: number): number | null {
   const wanted = [
@@ -84,7 +95,7 @@ function chooseGiver(core: Core, not: number): number | null {
     ...(core.following?.members ?? core.installed?.entry.members ?? []).map(({ pid }) => pid),
     ...core.peerPids(),
   ];
-  const able = [...new Set(wanted)].filter((pid) => pid !== undefined && core.detector.fresh(pid)?.stateless === false);
+  const able = [...new Set(wanted)].filter((pid) => pid !== undefined && hasWhatIsNeeded(core, pid));
   return able[(able.indexOf(not) + 1) % able.length] ?? null;
 }
 
