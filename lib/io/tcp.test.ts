@@ -296,4 +296,6 @@ test("an address that cannot be bound is named, with the reason as a code", asyn
   listener.stop();
   const notHere = tcpTransport().listen("203.0.113.9", 0, recorder().attach);
   await expect(notHere).rejects.toMatchObject({ code: "not-here" });
+  const unknown = tcpTransport().listen("no.such.host.invalid", 1538, () => ({ data() {}, closed() {} }));
+  await expect(unknown).rejects.toMatchObject({ code: "not-here" });
 });

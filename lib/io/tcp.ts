@@ -315,9 +315,11 @@ function listen(
 
 function listenError(address: string, error: unknown): ListenError {
   const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  // Bun has no code for a name that nobody knows.
+  const isUnknown = code.includes("Failed to listen at");
   const cannot = `cannot listen on ${address}`;
   if (code === "EADDRINUSE") return new ListenError(`${cannot}: the port is in use`, "in-use", { cause: error });
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || isUnknown)
     return new ListenError(`${cannot}: this machine has no such address`, "not-here", { cause: error });
   if (code === "EACCES" || code === "EPERM")
     return new ListenError(`${cannot}: not permitted`, "denied", { cause: error });
