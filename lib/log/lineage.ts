@@ -21,7 +21,7 @@ type Taken = Pick<LogRecord, "kind" | "index" | "view" | "payload">;
 
 export class Lineage {
   promised = 0;
-  /** This disk was in the first view of the log, or has led one of its views. */
+  /** This disk was in the first view of the log, or has led one of its views that lacked no replica. */
   isKnown = false;
   #policy: Policy = "available";
   #views: KnownView[] = [];
@@ -42,7 +42,8 @@ export class Lineage {
     known.attempt = { view, index, epoch, members, config, awaiting, formed: false };
     this.#policy = policy;
     const own = members.find(({ uuid }) => uuid === this.replica);
-    if (own !== undefined && (isFirst || viewPid(view) === own.pid)) this.isKnown = true;
+    const isWhole = members.length === config.length;
+    if (own !== undefined && (isFirst || (isWhole && viewPid(view) === own.pid))) this.isKnown = true;
   }
 
   promise(view: number): void {

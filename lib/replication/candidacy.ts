@@ -149,8 +149,10 @@ function startJoining(core: Core, candidacy: Candidacy): void {
 }
 
 /**
- * A disk that replaced another under its pid does not remember which views its forerunner has started: it leaps until it
- * has led one. That it has promised a view of its pid proves nothing: it may have followed one of the forerunner's.
+ * A disk that replaced another under its pid does not remember which views its forerunner has started: it leaps until it has
+ * led one that lacked no replica, and so is greater than all that anybody knew. That it has led one without those who were
+ * away proves nothing (they may know of greater ones, and the forerunner have started the next), nor that it has promised a
+ * view of its pid: it may have followed one of the forerunner's.
  */
 function nextView(core: Core): number {
   const isReplacement = core.maxSeen > 0 && !core.log.knows(core.self);

@@ -24,8 +24,8 @@ function append(log: ReplicatedLog, view: number, entry: EntryPayload): void {
   log.append(record);
 }
 
-function appendView(log: ReplicatedLog, view: number, members: readonly Member[]): void {
-  const config = members.map(({ pid, uuid: on }) => ({ pid, address: `replica-${pid}:1538`, uuid: on }));
+function appendView(log: ReplicatedLog, view: number, members: readonly Member[], away: readonly Member[] = []): void {
+  const config = [...members, ...away].map(({ pid, uuid: on }) => ({ pid, address: `replica-${pid}:1538`, uuid: on }));
   append(log, view, {
     ...{ type: "view", view, parent: log.lastView, epoch: 1, policy: "quorum", members: [...members] },
     ...{ config, awaiting: [] },
@@ -46,7 +46,10 @@ test("a disk that replaces one that has led is not taken for it", () => {
   expect(log.knows(disk(2, 2))).toBe(true);
   expect(log.knows(disk(3, 3))).toBe(true);
   expect(log.knows(disk(2, 4))).toBe(false);
-  appendView(log, makeView(4, 2), [disk(1, 1), disk(2, 4), disk(3, 3)]);
+  // Who was away may know of views that the other disk had followed, and gone on from.
+  appendView(log, makeView(4, 2), [disk(2, 4), disk(3, 3)], [disk(1, 1)]);
+  expect(log.knows(disk(2, 4))).toBe(false);
+  appendView(log, makeView(5, 2), [disk(1, 1), disk(2, 4), disk(3, 3)]);
   expect(log.knows(disk(2, 4))).toBe(true);
 });
 

@@ -292,12 +292,14 @@ export class ReplicatedLog {
     return attempts.reverse();
   }
 
-  /** Whether this very disk was in the first view of this log, or led one of its views. */
+  /** Whether this very disk was in the first view of this log, or led one of its views that lacked no replica. */
   knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
     if (this.#isKnown) return true;
-    const isIn = ({ firstIndex }: ViewInLog, at: number): boolean =>
-      firstIndex > this.#base.index && this.#attempt(at).members.some((member) => member.uuid === uuid);
-    return this.#views.some((each, at) => (at === 0 || viewPid(each.view) === pid) && isIn(each, at));
+    return this.#views.some(({ view, firstIndex }, at) => {
+      if ((at > 0 && viewPid(view) !== pid) || firstIndex <= this.#base.index) return false;
+      const { members, config } = this.#attempt(at);
+      return (at === 0 || members.length === config.length) && members.some((member) => member.uuid === uuid);
+    });
   }
 
   /** The last VIEW entry whose ACT is in the log. */
