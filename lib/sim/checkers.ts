@@ -8,9 +8,10 @@ import type { ViewEntry } from "../protocol/entries.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
-import { configFault } from "./config-judge.ts";
+import { Attempted, configFault } from "./config-judge.ts";
 import { SimulationFailure } from "./failure.ts";
 import { bits, name, place, rankOf, type EntryInfo } from "./judged-entry.ts";
+import type { Order } from "./profile.ts";
 import { RealTime } from "./real-time.ts";
 import { ShadowLog, type Prefix, type ShadowObserver } from "./shadow-log.ts";
 import type { ClientJudge } from "./workload.ts";
@@ -23,13 +24,6 @@ export interface Acknowledged {
   readonly chain: bigint;
   readonly atMs: number;
 }
-
-/**
- * `one`: every committed entry is in every later view, for the whole run. `one-until-provisional`: until a view is
- * attempted without those who may hold more, and says so. `lineages`: `available` may fork, each lineage is judged by itself, and
- * nothing acknowledged may be missing after the heal.
- */
-export type Order = "one" | "one-until-provisional" | "lineages";
 
 interface OpOf {
   readonly session: string;
@@ -66,6 +60,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
   }
   /** Of the views with another config than the view before them. */
   private greatestAttempted = 0;
+  readonly attempted = new Attempted();
   private readonly entries = new Map<bigint, EntryInfo>();
   private readonly byPlace = new Map<string, bigint>();
   private readonly order: bigint[] = [];
@@ -254,6 +249,11 @@ export class Oracle implements ShadowObserver, ClientJudge {
   /** A replica forgets a session: nothing that was acknowledged of it may turn up later, to be taken for new. */
   forgotten(log: ShadowLog, session: string, holds: (seq: number) => boolean): void {
     this.expired.add(session);
+    const alive = this.disksAlive();
+    for (const op of this.acknowledged.values()) {
+      // What only a disk holds that was replaced is not waited for, and not taken for new when that disk comes back.
+      if (op.session === session && !holds(op.seq) && this.isOn(op, alive) === 0) this.givenUp.add(op.op);
+    }
     if (this.lossAccepted) return;
     const isApart = (owner: string, seq: number): boolean => owner !== session || holds(seq);
     for (const apart of this.missing(isApart)) {
@@ -261,6 +261,12 @@ export class Oracle implements ShadowObserver, ClientJudge {
       else
         this.fail("expiry", `${name(log)} forgets session ${session} while ${apart.op}, acknowledged, is not yet here`);
     }
+  }
+
+  /** On which of these disks it is, all as bits. */
+  private isOn({ chain }: Acknowledged, disks: number): number {
+    const { holders, lost } = this.entries.get(chain) ?? { holders: 0, lost: 0 };
+    return holders & ~lost & disks;
   }
 
   /** It is on no disk of the config in force. */
@@ -336,9 +342,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     const alive = this.disksAlive();
     for (const op of this.acknowledged.values()) {
       if (has(op.session, op.seq) || this.givenUp.has(op.op)) continue;
-      const { holders, lost } = this.entries.get(op.chain) ?? { holders: 0, lost: 0 };
-      if ((holders & ~lost & alive) === 0) continue;
-      missing.push(op);
+      if (this.isOn(op, alive) !== 0) missing.push(op);
     }
     return missing;
   }
@@ -383,6 +387,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     };
     if (payload.type === "view" && payload.view !== record.view) this.fail("log", `a VIEW entry names another view`);
     this.entries.set(record.chain, info);
+    if (payload.type === "view") this.attempted.began(payload);
     if (payload.type === "view" && payload.awaiting.length > 0) this.provisional = true;
     return info;
   }
@@ -438,6 +443,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (rank > this.greatestFormed) {
       this.greatestFormed = rank;
       this.latestConfig = entry.config;
+      this.attempted.formed(rank);
     }
     if (entry.policy !== "quorum") return;
     const members = entry.config.filter((one) => entry.members.some((member) => member.uuid === one.uuid)).length;

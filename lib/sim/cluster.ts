@@ -89,6 +89,7 @@ export class Cluster {
       tally: this.tally,
       disturbed: () => this.users?.judge.disturbed(this.simulator.nowMs),
       wipeable: (node) => this.mayBeWiped(node),
+      restorable: (node, uuid) => this.mayBeRestored(node, uuid),
       replacementFlags: (pid) => (this.operator === null ? null : this.joining(pid)),
       written: (pid, records) => this.written?.(pid, records),
     };
@@ -356,17 +357,30 @@ export class Cluster {
     const { nodes } = this;
     const config = this.oracle.latestConfig;
     if (config === null || config.length === 1 || this.oracle.disks > 25) return false;
+    const { disksReturn } = this.profile;
     // The config that is attempted may be the one that has to do without this disk.
-    if (this.operator?.busy === true || this.oracle.isChanging) return false;
+    if (!disksReturn && (this.operator?.busy === true || this.oracle.isChanging)) return false;
     // Who has given its own state up for another's has nothing to go on from until it has that one.
     if (!nodes.some((other) => other !== node && other.applied.applied.index > 0)) return false;
+    if (!config.some(({ pid }) => pid === node.pid)) return false;
+    // Whichever of these comes into force, a majority of it must be left: see "Not promised" in `lib/replication`.
+    const configs = disksReturn ? [config, ...this.oracle.attempted.configs] : [config];
+    return configs.every((each) => this.canDoWithout(node, each));
+  }
+
+  private canDoWithout(node: SimulatedNode, config: readonly Configured[]): boolean {
     const isConfigured = (each: SimulatedNode): boolean => config.some(({ pid }) => pid === each.pid);
-    if (!isConfigured(node)) return false;
     const isSound = ({ log, uuid }: SimulatedNode): boolean =>
       !log.damaged && config.some((each) => each.uuid === uuid) && this.oracle.knowsItself(log);
-    const lost = nodes.filter((each) => isConfigured(each) && (each === node || !isSound(each)));
+    const lost = this.nodes.filter((each) => isConfigured(each) && (each === node || !isSound(each)));
     if (this.profile.policy === "quorum") return 2 * lost.length < config.length;
     return lost.length <= Math.max(1, (config.length - 1) / 2);
+  }
+
+  /** The disk that is there now is lost with it, unless the one that comes back is the one that counts. */
+  private mayBeRestored(node: SimulatedNode, uuid: string): boolean {
+    const configs = [this.oracle.latestConfig ?? [], ...this.oracle.attempted.configs];
+    return configs.every((each) => each.some((other) => other.uuid === uuid)) || this.mayBeWiped(node);
   }
 
   private addClient(number: number): void {

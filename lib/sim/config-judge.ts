@@ -1,5 +1,7 @@
-/** What a view may make of the config of the view that formed before it: the judge's own rules, without any state. */
+/** What a view may make of the config of the view that formed before it: the judge's own rules; and what may come into force. */
 import type { ViewEntry } from "../protocol/entries.ts";
+import type { Configured } from "../protocol/messages.ts";
+import { rankOf } from "./judged-entry.ts";
 
 /**
  * A config differs from that of the view formed before it by one replica at most, and the epoch counts that. Returns what
@@ -20,4 +22,21 @@ export function configFault(before: ViewEntry, entry: ViewEntry, view: number, l
     return `view ${view} has members that are not in its config`;
   }
   return null;
+}
+
+/** The configs of views that were begun after the last one that formed: any of them may have come, or come yet, into force. */
+export class Attempted {
+  private views: ViewEntry[] = [];
+
+  get configs(): readonly (readonly Configured[])[] {
+    return this.views.map(({ config }) => config);
+  }
+
+  began(view: ViewEntry): void {
+    this.views.push(view);
+  }
+
+  formed(rank: number): void {
+    this.views = this.views.filter((each) => rankOf(each) > rank);
+  }
 }

@@ -35,6 +35,10 @@ export interface Victim {
   readonly wipeable: boolean;
   /** Replaces the disk by an empty one; only while down. */
   wipe(): void;
+  /** Whether a disk of it that was replaced could take the place of the present one. */
+  readonly restorable: boolean;
+  /** It does, with all that is on it; only while down. `isClockBehind`: its process counts as an earlier one. */
+  restore(isClockBehind: boolean): void;
 }
 
 /** A client as faults see it. */
@@ -199,6 +203,8 @@ export class Chaos {
         victim.wipe();
         this.reviveLater(victim);
         return;
+      case "restore":
+        return this.restoreOne();
     }
   }
 
@@ -213,6 +219,15 @@ export class Chaos {
         this.reviveLater(victim);
       });
     }
+  }
+
+  /** Somebody starts a machine again that was replaced long ago: in place of its successor, which may come back as well. */
+  private restoreOne(): void {
+    const [victim] = this.random.shuffle(this.victims.filter(({ restorable }) => restorable));
+    if (victim === undefined) return;
+    if (victim.up) victim.crash(this.random.chance(0.5) ? "process" : "power");
+    victim.restore(this.random.chance(0.2));
+    this.reviveLater(victim);
   }
 
   private split(): void {

@@ -17,9 +17,10 @@ import { judgedLog } from "./judged-log.ts";
 import type { Host } from "./network.ts";
 import type { ObservedState } from "./observed-state.ts";
 import type { Operated } from "./operator.ts";
-import { Died, type Process } from "./process.ts";
+import { Died, dieIfDeadly, type Process } from "./process.ts";
 import type { Random } from "./random.ts";
 import type { ServerSide } from "./server-side.ts";
+import { Shelf } from "./shelf.ts";
 import { SimulatedState } from "./simulated-state.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { DiskFailure, NodeLog, Storage } from "./storage.ts";
@@ -35,7 +36,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   private storage: Storage;
   private state: SimulatedState;
   private shadow: ShadowLog;
-  private incarnation: number;
+  private readonly shelf: Shelf;
   private requests = 0;
   private readonly asked = new Map<number, (report: ChangeReport) => void>();
   /** How far its wall clock is from the true time. */
@@ -50,7 +51,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   ) {
     this.random = world.random.fork();
     this.wallOffsetMs = pid * 1_234;
-    this.incarnation = 1000 * pid;
+    this.shelf = new Shelf(1000 * pid);
     this.storage = world.newStorage();
     this.state = this.newState();
     this.shadow = world.oracle.newDisk(this.random.uuid(), pid);
@@ -86,6 +87,11 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     return this.world.wipeable(this);
   }
 
+  get restorable(): boolean {
+    const { first } = this.shelf;
+    return first !== undefined && this.world.restorable(this, first.shadow.uuid);
+  }
+
   get uuid(): string {
     return this.shadow.uuid;
   }
@@ -109,7 +115,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     const { simulator, oracle, profile, network } = this.world;
     if (this.process !== null) return;
     this.powered = true;
-    const member: Member = { pid: this.pid, uuid: this.shadow.uuid, incarnation: ++this.incarnation };
+    const member: Member = { pid: this.pid, uuid: this.shadow.uuid, incarnation: this.shelf.nextIncarnation() };
     const log = this.open(member);
     if (log === null) return;
     this.shadow.reopened(log.recovered);
@@ -136,7 +142,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
         ...{ oracle, shadow, tally: this.world.tally },
         effect: () => this.effect(),
         appending: (records) => {
-          this.dieIfDeadly(records);
+          dieIfDeadly(this.process, records);
           this.world.written(this.pid, records);
         },
       }),
@@ -169,15 +175,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
         },
       },
     );
-    this.process = {
-      member,
-      driver,
-      stopped: null,
-      resumeMs: 0,
-      countdown: Infinity,
-      deadly: null,
-      ...sides,
-    };
+    this.process = { member, driver, stopped: null, resumeMs: 0, countdown: Infinity, deadly: null, ...sides };
     const { promised, commit } = log.recovered;
     this.trace(
       `starts as ${who(member)} with ${shadow.length} entries, promise ${formatView(promised)}, ` +
@@ -305,17 +303,29 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
 
   wipe(): void {
     this.trace("gets an empty disk");
+    this.setAside();
     this.flags = this.world.replacementFlags(this.pid) ?? this.flags;
-    this.shadow.wiped = true;
     this.storage = this.world.newStorage();
-    this.close();
     this.state = this.newState();
     this.shadow = this.world.oracle.newDisk(this.random.uuid(), this.pid);
   }
 
-  /** Nothing more is asked of its state. */
+  restore(isClockBehind: boolean): void {
+    const { first } = this.shelf;
+    if (first === undefined) return;
+    this.trace("gets a disk back that was replaced");
+    this.setAside();
+    Object.assign(this, this.shelf.take(isClockBehind));
+  }
+
+  private setAside(): void {
+    const { storage, state, shadow, flags } = this;
+    this.shelf.setAside({ storage, state, shadow, flags }, this.world.profile.faults.restore > 0);
+  }
+
+  /** Nothing more is asked of its states. */
   close(): void {
-    this.state.close();
+    for (const state of [this.state, ...this.shelf.states]) state.close();
   }
 
   // ---- from the network and from clients
@@ -421,17 +431,6 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   private effect(): void {
     const { process } = this;
     if (process !== null && --process.countdown <= 0) throw new Died();
-  }
-
-  private dieIfDeadly(records: readonly Uint8Array[]): void {
-    const { process } = this;
-    if (process?.deadly == null) return;
-    const { kind, count } = process.deadly;
-    // Byte 8 of a record is its kind.
-    if (!records.some((bytes) => bytes[8] === kind)) return;
-    process.deadly = null;
-    process.countdown = count;
-    if (count === 0) throw new Died();
   }
 
   private dispatch(event: Parameters<ReplicaDriver["dispatch"]>[0]): void {

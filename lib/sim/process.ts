@@ -1,4 +1,4 @@
-/** What runs on a simulated machine, and how it ends. Types, and the one thing that is thrown. */
+/** What runs on a simulated machine, and how it ends. */
 import type { Member } from "../protocol/messages.ts";
 import type { Applied } from "../protocol/state-machine.ts";
 import type { Standing } from "../replication/events.ts";
@@ -38,4 +38,15 @@ export interface Process {
   readonly service: Service | null;
   /** For clients that connect by byte streams; null where there are none. */
   readonly server: ServerSide | null;
+}
+
+/** It is about to append these records: of one of the kind that it was doomed with it dies, now or soon. */
+export function dieIfDeadly(process: Process | null, records: readonly Uint8Array[]): void {
+  if (process?.deadly == null) return;
+  const { kind, count } = process.deadly;
+  // Byte 8 of a record is its kind.
+  if (!records.some((bytes) => bytes[8] === kind)) return;
+  process.deadly = null;
+  process.countdown = count;
+  if (count === 0) throw new Died();
 }

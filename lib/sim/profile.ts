@@ -3,7 +3,6 @@
  * a run with few kinds of fault finds what one with all of them hides). Data only; `faults.ts` brings them about.
  */
 import type { Policy } from "../protocol/messages.ts";
-import type { Order } from "./checkers.ts";
 import { drawLibrary, unhurried, type LibraryProfile } from "./library-profile.ts";
 import type { LinkQuality } from "./network.ts";
 import { retentionDefault, type Retention } from "../replication/events.ts";
@@ -26,6 +25,13 @@ export type ProfileName = (typeof profileNames)[number];
 
 /** Those drawn when none is chosen; `sessions` comes about in others too. */
 const drawnNames = profileNames.filter((name) => name !== "sessions");
+
+/**
+ * `one`: every committed entry is in every later view, for the whole run. `one-until-provisional`: until a view is
+ * attempted without those who may hold more, and says so. `lineages`: `available` may fork, each lineage is judged by itself, and
+ * nothing acknowledged may be missing after the heal.
+ */
+export type Order = "one" | "one-until-provisional" | "lineages";
 
 export interface Profile {
   readonly seed: number;
@@ -64,6 +70,8 @@ export interface Profile {
   /** Ops of a session are applied in the order of their seqs. */
   readonly sessionOrder: boolean;
   readonly retention: Retention;
+  /** Disks that were replaced may come back; and disks are replaced also while the config changes. */
+  readonly disksReturn: boolean;
   /** Changes of the config while it runs; null: there are none. */
   readonly operator: OperatorProfile | null;
   /** Sessions that nobody uses expire; null: they never do. */
@@ -133,6 +141,8 @@ export interface Faults {
   /** A machine stops, and a durable bit changes. */
   readonly rot: number;
   readonly wipe: number;
+  /** A disk that was replaced comes back in the place of the one that replaced it. */
+  readonly restore: number;
   /** The wall clock of a machine jumps, either way. */
   readonly clock: number;
   /** A client is never heard of again. */
@@ -164,6 +174,7 @@ export const noFaults: Faults = {
   fullDisk: 0,
   rot: 0,
   wipe: 0,
+  restore: 0,
   clock: 0,
   vanish: 0,
   move: 0,
@@ -201,6 +212,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
   const faults = choice.fixed?.faults ?? drawnFaults;
   const order = orderOf(name, policy, faults, lossy);
   const stale = policy === "quorum" || order === "lineages" ? drawStale(seed) : 0;
+  const replacing = order === "one" && policy === "available" ? {} : drawReplacing(seed, faults);
   const operator = drawOperator(seed, choice, { name, policy, order, timeoutMs, fireMs });
   const drawn = {
     seed,
@@ -218,7 +230,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     tickMs: random.pick([15, 20]),
     fireMs,
     faultMs: (fireMs / random.pick([8, 15, 30])) * (operator?.calm ?? 1),
-    faults: stale === 0 ? faults : { ...faults, stale },
+    faults: { ...faults, ...(stale === 0 ? {} : { stale }), ...replacing },
     link: {
       delayMsMin: 0.05,
       delayMsMean,
@@ -236,6 +248,7 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
     order,
     sessionOrder: order === "one",
     retention: drawRetention(seed, operator),
+    disksReturn: "restore" in replacing,
     operator,
     expiry: drawExpiry(seed, timeoutMs),
   };
@@ -252,6 +265,16 @@ export function drawProfile(seed: number, choice: ProfileChoice = {}): Profile {
 function drawStale(seed: number): number {
   const random = new Random(seed + 2 ** 45);
   return seed >= 275_000_000 && random.chance(0.3) ? random.pick([1, 2, 4]) : 0;
+}
+
+/**
+ * Disks that are replaced and come back, in runs that promise nothing that a lost disk could break. Not before seeds that
+ * were looked at when there was this fault, see `drawStale`.
+ */
+function drawReplacing(seed: number, { wipe }: Faults): Partial<Faults> {
+  const random = new Random(seed + 2 ** 47);
+  if (seed < 700_000_000 || !random.chance(0.3)) return {};
+  return { wipe: Math.max(wipe, random.pick([1, 2])), restore: random.pick([1, 2, 4]) };
 }
 
 /** Drawn from a stream of its own, in which no seed of fixtures/seeds has any: those runs show what they showed. */
@@ -401,7 +424,7 @@ function drawSessions(random: Random): Faults {
 function drawSwarm(random: Random): Faults {
   const drawn: { -readonly [kind in keyof Faults]: number } = { ...noFaults, crash: 1 };
   for (const kind of Object.keys(noFaults) as (keyof Faults)[]) {
-    if (kind === "stale") continue;
+    if (kind === "stale" || kind === "restore") continue;
     if (random.chance(0.3)) drawn[kind] = random.pick([1, 1, 2]);
   }
   return drawn;

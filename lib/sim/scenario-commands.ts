@@ -84,6 +84,9 @@ export const commands: Readonly<Record<string, CommandKind>> = {
   wipe: now("wipe 1", "a replica that is down gets an empty disk", (stage, words) => {
     for (const pid of each(words)) stage.node(pid).wipe();
   }),
+  restore: now("restore 1", "a replica that is down gets the disk back that was replaced", (stage, words) => {
+    for (const pid of each(words)) stage.node(pid).restore(false);
+  }),
   rot: now(
     "rot 1 INDEX",
     "on the disk of a replica that is down a bit of this entry changes",

@@ -94,6 +94,20 @@ test("sessions expire in some of the runs, with the chat and without", () => {
   }
 });
 
+test("a disk that was replaced comes back in some of the runs, and in none that was looked at before", () => {
+  const returning = (from: number): number[] =>
+    Array.from({ length: 100 }, (_, at) => from + at).filter((seed) => drawProfile(seed).disksReturn);
+  expect(returning(699_999_900)).toEqual([]);
+  let count = 0;
+  for (const seed of returning(700_000_000).slice(0, 10)) {
+    const print = (line: string): void => {
+      if (line.includes("gets a disk back")) count++;
+    };
+    expect(runSeed(seed, { print }).failure).toBeNull();
+  }
+  expect(count).toBeGreaterThan(0);
+});
+
 test("a run is a function of its seed", () => {
   for (const seed of [3, 4, 5]) {
     const one = runSeed(seed);

@@ -49,6 +49,8 @@ export interface Surroundings {
   readonly disturbed: () => void;
   /** Whether losing this replica's disk now would lose no promise. */
   readonly wipeable: (node: SimulatedNode) => boolean;
+  /** Whether the disk with this uuid could take the place of its own, which is lost with that. */
+  readonly restorable: (node: SimulatedNode, uuid: string) => boolean;
   /** What one whose disk was replaced is started with, where the config has changed; null: as before. */
   readonly replacementFlags: (pid: number) => Flags | null;
   /** Told of every record that a replica asks its log to append. */
