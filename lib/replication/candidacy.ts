@@ -198,6 +198,7 @@ export function onJoinRefused(core: Core, from: Member, message: FrameOf<"joinRe
   if (message.reason === "later-config")
     abandon(core, `replica ${from.pid} knows a later config`, core.options.timeoutMs);
   else if (message.promised > candidacy.view) abandon(core, `replica ${from.pid} promised a later view`, 0);
+  else abandon(core, `replica ${from.pid} has promised this view before`, 0);
 }
 
 /** S and M are chosen once for a view: as soon as it may form and everyone who is alive has answered. */

@@ -59,6 +59,8 @@ export class Core {
   /** When and to whom the last promise was given, to wait a while for its view. */
   promisedMs = 0;
   promisedTo = 0;
+  /** The very process that the JOIN of this view came from; null if there was none, or it came before the last start. */
+  joinedBy: Member | null = null;
   promisedHeardMs = 0;
   /** The greatest view heard of. */
   maxSeen: number;
@@ -314,6 +316,7 @@ export class Core {
     assert(view > this.promised, "promises only grow");
     assert(this.fetch?.target == null, "the base of one view is not fetched any more when another is promised");
     this.promised = view;
+    this.joinedBy = null;
     this.promisedMs = this.nowMs;
     this.saw(view);
     if (globalThis.mistaken?.("volatile promise")) return action();

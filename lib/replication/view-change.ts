@@ -28,6 +28,10 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
     return;
   }
   if (view === core.promised) {
+    if (!isJoinedBy(core, from)) {
+      core.send(from.pid, { type: "joinRefused", view, promised: view, reason: "promised" });
+      return;
+    }
     if (core.persistedSequence >= core.promisedSequence && core.installed?.view !== view) {
       core.send(from.pid, ownPromise(core));
     }
@@ -45,13 +49,20 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
     if (core.promised === view) core.send(from.pid, ownPromise(core));
   });
   core.promisedTo = from.pid;
+  core.joinedBy = from;
   core.promisedHeardMs = core.nowMs;
 }
+
+/**
+ * MUST NOT be promised to anybody else under that pid: an earlier disk, back in its place, may start the view that the later
+ * one has started. Who does not remember to whom it has promised a view promises it to nobody.
+ */
+const isJoinedBy = ({ joinedBy }: Core, from: Member): boolean => joinedBy !== null && isSame(joinedBy, from);
 
 /** Valid only if this very view is promised and this very process is listed. Applied once. */
 export function onNewView(core: Core, from: Member, message: FrameOf<"newView">): void {
   const { view, base } = message;
-  if (view !== core.promised || viewPid(view) !== from.pid || core.persistedSequence < core.promisedSequence) return;
+  if (view !== core.promised || !isJoinedBy(core, from) || core.persistedSequence < core.promisedSequence) return;
   // A late one: who has promised may be a learner still, and have fetched entries of a greater view since.
   if (core.log.lastView > view || core.leftView === view) return;
   // One whose disk hangs takes no part until it answers.
