@@ -6,7 +6,7 @@
 import { limits } from "../base/limits.ts";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { BeginEntry } from "../protocol/entries.ts";
-import type { Attempt, Policy, Position, ViewStart } from "../protocol/fields.ts";
+import type { Attempt, Configured, Policy, Position, ViewStart } from "../protocol/fields.ts";
 import { viewPid } from "../protocol/ids.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
 import { encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
@@ -21,8 +21,13 @@ type Taken = Pick<LogRecord, "kind" | "index" | "view" | "payload">;
 
 export class Lineage {
   promised = 0;
-  /** This disk was in the first view of the log, or has led one of its views that lacked no replica. */
+  /**
+   * This disk was in the first view of the log, or has led one of its views that lacked no replica, and was not replaced
+   * since.
+   */
   isKnown = false;
+  /** Of this replica, as soon as a view tells; 0 before. */
+  #pid = 0;
   #policy: Policy = "available";
   #views: KnownView[] = [];
 
@@ -43,7 +48,15 @@ export class Lineage {
     this.#policy = policy;
     const own = members.find(({ uuid }) => uuid === this.replica);
     const isWhole = members.length === config.length;
+    this.#noteReplaced(config);
     if (own !== undefined && (isFirst || (isWhole && viewPid(view) === own.pid))) this.isKnown = true;
+  }
+
+  /** Another disk under its pid may have started views that this one knows nothing of. */
+  #noteReplaced(config: readonly Configured[]): void {
+    this.#pid = config.find(({ uuid }) => uuid === this.replica)?.pid ?? this.#pid;
+    const there = config.find(({ pid }) => pid === this.#pid);
+    if (there !== undefined && there.uuid !== null && there.uuid !== this.replica) this.isKnown = false;
   }
 
   promise(view: number): void {
@@ -59,6 +72,7 @@ export class Lineage {
     const byView = new Map(attempts.map((attempt) => [attempt.view, attempt]));
     this.#views = views.map((start) => ({ ...start, attempt: byView.get(start.view) ?? null }));
     this.#policy = policy;
+    for (const { config } of attempts) this.#noteReplaced(config);
   }
 
   /** Of the log as far as `position`. */

@@ -51,7 +51,7 @@ export const entries = {
     promised: view,
     /** Of what stands before a segment with which the log begins anew: the last entry that is on its lineage. */
     kept: index,
-    /** This disk was in the first view of the log, or has led one of its views. */
+    /** This disk was in the first view of the log, or has led one of its views, and was not replaced since. */
     isKnown: bool,
     ...beginningFields,
   }),

@@ -36,7 +36,10 @@ export interface RecoveredLog {
   readonly promised: number;
   /** Null for a log that begins with entry 1. */
   readonly beginning: LogBeginning | null;
-  /** This disk was in the first view of the log or has led one of its views, as far as that stands before its beginning. */
+  /**
+   * This disk was in the first view of the log or has led one of its views, as far as that stands before its beginning, and
+   * no other one has stood in its place since.
+   */
   readonly isKnown: boolean;
   /** For i = 0…: view and chain of the entry i + 1 after the beginning. */
   readonly views: Float64Array;

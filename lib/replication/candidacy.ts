@@ -13,8 +13,9 @@ import { recordKind } from "../protocol/record.ts";
 import type { WantedChange } from "./config-change.ts";
 import type { Core } from "./core.ts";
 import { fetchBase } from "./fetching.ts";
-import { isSame, judge, type Formation } from "./formation.ts";
+import { isSame, judge, type Formation, type PromiseGiven } from "./formation.ts";
 import { appendView, ownPromise } from "./installing.ts";
+import { isReplaced } from "./log.ts";
 import type { Candidacy } from "./state.ts";
 import { appendAndSend } from "./writing.ts";
 
@@ -35,6 +36,7 @@ export function startCandidacy(core: Core, why: string, asks: boolean, wanted: W
     wanted,
     nonce: core.random.below(2 ** 32),
     view: 0,
+    leaps: false,
     startedMs: core.nowMs,
     sentMs: -Infinity,
     go: new Set(),
@@ -131,7 +133,8 @@ export function onAskReply(core: Core, from: Member, message: FrameOf<"askReply"
 }
 
 function startJoining(core: Core, candidacy: Candidacy): void {
-  const view = nextView(core);
+  candidacy.leaps = isForgetful(core);
+  const view = core.nextView(candidacy.leaps);
   candidacy.stage = "joining";
   candidacy.view = view;
   candidacy.startedMs = core.nowMs;
@@ -149,15 +152,12 @@ function startJoining(core: Core, candidacy: Candidacy): void {
 }
 
 /**
- * A disk that replaced another under its pid does not remember which views its forerunner has started: it leaps until it has
- * led one that lacked no replica, and so is greater than all that anybody knew. That it has led one without those who were
- * away proves nothing (they may know of greater ones, and the forerunner have started the next), nor that it has promised a
- * view of its pid: it may have followed one of the forerunner's.
+ * A disk that replaced another under its pid does not remember which views its forerunner has started, nor does one that
+ * comes back those of its successor: it leaps until it has led one that lacked no replica, and so is greater than all that
+ * anybody knew. That it has led one without those who were away proves nothing (they may know of greater ones, and the other
+ * disk have started the next), nor that it has promised a view of its pid: it may have followed one of the other's.
  */
-function nextView(core: Core): number {
-  const isReplacement = core.maxSeen > 0 && !core.log.knows(core.self);
-  return core.nextView(isReplacement);
-}
+const isForgetful = (core: Core): boolean => core.maxSeen > 0 && (core.isReplaced || !core.log.knows(core.self));
 
 function sendJoins(core: Core, candidacy: Candidacy): void {
   const lastActView = core.log.lastFormed()?.view ?? 0;
@@ -209,6 +209,10 @@ function consider(core: Core, candidacy: Candidacy): void {
     if (core.detector.suspectsMember(from)) candidacy.promises.delete(pid);
   }
   const promises = [...candidacy.promises.values()];
+  if (!candidacy.leaps && promises.some((each) => tellsOfAnother(core, each))) {
+    core.isReplaced = true;
+    return abandon(core, "another disk has stood in the place of this one", 0);
+  }
   const damaged = new Set(promises.filter(({ message }) => message.damaged).map(({ from }) => from.pid));
   const verdict = judge({
     policy: core.options.policy,
@@ -237,6 +241,10 @@ function consider(core: Core, candidacy: Candidacy): void {
   if (lapsed !== null) core.say("warn", `the view goes without the change of the config: ${lapsed}`);
   bringBase(core, candidacy, verdict.formation);
 }
+
+/** In a view that this one has not heard of: what stands in its own log tells itself. */
+const tellsOfAnother = ({ log, self }: Core, { message }: PromiseGiven): boolean =>
+  message.attempts.some(({ view, config }) => view > log.lastView && isReplaced(config, self));
 
 /** Whom a hot one has been in a view with may be hot as well: it is not dead for not having been heard here yet. */
 function vouch(core: Core, { hot, attempts }: FrameOf<"promised">): void {
@@ -284,6 +292,7 @@ function install(core: Core, candidacy: Candidacy, formation: Formation): void {
     awaiting: [...awaiting],
   };
   const record = core.nextRecord(recordKind.view, view, encodeEntry({ type: "view", ...entry }));
+  core.isReplaced = false;
   candidacy.stage = "installing";
   candidacy.startedMs = core.nowMs;
   candidacy.newView = { type: "newView", view, base, record: record.bytes };

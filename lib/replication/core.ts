@@ -62,6 +62,8 @@ export class Core {
   /** The very process that the JOIN of this view came from; null if there was none, or it came before the last start. */
   joinedBy: Member | null = null;
   promisedHeardMs = 0;
+  /** Others know of another disk in the place of this one, whatever the log here tells: until it has begun a view. */
+  isReplaced = false;
   /** The greatest view heard of. */
   maxSeen: number;
 

@@ -38,12 +38,13 @@ const op = (seq: number): EntryPayload => {
   return { type: "op", session: uuid(9), seq, oldest: 1, at: 1, origAt: 1, digest: new Uint8Array(8), command };
 };
 
-test("a disk that replaces one that has led is not taken for it", () => {
+test("a disk that replaces one that has led is not taken for it, nor is that one when it is back", () => {
   const log = emptyLog();
   appendView(log, makeView(1, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);
   appendView(log, makeView(2, 2), [disk(1, 1), disk(2, 2), disk(3, 3)]);
-  appendView(log, makeView(3, 1), [disk(1, 1), disk(2, 4), disk(3, 3)]);
   expect(log.knows(disk(2, 2))).toBe(true);
+  appendView(log, makeView(3, 1), [disk(1, 1), disk(2, 4), disk(3, 3)]);
+  expect(log.knows(disk(2, 2))).toBe(false);
   expect(log.knows(disk(3, 3))).toBe(true);
   expect(log.knows(disk(2, 4))).toBe(false);
   // Who was away may know of views that the other disk had followed, and gone on from.
@@ -51,6 +52,12 @@ test("a disk that replaces one that has led is not taken for it", () => {
   expect(log.knows(disk(2, 4))).toBe(false);
   appendView(log, makeView(5, 2), [disk(1, 1), disk(2, 4), disk(3, 3)]);
   expect(log.knows(disk(2, 4))).toBe(true);
+  appendView(log, makeView(5, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  expect(log.knows(disk(2, 2))).toBe(false);
+  log.compact(log.lastIndex, disk(2, 2));
+  expect(log.knows(disk(2, 2))).toBe(false);
+  appendView(log, makeView(6, 2), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  expect(log.knows(disk(2, 2))).toBe(true);
 });
 
 test("what a later view carried over is decided only together with its ACT", () => {

@@ -9,12 +9,18 @@ import { decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
 import { viewPid } from "../protocol/ids.ts";
 import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import type { Attempt, Policy, Position, ViewStart } from "../protocol/messages.ts";
+import type { Attempt, Configured, Policy, Position, ViewStart } from "../protocol/messages.ts";
 import { chainHolds, decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { Outline } from "./lineage.ts";
 
 /** Whole records kept in memory for sending, in bytes; what is older is read from disk. */
 const recentBytesMax = 8 * 1024 * 1024;
+
+/** Whether another disk stands in the place of this one. */
+export const isReplaced = (
+  config: readonly Configured[],
+  { pid, uuid }: { readonly pid: number; readonly uuid: string },
+): boolean => config.some((each) => each.pid === pid && each.uuid !== null && each.uuid !== uuid);
 
 const origin: Position = { index: 0, view: 0, chain: 0n };
 
@@ -31,7 +37,7 @@ export class ReplicatedLog {
   /** Of the entries after the base, in order. */
   #chains: BigUint64Array;
   #lastIndex: number;
-  /** This disk was in the first view or led one that stands at or below the base. */
+  /** As `knows` would tell of what stands at or below the base. */
   #isKnown: boolean;
   #views: ViewInLog[] = [];
   /** Views that this log has left altogether, and the last index that it kept. Of this process's time only. */
@@ -292,14 +298,22 @@ export class ReplicatedLog {
     return attempts.reverse();
   }
 
-  /** Whether this very disk was in the first view of this log, or led one of its views that lacked no replica. */
+  /**
+   * Whether this very disk was in the first view of this log, or led one of its views that lacked no replica, and no other
+   * one has stood in its place since. The newest view that tells decides.
+   */
   knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
-    if (this.#isKnown) return true;
-    return this.#views.some(({ view, firstIndex }, at) => {
-      if ((at > 0 && viewPid(view) !== pid) || firstIndex <= this.#base.index) return false;
-      const { members, config } = this.#attempt(at);
-      return (at === 0 || members.length === config.length) && members.some((member) => member.uuid === uuid);
-    });
+    for (let at = this.#views.length - 1; at >= 0; at--) {
+      const { view, firstIndex, entry } = this.#views[at] as ViewInLog;
+      if (firstIndex <= this.#base.index && entry === null) break;
+      const { members, config } = entry ?? this.#attempt(at);
+      const isFirst = at === 0 && this.#base.index === 0;
+      const isWhole = members.length === config.length;
+      const tells = isFirst || (isWhole && viewPid(view) === pid);
+      if (tells && members.some((member) => member.uuid === uuid)) return true;
+      if (isReplaced(config, { pid, uuid })) return false;
+    }
+    return this.#isKnown;
   }
 
   /** The last VIEW entry whose ACT is in the log. */

@@ -56,6 +56,8 @@ export interface Candidacy {
   readonly wanted: WantedChange | null;
   readonly nonce: number;
   view: number;
+  /** Its view is far ahead of all that were heard of. */
+  leaps: boolean;
   startedMs: number;
   sentMs: number;
   /** Pids that answered `go`. */

@@ -1,0 +1,43 @@
+/** What a log knows of its own disk, of which its segments tell when those that showed it are gone. */
+import { expect, test } from "bun:test";
+import { encodeEntry } from "../protocol/codec.ts";
+import type { Position } from "../protocol/fields.ts";
+import { makeView } from "../protocol/ids.ts";
+import { recordKind } from "../protocol/record.ts";
+import { Lineage } from "./lineage.ts";
+
+const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-000000000000`;
+
+/** The next view, led by `leader`, with these disks under the pids 1 and 2. */
+function view(lineage: Lineage, number: number, leader: number, disks: readonly [number, number]): void {
+  const config = disks.map((digit, at) => ({ pid: at + 1, address: `replica-${at + 1}:1538`, uuid: uuid(digit) }));
+  const members = config.map(({ pid, uuid: on }) => ({ pid, uuid: on, incarnation: 1 }));
+  const of = makeView(number, leader);
+  const entry = { type: "view", view: of, parent: 0, epoch: number, policy: "quorum", members, config } as const;
+  const payload = encodeEntry({ ...entry, awaiting: [] });
+  lineage.take({ kind: recordKind.view, index: 2 * number - 1, view: of, payload });
+  lineage.take({ kind: recordKind.act, index: 2 * number, view: of, payload: encodeEntry({ type: "act", view: of }) });
+}
+
+test("a disk that was replaced does not know any more which views its pid has led, until it has led one again", () => {
+  const lineage = new Lineage(uuid(2));
+  view(lineage, 1, 1, [1, 2]);
+  expect(lineage.isKnown).toBe(true);
+  view(lineage, 2, 1, [1, 3]);
+  expect(lineage.isKnown).toBe(false);
+  view(lineage, 3, 1, [1, 2]);
+  expect(lineage.isKnown).toBe(false);
+  view(lineage, 4, 2, [1, 2]);
+  expect(lineage.isKnown).toBe(true);
+});
+
+test("nor when its log begins anew behind the view that tells", () => {
+  const other = new Lineage(uuid(1));
+  view(other, 1, 1, [1, 2]);
+  view(other, 2, 1, [1, 3]);
+  const end: Position = { index: 4, view: makeView(2, 1), chain: 1n };
+  const lineage = new Lineage(uuid(2));
+  view(lineage, 1, 1, [1, 2]);
+  lineage.begin(other.beginning(end));
+  expect(lineage.isKnown).toBe(false);
+});
