@@ -377,10 +377,16 @@ export class Cluster {
     return lost.length <= Math.max(1, (config.length - 1) / 2);
   }
 
-  /** The disk that is there now is lost with it, unless the one that comes back is the one that counts. */
+  /**
+   * The disk that is there now is lost with it, unless the one that comes back is the one that counts, or neither does: a
+   * replica that was removed has given what it held.
+   */
   private mayBeRestored(node: SimulatedNode, uuid: string): boolean {
-    const configs = [this.oracle.latestConfig ?? [], ...this.oracle.attempted.configs];
-    return configs.every((each) => each.some((other) => other.uuid === uuid)) || this.mayBeWiped(node);
+    const { latestConfig, attempted } = this.oracle;
+    if (latestConfig === null) return false;
+    const configs = [latestConfig, ...attempted.configs];
+    if (configs.every((each) => each.some((other) => other.uuid === uuid))) return true;
+    return configs.every((each) => !each.some(({ pid }) => pid === node.pid)) || this.mayBeWiped(node);
   }
 
   private addClient(number: number): void {

@@ -225,8 +225,18 @@ export class Chaos {
   private restoreOne(): void {
     const [victim] = this.random.shuffle(this.victims.filter(({ restorable }) => restorable));
     if (victim === undefined) return;
+    const isClockBehind = this.random.chance(0.2);
+    if (victim.up && this.random.chance(0.5)) {
+      // The successor dies around a view of its own, of which the others may have heard or not.
+      victim.dieAround(this.random.pick(["promise", "view", "act"]), this.random.below(8));
+      this.simulator.after(this.outageMs(), () => {
+        if (!this.over && !victim.up && victim.restorable) victim.restore(isClockBehind);
+        this.revive(victim);
+      });
+      return this.reviveLater(victim);
+    }
     if (victim.up) victim.crash(this.random.chance(0.5) ? "process" : "power");
-    victim.restore(this.random.chance(0.2));
+    victim.restore(isClockBehind);
     this.reviveLater(victim);
   }
 
