@@ -58,6 +58,8 @@ export class Assembly {
   supersededCount = 0;
   /** Something is missing here: the next entry need not follow on. */
   #gap = false;
+  /** Those of `superseded` that stand behind it: nothing here has taken their place. */
+  #inGap: Superseded[] = [];
 
   constructor(index: LogIndex, replica: string) {
     this.index = index;
@@ -87,7 +89,7 @@ export class Assembly {
     this.index = new LogIndex(index, view, chain);
     this.greatestIndex = Math.max(this.greatestIndex, index);
     this.commit = index;
-    this.#gap = false;
+    this.#closeGap();
   }
 
   /** False if the segment does not go on from where the log is. */
@@ -116,10 +118,12 @@ export class Assembly {
     const { index, view, chain } = record;
     const position = positionOf(segment, offset);
     if (!this.#follows(record)) {
-      this.#fork({ index, position, length: record.bytes.length, chain });
+      const unlinked = { index, position, length: record.bytes.length, chain };
+      this.#fork(unlinked);
+      this.#inGap.push(unlinked);
       return this.#gap ? "unlinked" : "stray";
     }
-    this.#gap = false;
+    this.#closeGap();
     this.#supersede(index);
     this.index.push(position, record.bytes.length, view, chain);
     this.lineage.take(record);
@@ -129,7 +133,9 @@ export class Assembly {
   #takeLocal(record: LogRecord, segment: number, offset: number): void {
     if (record.kind === recordKind.promise) this.lineage.promise(record.view);
     if (record.kind === recordKind.gap) this.#gap = true;
-    if (record.kind === recordKind.merged) this.superseded = [];
+    // What stands between damage and this record need not have left the log when it was written: it is settled no sooner
+    // than one that stands where the log goes on.
+    if (record.kind === recordKind.merged) this.superseded = [...this.#inGap];
     if (record.kind === recordKind.trim) this.trimmedTo = Math.max(this.trimmedTo, readTrim(record));
     const sync = readSync(record, segment, offset);
     if (sync !== null) this.commit = Math.min(sync.commit, this.lastIndex);
@@ -147,6 +153,12 @@ export class Assembly {
       return true;
     }
     return record.view >= index.view(before) && chainHolds(record, index.chain(before));
+  }
+
+  /** The log goes on: what stands behind the damage and is not in it has left it. */
+  #closeGap(): void {
+    this.#gap = false;
+    if (this.#inGap.length > 0) this.#inGap = [];
   }
 
   #supersede(first: number): void {

@@ -5,7 +5,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { decodeRecord } from "../protocol/record.ts";
 import { MachineStopped, type SimulatedDisk } from "../sim/disk.ts";
-import { makePromise, PlainLog, type Entry } from "./log.fixture.ts";
+import { makeMerged, makePromise, PlainLog, type Entry } from "./log.fixture.ts";
 import { lastNonZero } from "./scan.ts";
 import { segmentHeaderBytes } from "./segment.ts";
 
@@ -31,6 +31,12 @@ const sound = soundLog();
 const segments = sound.disk.list();
 const lastSegment = segments.at(-1) ?? "";
 const reopen = (disk: SimulatedDisk): PlainLog => new PlainLog(segmentBytes, disk);
+
+const indexesOf = (records: readonly Uint8Array[]): number[] =>
+  records.map((bytes) => {
+    const record = decodeRecord(bytes, 0);
+    return typeof record === "string" ? 0 : record.index;
+  });
 
 /** The recovered entries are the first ones of the sound log; returns how many. */
 function prefixLength({ wal }: PlainLog): number {
@@ -285,11 +291,35 @@ describe("a damaged log", () => {
     log.settle();
     const last = reopen(log.close());
     expect(last.wal.recovered.damaged).toBe(false);
-    const orphans = [...last.wal.orphans()].flat().map((bytes) => {
-      const record = decodeRecord(bytes, 0);
-      return typeof record === "string" ? 0 : record.index;
-    });
+    const orphans = indexesOf([...last.wal.orphans()].flat());
     expect(orphans).toEqual(sound.entries.slice(lastIndex + 1).map(({ index }) => index));
+  });
+
+  test("keeps sound ops behind the damage also where a fork of before was merged behind them", () => {
+    const log = new PlainLog(segmentBytes);
+    for (let count = 1; count <= 4; count++) log.put(`a${count}`);
+    // What stood at 3 and 4 was a fork, which is settled when it has come out of the log behind b5.
+    for (let count = 3; count <= 5; count++) log.put(`b${count}`, 513, count - 1);
+    log.append([makeMerged()]);
+    log.put("b6", 513);
+    log.settle();
+    const disk = log.close();
+    const offset = disk.contentOf("00000001.wal").findIndex((_, at, all) => all[at] === 0x62 && all[at + 1] === 0x33);
+    disk.flip("00000001.wal", offset, 0);
+    const again = new PlainLog(segmentBytes, disk);
+    expect(again.wal.recovered.damaged).toBe(true);
+    again.entries.push(...log.entries.slice(0, 2));
+    // A peer's log went another way.
+    again.put("c3", 769, 2);
+    again.settle();
+    expect(indexesOf([...again.wal.orphans()].flat())).toEqual([3, 4, 4, 5, 6]);
+    again.wal.repaired();
+    again.settle();
+    const repaired = new PlainLog(segmentBytes, again.close());
+    expect(indexesOf([...repaired.wal.orphans()].flat())).toEqual([3, 4, 4, 5, 6]);
+    repaired.append([makeMerged()]);
+    repaired.settle();
+    expect([...new PlainLog(segmentBytes, repaired.close()).wal.orphans()].flat()).toEqual([]);
   });
 
   test("that lost only what was superseded anyway has all its entries", () => {
