@@ -32,7 +32,7 @@ export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void 
   if (compareToOwn(core, heard) >= 0 || (globalThis.mistaken?.("yields to a heartbeat") && isAdrift(core)))
     follow(core, from, heard);
   // Under `quorum` no view goes on beside a greater log, so there is nothing to ask.
-  else if (core.options.policy === "available" && isAdrift(core)) probe(core, from.pid);
+  else if (core.options.policy === "available" && isAdrift(core) && !isOutdated(core, heard)) probe(core, from.pid);
 }
 
 /**
@@ -71,6 +71,15 @@ function compareToOwn(core: Core, heard: Standing): number {
         : logged;
   const greatest = compareLogs(options.policy, logged, own) > 0 ? logged : own;
   return compareLogs(options.policy, theirs, greatest);
+}
+
+/**
+ * Whether that view is of an earlier config than the one that this log tells, and this replica can start one of the later:
+ * to yield would undo the change, and make one who was removed a member again, who has not heard of that and has gone on
+ * alone after a total stop. Of those replicas the ones that are in the later config will join it, and the others follow it.
+ */
+function isOutdated(core: Core, { epoch }: Standing): boolean {
+  return epoch < core.epoch && core.isConfigured && !core.stateless && !core.damaged;
 }
 
 function follow(core: Core, via: Member, heard: Standing): void {
