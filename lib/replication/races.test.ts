@@ -359,6 +359,19 @@ describe("a snapshot that is being put in place when its entry leaves the log", 
     expect(entries.map(({ chain }) => chain)).toEqual(others.all.map(({ chain }) => chain));
   });
 
+  test("is thrown away, and what had been applied before is told to nobody again", () => {
+    const log = new Records().view(founding, [one, two, self], 2);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(4).view(mine, [one], 40);
+    const others = theirs.forkedAfter(10).view(greater, [two], 3);
+    replica.hearOfView(one, mine, theirs);
+    replica.feed(one, theirs, 6, mine);
+    replica.tick(10);
+    overtaken(replica, theirs, others, theirs.at(30));
+    const committed = replica.effects.find(({ type }) => type === "committed");
+    expect(committed).toMatchObject({ type: "committed", replayed: 6 });
+  });
+
   test("is given up for another where the log does not reach back to build it", () => {
     const log = new Records(new Records().view(founding, [one, two, self], 6));
     const replica = new Told(log);

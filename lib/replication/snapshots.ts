@@ -170,6 +170,7 @@ function installWhenLogged(core: Core, transfer: Transfer): void {
 
 function installed(core: Core, { position, clock }: Extract<StateReport, { type: "installed" }>): void {
   const { snapshots, log } = core;
+  const handedOut = core.delivered;
   snapshots.transfer = null;
   core.delivered = position.index;
   core.stateClock = clock;
@@ -179,6 +180,8 @@ function installed(core: Core, { position, clock }: Extract<StateReport, { type:
     // What stood there was superseded meanwhile.
     if (log.base.index > 0) core.loseState(`index ${position.index} has left the lineage`);
     else core.rewind();
+    // What was told before comes again.
+    core.replayedIndex = Math.max(core.replayedIndex, handedOut);
     return;
   }
   core.commit = Math.max(core.commit, position.index);
