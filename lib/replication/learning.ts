@@ -79,7 +79,9 @@ function compareToOwn(core: Core, heard: Standing): number {
  * alone after a total stop. Of those replicas the ones that are in the later config will join it, and the others follow it.
  */
 function isOutdated(core: Core, { epoch }: Standing): boolean {
-  return epoch < core.epoch && core.isConfigured && !core.stateless && !core.damaged;
+  // Another disk in the place of one of that config may form no view of it alone.
+  const isOfConfig = core.config.some(({ pid, uuid }) => pid === core.self.pid && uuid === core.self.uuid);
+  return epoch < core.epoch && isOfConfig && !core.stateless && !core.damaged;
 }
 
 function follow(core: Core, via: Member, heard: Standing): void {
