@@ -10,7 +10,7 @@ import type { Heartbeat } from "./detector.ts";
 import { fetchForEver } from "./fetching.ts";
 import { compareLogs, isSame } from "./formation.ts";
 import type { Installed } from "./state.ts";
-import { hearsPrimary, isAwaitingView } from "./suspicion.ts";
+import { hearsPrimary, isAwaitingView, isOutdated } from "./suspicion.ts";
 import { flush, resendPending } from "./writing.ts";
 
 type Standing = Pick<Heartbeat, "installed" | "formed" | "epoch" | "members">;
@@ -71,17 +71,6 @@ function compareToOwn(core: Core, heard: Standing): number {
         : logged;
   const greatest = compareLogs(options.policy, logged, own) > 0 ? logged : own;
   return compareLogs(options.policy, theirs, greatest);
-}
-
-/**
- * Whether that view is of an earlier config than the one that this log tells, and this replica can start one of the later:
- * to yield would undo the change, and make one who was removed a member again, who has not heard of that and has gone on
- * alone after a total stop. Of those replicas the ones that are in the later config will join it, and the others follow it.
- */
-function isOutdated(core: Core, { epoch }: Standing): boolean {
-  // Another disk in the place of one of that config may form no view of it alone.
-  const isOfConfig = core.config.some(({ pid, uuid }) => pid === core.self.pid && uuid === core.self.uuid);
-  return epoch < core.epoch && isOfConfig && !core.stateless && !core.damaged;
 }
 
 function follow(core: Core, via: Member, heard: Standing): void {

@@ -115,11 +115,35 @@ function mayStartCold(core: Core): boolean {
   // Met, but its first heartbeat is still to come: it may tell of a view that goes on.
   if (others.some((pid) => detector.alive(pid) && detector.fresh(pid) === null)) return false;
   const { options } = core;
+  const waits = core.nowMs - core.unformedSinceMs < options.recoveryWaitMs;
+  if (waits && hearsOutdated(core)) return false;
   if (core.log.lastFormed() !== null) return core.neighbours.some(({ pid }) => pid === options.self.pid);
   if (!options.founds) return false;
   // A cluster that was founded alone has grown since, for all that an empty disk knows: then the others dial it soon.
   if (others.length === 0 && core.nowMs - core.unformedSinceMs < options.timeoutMs) return false;
   return others.every((pid) => detector.fresh(pid)?.lastActView === 0);
+}
+
+/**
+ * Whether that view is of an earlier config than the one that this log tells, and this replica can start one of the later:
+ * to yield would undo the change, and make one who was removed a member again, who has not heard of that and has gone on
+ * alone after a total stop. Of those replicas the ones that are in the later config join it, and the others follow it.
+ */
+export function isOutdated(core: Core, { epoch }: { readonly epoch: number }): boolean {
+  // Another disk in the place of one of that config may form no view of it alone.
+  const isOfConfig = core.config.some(({ pid, uuid }) => pid === core.self.pid && uuid === core.self.uuid);
+  return epoch < core.epoch && isOfConfig && !core.stateless && !core.damaged;
+}
+
+/**
+ * Whether one whose promise is needed goes on in such a view. It serves nobody from then on, so it is left alone as long as
+ * somebody would have to be waited for.
+ */
+function hearsOutdated(core: Core): boolean {
+  return core.peerPids().some((pid) => {
+    const heartbeat = core.detector.fresh(pid);
+    return heartbeat?.formed === true && heartbeat.installed !== 0 && isOutdated(core, heartbeat);
+  });
 }
 
 /**
