@@ -115,7 +115,7 @@ function mayStartCold(core: Core): boolean {
   // Met, but its first heartbeat is still to come: it may tell of a view that goes on.
   if (others.some((pid) => detector.alive(pid) && detector.fresh(pid) === null)) return false;
   const { options } = core;
-  const waits = core.nowMs - core.unformedSinceMs < options.recoveryWaitMs;
+  const waits = options.policy === "available" && core.nowMs - core.unformedSinceMs < options.recoveryWaitMs;
   if (waits && hearsOutdated(core)) return false;
   if (core.log.lastFormed() !== null) return core.neighbours.some(({ pid }) => pid === options.self.pid);
   if (!options.founds) return false;
