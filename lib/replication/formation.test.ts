@@ -63,7 +63,7 @@ test("quorum: a disk that replaced another does not make up the majority", () =>
   expect(membersOf("quorum", promises)).toEqual([1, 2, 3]);
 });
 
-test("quorum: a change that was begun is carried on, unless who began it has not made its ACT", () => {
+test("quorum: a change that was begun is carried on, or taken back by those who can make no view with it", () => {
   const [one, two, three] = [process(1), process(2), process(3)];
   const last = attempt(makeView(1, 1), 1, [one, two, three], true);
   const without: Attempt = {
@@ -72,15 +72,31 @@ test("quorum: a change that was begun is carried on, unless who began it has not
   };
   const begun = promise(one, 10, [last, without]);
   const other = promise(three, 9, [last]);
+  expect(membersOf("quorum", [begun, promise(two, 10, [last, without]), other])).toEqual([1, 2]);
   expect(membersOf("quorum", [begun, other])).toEqual([1, 3]);
-  // Started again since: it may have made the ACT, and lost it with its power.
+  // Started again since: it may have made the ACT, and lost it with its power. It is no more of a view that forms than before.
   const again = promise({ ...one, incarnation: 3 }, 10, [last, without]);
-  expect(membersOf("quorum", [again, other])).toBe("for a majority");
-  // Carried on by another: that one may have formed.
+  expect(membersOf("quorum", [again, other])).toEqual([1, 3]);
+  // Carried on by another: it has promised a later view than that one's, without its ACT.
   const carried = { ...without, ...attempt(makeView(3, 2), 11, [one, two], false), epoch: 2, config: without.config };
-  expect(membersOf("quorum", [promise(one, 11, [last, without, carried]), other])).toBe("for a majority");
+  expect(membersOf("quorum", [promise(one, 11, [last, without, carried]), other])).toEqual([1, 3]);
   // Formed, as far as anybody can tell.
   expect(membersOf("quorum", [promise(one, 11, [{ ...without, formed: true }]), other])).toBe("for a majority");
+});
+
+test("quorum: another disk in the config that was begun does not stand for a majority of the one before", () => {
+  const [one, two, three] = [process(1), process(2), process(3)];
+  const last = attempt(makeView(1, 1), 1, [one, two, three], true);
+  const without: Attempt = {
+    ...attempt(makeView(2, 2), 10, [one, two], false),
+    ...{ epoch: 2, config: config.filter(({ pid }) => pid !== 3) },
+  };
+  const begun = promise(one, 10, [last, without]);
+  const replaced = promise(process(2, 7), 0, []);
+  // 3 has promised, and may have gone on with the old disk of 2 since, in a view from the config before.
+  const all = [begun, replaced, promise(three, 9, [last])];
+  expect(membersOf("quorum", all)).toEqual([1, 2, 3]);
+  expect(membersOf("quorum", [begun, replaced])).toBe("for a majority");
 });
 
 test("quorum: whose place another disk was to take does not take it back from a view that may have formed", () => {

@@ -2,7 +2,6 @@
  * May these replicas form a view, on which base, with which members and config? A pure function of the promises that a
  * candidate has collected: the one predicate in which the policies differ. Keeps no state.
  */
-import { viewPid } from "../protocol/ids.ts";
 import type { Attempt, Configured, FrameOf, Member, Policy, Position } from "../protocol/messages.ts";
 import { changed, lapses, type WantedChange } from "./config-change.ts";
 import { commonIndex, type Outline } from "./lineage.ts";
@@ -98,6 +97,14 @@ function judgeFounding(input: FormationInput, sound: readonly PromiseGiven[], ba
   };
 }
 
+/** With whom a view may form, and the config that it brings. */
+interface Electorate {
+  readonly members: readonly Member[];
+  readonly config: readonly Configured[];
+  /** A disk has replaced another. */
+  readonly isChanged: boolean;
+}
+
 function judgeNext(
   input: FormationInput,
   sound: readonly PromiseGiven[],
@@ -107,23 +114,30 @@ function judgeNext(
 ): Verdict {
   const later = attempts.filter((each) => each.view > last.view);
   const inherited = basis.message.attempts.at(-1) ?? last;
-  const mayHaveFormed = input.policy === "available" || !isGivenUp(inherited, last, later, sound);
-  const isCarriedOn =
-    inherited.epoch > last.epoch && mayHaveFormed && !globalThis.mistaken?.("attempted config dropped");
-  const carried = isCarriedOn ? inherited : last;
+  const isBegun = inherited.epoch > last.epoch && !globalThis.mistaken?.("attempted config dropped");
+  const begun = isBegun ? inherited : last;
   const { wanted } = input;
   const isNear = (promise: PromiseGiven): boolean => isNearBase(input, promise, basis);
   const mending = input.promises.filter((each) => !sound.includes(each) && isNear(each));
   const circumstances = { policy: input.policy, last, inherited, promises: sound, mending, isNear };
   const lapsed = wanted === null ? null : lapses(wanted, circumstances);
   const makes = wanted !== null && lapsed === null;
-  const chosen = makes ? changed(carried.config, wanted.change) : carried.config;
-  const inConfig = sound.filter(({ from }) => chosen.some(({ pid }) => pid === from.pid));
-  const members = chooseMembers(input, inConfig, basis, last, chosen);
-  for (const { from } of mending) if (chosen.some(({ pid }) => pid === from.pid)) members.push(from);
-  members.sort((one, other) => one.pid - other.pid);
-  const config = withUuids(chosen, members);
-  const isChanged = makes || config.some((each, i) => each.uuid !== chosen[i]?.uuid);
+  const having = (chosen: readonly Configured[]): Electorate => {
+    const inConfig = sound.filter(({ from }) => chosen.some(({ pid }) => pid === from.pid));
+    const members = chooseMembers(input, inConfig, basis, last, chosen);
+    for (const { from } of mending) if (chosen.some(({ pid }) => pid === from.pid)) members.push(from);
+    const config = withUuids(chosen, members);
+    return { members: byPid(members), config, isChanged: config.some((each, i) => each.uuid !== chosen[i]?.uuid) };
+  };
+  const voters = sound.filter(({ from }) => isOf(last.config, from));
+  const isEnough = (electorate: Electorate): boolean => meetsAll(electorate, voters, last.config, begun.config);
+  const onwards = having(makes ? changed(begun.config, wanted.change) : begun.config);
+  // It cannot be carried on with those who are here, so it is taken back, which is one more change: nothing has committed in
+  // that view without a member who has promised this one, and whoever finds its ACT later finds this view as well.
+  const mayTakeBack = isBegun && input.policy === "quorum" && last.config.some(({ pid }) => pid === input.self.pid);
+  const back = mayTakeBack && !isEnough(onwards) ? having(last.config) : null;
+  const isTakenBack = back !== null && isEnough(back);
+  const { members, config, isChanged } = isTakenBack ? back : onwards;
   if (!config.some(({ pid }) => pid === input.self.pid)) {
     return { may: "never", why: `replica ${input.self.pid} is not in the config` };
   }
@@ -134,20 +148,7 @@ function judgeNext(
   const open = [...closure].filter((uuid) => !promisedUuids.has(uuid));
 
   if (input.policy === "quorum") {
-    const voters = sound.filter(({ from }) => isOf(last.config, from));
-    // Who leaves with a change is no member, but has promised; and a majority of the config without one meets each of it.
-    const leaving = voters.filter(({ from }) => !config.some(({ pid }) => pid === from.pid));
-    const votersIn = [...members.filter((member) => isOf(last.config, member)), ...leaving];
-    const membersOfNew = members.filter((member) => isOf(config, member));
-    // An attempt that is carried on has perhaps formed, and a view with a majority of its config followed it: those are met
-    // too. A disk that it has replaced is none of them, though it stands in its old place again.
-    const membersOfCarried = members.filter((member) => isOf(carried.config, member));
-    const enough =
-      isMajority(voters.length, last.config) &&
-      isMajority(votersIn.length, last.config) &&
-      isMajority(membersOfNew.length, config) &&
-      (!isCarriedOn || 2 * membersOfCarried.length >= carried.config.length);
-    if (!enough) {
+    if (!isEnough({ members, config, isChanged })) {
       const missing = last.config.filter((each) => !voters.some(({ from }) => from.pid === each.pid));
       return { may: false, why: "for a majority", missing: missing.map(({ pid }) => pid) };
     }
@@ -176,7 +177,7 @@ function judgeNext(
     formation: {
       members,
       config,
-      epoch: carried.epoch + (isChanged ? 1 : 0),
+      epoch: begun.epoch + (makes || isChanged || isTakenBack ? 1 : 0),
       base: basis.message.last,
       baseHolder: basis.from,
       awaiting: [...inherits],
@@ -224,20 +225,25 @@ function uncovered(input: FormationInput, sound: readonly PromiseGiven[], views:
 }
 
 /**
- * Whether this attempt, which changes the config, has certainly not formed and never will (`quorum`): the very process that
- * began it has promised this view with that VIEW entry as the end of its log, so it has not made the ACT. Not once another
- * attempt has carried the change on: who began that one may have made its ACT.
+ * Whether a view with these meets everyone that it must not go on beside (`quorum`): whoever forms a view from the config of
+ * the last formed one, or from one that was begun after it and has perhaps formed. S and, with who leaves by the change, M
+ * hold a majority of the former, and M one of its own config. Of the two before it M meets each majority by itself: a disk
+ * that has replaced another counts for its own config, and who leaves for none, once it has promised a later view.
  */
-function isGivenUp(
-  attempt: Attempt,
-  last: Attempt,
-  later: readonly Attempt[],
-  sound: readonly PromiseGiven[],
+function meetsAll(
+  { members, config }: Electorate,
+  voters: readonly PromiseGiven[],
+  last: readonly Configured[],
+  begun: readonly Configured[],
 ): boolean {
-  if (later.some((each) => each.epoch > last.epoch && each.view !== attempt.view)) return false;
-  const beginner = attempt.members.find(({ pid }) => pid === viewPid(attempt.view));
-  if (beginner === undefined) return false;
-  return sound.some(({ from, message }) => isSame(from, beginner) && message.last.view === attempt.view);
+  const leaving = voters.filter(({ from }) => !config.some(({ pid }) => pid === from.pid));
+  const count = (of: readonly Configured[]): number => members.filter((member) => isOf(of, member)).length;
+  return (
+    isMajority(voters.length, last) &&
+    isMajority(count(last) + leaving.length, last) &&
+    isMajority(count(config), config) &&
+    [last, begun].every((each) => 2 * count(each) >= each.length)
+  );
 }
 
 /** Was it, without interruption, in the last formed view, or in the one that this view followed at once? */
