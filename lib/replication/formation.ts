@@ -242,7 +242,7 @@ function meetsAll(
     isMajority(voters.length, last) &&
     isMajority(count(last) + leaving.length, last) &&
     isMajority(count(config), config) &&
-    [last, begun].every((each) => 2 * count(each) >= each.length)
+    [last, begun].every((each) => isHalf(count(each), each))
   );
 }
 
@@ -317,6 +317,10 @@ export const isSame = (a: Member, b: Member): boolean =>
 
 const isMajority = (count: number, config: readonly Configured[]): boolean =>
   2 * count > config.length || (globalThis.mistaken?.("half is a majority") === true && 2 * count + 1 >= config.length);
+
+/** So many meet each majority. */
+const isHalf = (count: number, config: readonly Configured[]): boolean =>
+  2 * count >= config.length || isMajority(count, config);
 
 const isOf = (config: readonly Configured[], { pid, uuid }: Member): boolean =>
   config.some(

@@ -52,11 +52,11 @@ test("a disk that replaces one that has led is not taken for it, nor is that one
   expect(log.knows(disk(2, 4))).toBe(false);
   appendView(log, makeView(5, 2), [disk(1, 1), disk(2, 4), disk(3, 3)]);
   expect(log.knows(disk(2, 4))).toBe(true);
-  appendView(log, makeView(5, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  appendView(log, makeView(6, 1), [disk(1, 1), disk(2, 2), disk(3, 3)]);
   expect(log.knows(disk(2, 2))).toBe(false);
   log.compact(log.lastIndex, disk(2, 2));
   expect(log.knows(disk(2, 2))).toBe(false);
-  appendView(log, makeView(6, 2), [disk(1, 1), disk(2, 2), disk(3, 3)]);
+  appendView(log, makeView(7, 2), [disk(1, 1), disk(2, 2), disk(3, 3)]);
   expect(log.knows(disk(2, 2))).toBe(true);
 });
 

@@ -138,7 +138,7 @@ function waitingFor(core: Core): string {
   if (snapshot !== null) return `fetching the state of replica ${giver}`;
   if (following !== null) {
     return core.fetch === null
-      ? "finding a replica to learn the log from"
+      ? "finding a replica that has the log"
       : `learning the log from replica ${core.fetch.from}`;
   }
   if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
