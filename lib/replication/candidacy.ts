@@ -14,7 +14,7 @@ import type { WantedChange } from "./config-change.ts";
 import type { Core } from "./core.ts";
 import { fetchBase } from "./fetching.ts";
 import { isSame, judge, type Formation, type PromiseGiven } from "./formation.ts";
-import { appendView, ownPromise } from "./installing.ts";
+import { appendView, ownPromise, withdrawAct } from "./installing.ts";
 import { isReplaced } from "./log.ts";
 import type { Candidacy } from "./state.ts";
 import { appendAndSend } from "./writing.ts";
@@ -142,6 +142,7 @@ function startJoining(core: Core, candidacy: Candidacy): void {
   core.fetch = null;
   core.following = null;
   if (candidacy.wanted !== null && core.wish !== null) core.wish.attempted = view;
+  withdrawAct(core);
   core.promise(view, () => {
     if (core.candidacy !== candidacy || core.promised !== view) return;
     candidacy.promises.set(core.self.pid, { from: core.self, message: ownPromise(core) });

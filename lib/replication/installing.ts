@@ -34,6 +34,16 @@ export function ownPromise(core: Core): FrameOf<"promised"> {
   };
 }
 
+/**
+ * Before a promise: of an own view whose ACT has not committed, and now never will, that is no proof that it has formed
+ * (`quorum`). Others may have it; but who is not there must not be waited for because of it.
+ */
+export function withdrawAct(core: Core): void {
+  const { installed, log, options } = core;
+  if (options.policy !== "quorum" || installed?.isPrimary !== true || installed.formed) return;
+  if (log.lastView === installed.view) core.supersedeAfter(installed.actIndex - 1);
+}
+
 /** Puts the VIEW record after the base and enters the view. */
 export function appendView(core: Core, record: LogRecord, entry: ViewEntry, durable: () => void): void {
   const { added } = core.log.extend(core.log.position(record.index - 1), [record], "forbidden");

@@ -141,7 +141,7 @@ function waitingFor(core: Core): string {
       ? "finding a replica that has the log"
       : `learning the log from replica ${core.fetch.from}`;
   }
-  if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
+  if (core.damaged) return `the log is damaged: waiting for a replica to repair it from`;
   if (core.stateless) return "there is no state that goes with the log: waiting for another replica to give its own";
   if (candidacy !== null && candidacy.obstacle !== "") return candidacy.obstacle;
   const silent = core.peerPids().filter((pid) => !core.detector.alive(pid));

@@ -14,7 +14,7 @@ import { abandon } from "./candidacy.ts";
 import type { Core } from "./core.ts";
 import { fetchBase } from "./fetching.ts";
 import { compareLogs, isSame } from "./formation.ts";
-import { appendView, ownPromise } from "./installing.ts";
+import { appendView, ownPromise, withdrawAct } from "./installing.ts";
 
 export function onJoin(core: Core, from: Member, message: FrameOf<"join">, laterConfig: boolean): void {
   const { view } = message;
@@ -45,6 +45,7 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
     if (core.installed?.formed === false) core.leaveView();
     core.coolDown();
   }
+  withdrawAct(core);
   core.promise(view, () => {
     if (core.promised === view) core.send(from.pid, ownPromise(core));
   });
