@@ -137,11 +137,10 @@ function waitingFor(core: Core): string {
   const { from: giver, snapshot } = core.snapshots.transfer ?? { from: 0, snapshot: null };
   if (snapshot !== null) return `fetching the state of replica ${giver}`;
   if (following !== null) {
-    return core.fetch === null
-      ? "finding a replica that has the log"
-      : `learning the log from replica ${core.fetch.from}`;
+    const source = core.fetch?.from ?? null;
+    return source === null ? "finding a replica that has the log" : `learning the log from replica ${source}`;
   }
-  if (core.damaged) return `the log is damaged: waiting for a replica to repair it from`;
+  if (core.damaged) return "the log is damaged: waiting for a replica to repair it from";
   if (core.stateless) return "there is no state that goes with the log: waiting for another replica to give its own";
   if (candidacy !== null && candidacy.obstacle !== "") return candidacy.obstacle;
   const silent = core.peerPids().filter((pid) => !core.detector.alive(pid));
