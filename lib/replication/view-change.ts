@@ -80,8 +80,8 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   const record = decodeRecord(message.record, 0);
   if (typeof record === "string" || record.kind !== recordKind.view || record.index !== base.index + 1) return;
   const entry = decodeEntry(record.kind, record.payload);
-  if (entry.type !== "view" || entry.view !== view || !entry.members.some((member) => isSame(member, core.self)))
-    return;
+  if (entry.type !== "view" || entry.view !== view) return;
+  if (!entry.members.some((member) => isSame(member, core.self))) return;
   const finish = (): void => {
     assert(core.promised === view, "a base is brought for the view that is promised");
     // It may be in the log already: what is committed with it is not dropped for a moment.
