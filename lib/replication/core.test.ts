@@ -119,6 +119,18 @@ test("of a damaged log nothing is known to be committed but what was applied: it
   expect(started(true, 1).commit).toBe(1);
 });
 
+test("forks are looked for anew once what was cut has become one on the disk, which is with the next entry", () => {
+  const core = started(false, 1);
+  core.supersedeAfter(1);
+  const merging = { portions: [].values(), ops: new Map(), isBegun: false };
+  core.merging = merging;
+  core.promise(makeView(2, 1), () => {});
+  expect(core.merging).toBe(merging);
+  const record = core.nextRecord(recordKind.act, makeView(1, 1), encodeEntry({ type: "act", view: makeView(1, 1) }));
+  core.persist(core.log.extend(core.log.last, [record], "forbidden").added);
+  expect(core.merging).toBeNull();
+});
+
 test("who hears a primary lets another start a view only if that one knows a later config", () => {
   const verdictOn = (epoch: number) => {
     const core = started(false, 2);

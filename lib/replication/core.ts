@@ -136,6 +136,8 @@ export class Core {
   pendingEnd: number | null = null;
 
   connections = 0;
+  /** The log was cut after this entry, and the disk has yet to be told what stands there instead; null if it was not. */
+  #cutAfter: number | null = null;
   #neighbours: Neighbours | null = null;
 
   /** `state`: null if there is none on the lineage of a log that begins above 1. */
@@ -220,6 +222,11 @@ export class Core {
   /** Appends records that are already in `log` (or local ones) to disk; `action` runs when they are durable. */
   persist(records: readonly Uint8Array[], action?: () => void): number {
     const sequence = ++this.sequence;
+    // What was cut becomes a fork on the disk now, and may not have been one when forks were looked for.
+    if (this.#cutAfter !== null && this.log.lastIndex > this.#cutAfter) {
+      this.#cutAfter = null;
+      this.merging = null;
+    }
     this.effects.push({ type: "append", sequence, records, commit: this.commit });
     this.writes.push({ sequence, lastIndex: this.log.lastIndex, sinceMs: this.nowMs });
     if (action !== undefined) this.#afterPersisted.push({ sequence, action });
@@ -244,6 +251,7 @@ export class Core {
 
   /** The log has dropped what stood after `keptIndex`: nothing after it is durable, committed or applied any more. */
   superseded(keptIndex: number): void {
+    this.#cutAfter = keptIndex;
     this.durableIndex = Math.min(this.durableIndex, keptIndex);
     for (const write of this.writes) write.lastIndex = Math.min(write.lastIndex, keptIndex);
     this.commit = Math.min(this.commit, keptIndex);
