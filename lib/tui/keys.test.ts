@@ -79,3 +79,16 @@ test("a paste whose end got lost ends with the flush", () => {
   expect(decoder.flush()).toEqual([{ type: "paste", text: "lost" }]);
   expect(decoder.push(bytes("x"))).toEqual([key("x", { text: "x" })]);
 });
+
+test("a paste that stands still on a slow line goes on as a paste, wherever it was broken off", () => {
+  const whole = `one\rtwo\rthree${pasteEnd}`;
+  for (let at = 1; at < whole.length; at++) {
+    const decoder = new KeyDecoder();
+    const inputs = [...decoder.push(bytes(`${pasteStart}${whole.slice(0, at)}`)), ...decoder.flush()];
+    expect([decoder.pending, decoder.flush()]).toEqual([false, []]);
+    inputs.push(...decoder.push(bytes(whole.slice(at))));
+    const text = inputs.map((input) => (input.type === "paste" ? input.text : "KEY")).join("");
+    expect(text).toBe("one\rtwo\rthree");
+    expect(decoder.push(bytes("\r"))).toEqual([key("return")]);
+  }
+});

@@ -75,14 +75,25 @@ export function key(name: string, options: Partial<Omit<Key, "type" | "name">> =
   return { type: "key", name, text: "", ctrl: false, meta: false, shift: false, ...options };
 }
 
+/** Whether the end of a paste, or its first bytes, stand here. */
+const isEnd = (text: string): boolean => text.startsWith(pasteEnd) || pasteEnd.startsWith(text);
+
+/** How many characters at the end of this may be the first ones of the end of a paste. */
+function endBegun(text: string): number {
+  const at = text.lastIndexOf("\x1b");
+  return at >= 0 && pasteEnd.startsWith(text.slice(at)) ? text.length - at : 0;
+}
+
 export class KeyDecoder {
   readonly #utf8 = new TextDecoder();
   #buffer = "";
   #pasting = false;
+  /** A paste stood still before its end came. */
+  #stalled = false;
 
   /** Something has begun that more bytes, or `flush`, must finish. */
   get pending(): boolean {
-    return this.#pasting || this.#buffer !== "";
+    return this.#pasting || (this.#buffer !== "" && !this.#stalled);
   }
 
   get pasting(): boolean {
@@ -91,30 +102,41 @@ export class KeyDecoder {
 
   push(chunk: Uint8Array): Input[] {
     this.#buffer += this.#utf8.decode(chunk, { stream: true });
+    if (this.#stalled) {
+      // On a slow line the rest of it comes in pieces; nobody types several keys at once, or its end.
+      this.#pasting = this.#buffer.length > 1 && (!this.#buffer.startsWith("\x1b") || isEnd(this.#buffer));
+      this.#stalled = false;
+    }
     return this.#drain(false);
   }
 
-  /** Nothing more came: a lone escape was the Escape key, a paste without an end is over. */
+  /** Nothing more came: a lone escape was the Escape key; of a paste without an end there may be no more. */
   flush(): Input[] {
-    return this.#drain(true);
+    if (this.#stalled) return [];
+    if (!this.#pasting) return this.#drain(true);
+    const text = this.#buffer.slice(0, this.#buffer.length - endBegun(this.#buffer));
+    this.#buffer = this.#buffer.slice(text.length);
+    this.#pasting = false;
+    this.#stalled = true;
+    return text === "" ? [] : [{ type: "paste", text }];
   }
 
   #drain(final: boolean): Input[] {
     const out: Input[] = [];
     for (;;) {
-      const next = this.#pasting ? this.#paste(final) : this.#next(final);
+      const next = this.#pasting ? this.#paste() : this.#next(final);
       if (next === null) return out;
       if (next !== "nothing") out.push(next);
     }
   }
 
-  #paste(final: boolean): Input | null {
+  #paste(): Input | "nothing" | null {
     const end = this.#buffer.indexOf(pasteEnd);
-    if (end < 0 && !final) return null;
-    const text = end < 0 ? this.#buffer : this.#buffer.slice(0, end);
-    this.#buffer = end < 0 ? "" : this.#buffer.slice(end + pasteEnd.length);
+    if (end < 0) return null;
+    const text = this.#buffer.slice(0, end);
+    this.#buffer = this.#buffer.slice(end + pasteEnd.length);
     this.#pasting = false;
-    return { type: "paste", text };
+    return text === "" ? "nothing" : { type: "paste", text };
   }
 
   /** The next input, null when more bytes are needed. */
