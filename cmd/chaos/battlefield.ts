@@ -24,6 +24,8 @@ const diskError = 74;
 interface Condition {
   /** Asked to end, and by what. */
   told: "kill" | "stop" | null;
+  /** It may still end by itself, also when it has been killed since. */
+  isStopping: boolean;
   frozen: boolean;
   /** Its log may refuse to start, once, naming what is wrong with it. */
   wounded: boolean;
@@ -49,6 +51,7 @@ export class Battlefield {
     for (const pid of cluster.pids) {
       this.#conditions.set(pid, {
         told: null,
+        isStopping: false,
         frozen: false,
         wounded: false,
         restart: null,
@@ -207,6 +210,7 @@ export class Battlefield {
     const condition = this.#condition(pid);
     if (!this.cluster.isRunning(pid) || condition.told !== null) return false;
     condition.told = how;
+    condition.isStopping = how === "stop";
     condition.frozen &&= how === "stop";
     this.#track(how === "kill" ? this.cluster.kill(pid) : this.#stop(pid));
     this.#restartLater(pid, backAfterMs);
@@ -272,6 +276,7 @@ export class Battlefield {
     while (this.cluster.isRunning(pid) && condition.told !== null) await Bun.sleep(10);
     if (this.cluster.isRunning(pid) || this.#closing) return;
     condition.told = null;
+    condition.isStopping = false;
     condition.launchedMs = performance.now();
     const { ended } = await this.cluster.launch(pid);
     // What is told until then counts.
@@ -282,7 +287,7 @@ export class Battlefield {
     if (this.#closing) return;
     const condition = this.#condition(pid);
     if (condition.told === "kill" && signal === "SIGKILL") return;
-    if (condition.told === "stop" && exitCode === 0) return;
+    if (condition.isStopping && exitCode === 0) return;
     // Before the first line of the program has run nobody can handle the signal.
     const isYoung = performance.now() - condition.launchedMs < youngMs;
     if (condition.told === "stop" && signal === "SIGTERM" && isYoung) return;
