@@ -78,6 +78,32 @@ describe("two accounts under one name", () => {
   });
 });
 
+describe("several messages, one of which was deleted on the other side", () => {
+  async function three() {
+    const lineage = fresh();
+    const alice = lineage.client(1).signUp("alice");
+    const bob = lineage.client(2).signUp("bob");
+    const phone = lineage.client(3).signIn(bob.account);
+    const seqs = [alice.next, alice.next + 1, alice.next + 2];
+    for (const seq of seqs) await alice.send("bob", `number ${seq}`);
+    const ids = seqs.map((seq) => ({ session: alice.session, seq }));
+    await bob.do({ type: "deleteMessages", ids: ids.slice(0, 1) });
+    return { bob, phone, ids, account: bob.account };
+  }
+
+  test("the others are marked, as was acknowledged", async () => {
+    const { bob, phone, ids, account } = await three();
+    expect(phone.merge({ type: "mark", account, ids, read: true })).toMatchObject({ type: "done", count: 2 });
+    expect(bob.page().messages.map(({ read }) => read)).toEqual([true, true]);
+  });
+
+  test("the others are deleted, as was acknowledged", async () => {
+    const { bob, phone, ids, account } = await three();
+    expect(phone.merge({ type: "deleteMessages", account, ids })).toMatchObject({ type: "done", count: 2 });
+    expect(bob.page().messages).toEqual([]);
+  });
+});
+
 describe("a message to an account deleted on the other side", () => {
   function deleted() {
     const lineage = fresh();

@@ -112,13 +112,16 @@ export class MessageOps {
     return this.#stores.messages.find(account, this.#stores.sessions.identified(session), seq, entry.index);
   }
 
-  /** Each once, by its number; null when one of them is not the account's. */
+  /**
+   * Each once, by its number; null when one of them is not the account's. Of a merged op, which was acknowledged, those
+   * count that are left: one may have been deleted on this side.
+   */
   #findAll(step: Step, account: Account, ids: readonly OpId[]): ReadonlyMap<number, OpId> | null {
     const found = new Map<number, OpId>();
     for (const id of ids) {
       const number = this.#find(step, account, id);
-      if (number === null) return null;
-      found.set(number, id);
+      if (number !== null) found.set(number, id);
+      else if (!step.merged) return null;
     }
     return found;
   }

@@ -156,9 +156,11 @@ class Run {
       case "open":
         return perform({ type: "open", account, ids }, () => model.open(account, ids));
       case "mark":
-        return perform({ type: "mark", account, ids, read }, () => model.mark(account, ids, read));
+        return perform({ type: "mark", account, ids, read }, (_, merged) => model.mark(account, ids, read, merged));
       case "deleteMessages":
-        return perform({ type: "deleteMessages", account, ids }, () => model.deleteMessages(account, ids));
+        return perform({ type: "deleteMessages", account, ids }, (_, merged) =>
+          model.deleteMessages(account, ids, merged),
+        );
     }
   }
 

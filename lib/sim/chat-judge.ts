@@ -236,9 +236,9 @@ function effect(
     case "open":
       return model.open(command.account, command.ids);
     case "mark":
-      return model.mark(command.account, command.ids, command.read);
+      return model.mark(command.account, command.ids, command.read, merged);
     case "deleteMessages":
-      return model.deleteMessages(command.account, command.ids);
+      return model.deleteMessages(command.account, command.ids, merged);
     case "saveDraft":
       return model.saveDraft(id, command.account, command.version, command.to, command.text);
     case "sendDraft":

@@ -286,8 +286,8 @@ export class Model {
     return { type: "opened", texts };
   }
 
-  mark(owner: OpId, ids: readonly OpId[], read: boolean): Expected {
-    return this.#each(owner, ids, (account, message) => {
+  mark(owner: OpId, ids: readonly OpId[], read: boolean, merged: boolean): Expected {
+    return this.#each(owner, ids, merged, (account, message) => {
       const state = message.owners.get(account);
       if (state === undefined || message.sender === account || state.read === read) return false;
       state.read = read;
@@ -295,8 +295,8 @@ export class Model {
     });
   }
 
-  deleteMessages(owner: OpId, ids: readonly OpId[]): Expected {
-    return this.#each(owner, ids, (account, message) => message.owners.delete(account));
+  deleteMessages(owner: OpId, ids: readonly OpId[], merged: boolean): Expected {
+    return this.#each(owner, ids, merged, (account, message) => message.owners.delete(account));
   }
 
   /** To be called after every entry, with its time. */
@@ -362,6 +362,7 @@ export class Model {
   #each(
     owner: OpId,
     ids: readonly OpId[],
+    merged: boolean,
     change: (account: ModelAccount, message: ModelMessage) => boolean,
   ): Expected {
     const account = this.accounts.get(formatOpId(owner));
@@ -369,8 +370,8 @@ export class Model {
     const messages = new Set<ModelMessage>();
     for (const id of ids) {
       const message = this.#find(id);
-      if (message === undefined || !message.owners.has(account)) return refused("no-such-message");
-      messages.add(message);
+      if (message?.owners.has(account) === true) messages.add(message);
+      else if (!merged) return refused("no-such-message");
     }
     return { type: "done", count: [...messages].filter((message) => change(account, message)).length };
   }
