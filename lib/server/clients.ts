@@ -223,6 +223,13 @@ export class Clients implements Hub {
     });
   }
 
+  lacksSomebody(): boolean {
+    const { self, policy } = this.#options;
+    if (policy !== "available") return false;
+    const others = this.#ports.standing().config.filter(({ pid }) => pid !== self.pid);
+    return others.some(({ pid }) => this.#ports.heartbeat(pid) === null);
+  }
+
   opened(connection: ClientConnection): void {
     const { session } = connection;
     if (session === null) return;

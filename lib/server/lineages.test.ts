@@ -134,6 +134,26 @@ test("it goes on also on the side that wins, which is told of it by the merge", 
   await healed;
 });
 
+test("it goes on also when it comes to the side that wins before that hears the other one again", async () => {
+  const { world } = await apart();
+  const dave = await world.client(1);
+  await dave.signIn("dave");
+  dave.op({ type: "send", to: "bob", text: "while apart" });
+  const { index: lastIndex, view: lastView } = await dave.next("sent");
+  const again = new SimulatedClient(world, dave.session);
+  await again.connect(2);
+  again.hello({ create: false, lastIndex, lastView });
+  await world.network.run(1000);
+  await world.heal();
+  expect((await again.next("sessionOpened")).user).toBe("dave");
+  // Who is away for good is not waited for.
+  world.kill(1);
+  const lost = new SimulatedClient(world, crypto.randomUUID());
+  await lost.connect(2);
+  lost.hello({ create: false, lastIndex: 1000, lastView });
+  expect(await lost.next("refused")).toMatchObject({ code: "unauthorized" });
+});
+
 test("a session that is not known is refused at once, also by who names a place in the log", async () => {
   const { world } = await apart();
   const { index: lastIndex = 0, view: lastView = 0 } = (await world.client(2)).opened ?? {};

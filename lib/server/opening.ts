@@ -20,6 +20,8 @@ export interface OpeningPorts {
   caughtUp(): boolean;
   /** Somebody who is heard, this replica perhaps, has yet to merge what it holds of a fork. */
   merging(): boolean;
+  /** Somebody of the config is not heard, who may hold a fork. */
+  lacksSomebody(): boolean;
   propose(op: OpEntry): void;
   /** Puts an attach into the log; returns its seq. */
   attach(attachment: Attachment): number;
@@ -136,10 +138,14 @@ export class Opening {
     this.#attach();
   }
 
-  /** It may have begun in a fork, as its client names a place that is not in this log; then it will be known here soon. */
+  /**
+   * It may have begun in a fork, as its client names a place that is not in this log; then it will be known here soon. Who is
+   * not heard may have that fork: mostly it is a moment later, but it may be gone for good.
+   */
   #comesWithMerge(): boolean {
     const { lastIndex: index, lastView: view } = this.request;
-    return view !== 0 && this.#ports.merging() && this.#ports.common({ index, view }, index).index < index;
+    const isThere = this.#ports.merging() || (this.#sweeps < waitSweeps && this.#ports.lacksSomebody());
+    return view !== 0 && isThere && this.#ports.common({ index, view }, index).index < index;
   }
 
   /**
