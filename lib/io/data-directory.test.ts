@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DataDirectoryError, openDataDirectory, readIdentity } from "./data-directory.ts";
 import { syncedFiles } from "./synced-files.fixture.ts";
-import { isHeld, loadFlock, lockByFlock, lockBySqlite, type Lock, type LockHeld } from "./lock.ts";
+import { isHeld, loadFlock, lockByFlock, lockBySqlite, NoLocksError, type Lock, type LockHeld } from "./lock.ts";
 
 const cluster = new Uint8Array(16).fill(7);
 const owner = { cluster, pid: 1 };
@@ -202,6 +202,10 @@ describe("the lock", () => {
       return flock(descriptor, operation);
     });
     expect([second, third]).toEqual([{ heldBy: process.pid }, { release: expect.any(Function) }]);
+  });
+
+  test("is held by nobody where the file system has no locks, which is said", () => {
+    expect(() => lockByFlock(join(base, "lock"), () => -1)).toThrow(NoLocksError);
   });
 
   test.skipIf(process.platform !== "linux")("is not held when it could not be written", () => {

@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import { makeDirectories, syncDirectory } from "./directories.ts";
-import { isHeld, lockFile, type Lock } from "./lock.ts";
+import { isHeld, lockFile, NoLocksError, type Lock } from "./lock.ts";
 
 /** The data directory cannot be used; nothing in it was changed. `serve` exits with 73. The message is for people. */
 export class DataDirectoryError extends Error {
@@ -91,12 +91,16 @@ export function openDataDirectory(
   } catch (error) {
     if (error instanceof DataDirectoryError) throw error;
     const message = error instanceof Error ? error.message : String(error);
-    const remedy = /^(ENOSPC|EDQUOT)/.test(message) ? "make room there" : "make it readable and writable for this user";
     throw new DataDirectoryError(
-      `cannot use the data directory ${directory}: ${message}; ${remedy}, or name another with --data`,
+      `cannot use the data directory ${directory}: ${message}; ${remedyOf(error, message)}, or name another with --data`,
       { cause: error },
     );
   }
+}
+
+function remedyOf(error: unknown, message: string): string {
+  if (error instanceof NoLocksError) return "put it on a disk of this machine";
+  return /^(ENOSPC|EDQUOT)/.test(message) ? "make room there" : "make it readable and writable for this user";
 }
 
 /** Whose directory it is, without locking it; null if it is none (yet). Throws {@link DataDirectoryError}. */

@@ -5,6 +5,7 @@
 import { Database } from "bun:sqlite";
 import { dlopen } from "bun:ffi";
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 
 export interface Lock {
   release(): void;
@@ -16,15 +17,24 @@ export interface LockHeld {
   readonly heldBy: number | null;
 }
 
+/** Nothing can be locked there: a network or shared file system, most likely. */
+export class NoLocksError extends Error {
+  override readonly name = "NoLocksError";
+}
+
 type Flock = (descriptor: number, operation: number) => number;
 
 const exclusiveNonBlocking = 2 | 4;
+const sharedNonBlocking = 1 | 4;
 const libraries: Readonly<Record<string, readonly string[]>> = {
   linux: ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`],
   darwin: ["libSystem.B.dylib"],
 };
 
-/** Locks the file, which is made if need be and holds the process id. Throws what the file system throws. */
+/**
+ * Locks the file, which is made if need be and holds the process id. Throws what the file system throws, and
+ * {@link NoLocksError}.
+ */
 export function lockFile(path: string): Lock | LockHeld {
   const flock = loadFlock();
   return flock === null ? lockBySqlite(`${path}.sqlite`) : lockByFlock(path, flock);
@@ -38,6 +48,7 @@ export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
     const descriptor = openSync(path, "a+", 0o600);
     if (flock(descriptor, exclusiveNonBlocking) !== 0) {
       closeSync(descriptor);
+      refuseWithoutLocks(dirname(path), flock);
       return { heldBy: readPid(path) };
     }
     try {
@@ -54,6 +65,14 @@ export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
     // Removed by its holder since it was opened: whoever comes next locks another file of that name.
     closeSync(descriptor);
   }
+}
+
+/** Why flock fails cannot be read through bun:ffi. The directory itself is never locked for long, and never exclusively. */
+function refuseWithoutLocks(directory: string, flock: Flock): void {
+  const descriptor = openSync(directory, "r");
+  const isLocked = flock(descriptor, sharedNonBlocking) === 0;
+  closeSync(descriptor);
+  if (!isLocked) throw new NoLocksError("nothing can be locked in its file system");
 }
 
 /** Whether what was opened is still what has this name. */
