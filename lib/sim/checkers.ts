@@ -323,13 +323,11 @@ export class Oracle implements ShadowObserver, ClientJudge {
     }
   }
 
-  /** Whether this disk knows of a formed view in whose config it stands: one that does not cannot go on alone. */
+  /** Whether this disk stands in the config of the last formed view that it knows of: one that does not cannot go on alone. */
   knowsItself(log: ShadowLog): boolean {
-    return log.durable.chains.some((chain) => {
-      const info = this.entries.get(chain);
-      if (info?.kind !== recordKind.act) return false;
-      return this.entries.get(info.previous)?.viewEntry?.config.some(({ uuid }) => uuid === log.uuid) === true;
-    });
+    const act = log.durable.chains.findLast((chain) => this.entries.get(chain)?.kind === recordKind.act) ?? 0n;
+    const view = this.entries.get(this.entries.get(act)?.previous ?? 0n);
+    return view?.viewEntry?.config.some(({ uuid }) => uuid === log.uuid) === true;
   }
 
   /** Disks made so far, wiped ones included. */
