@@ -149,10 +149,12 @@ export class Oracle implements ShadowObserver, ClientJudge {
     return { views: views.reverse(), chains: chains.reverse() };
   }
 
-  beginning(log: ShadowLog, kept: number): void {
+  beginning(log: ShadowLog, kept: number, before: Prefix): void {
     for (let index = kept + 1; index <= log.length; index++) {
       const info = this.info(log, log.current.chains[index - 1] as bigint);
-      if (info.committed && this.oneOrder) {
+      // An ACT that was withdrawn stands where it stood.
+      const isThere = before.chains[index - 1] === log.current.chains[index - 1];
+      if (info.committed && this.oneOrder && !isThere) {
         this.fail("lost", `${name(log)} begins its log anew without the committed entry ${place(info)}`);
       }
     }

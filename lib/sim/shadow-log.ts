@@ -42,8 +42,8 @@ export interface ShadowObserver {
   held(log: ShadowLog, chain: bigint): boolean;
   /** Everything up to the entry with this chain. */
   prefix(chain: bigint): Prefix;
-  /** The log is going to begin anew; what it holds above `kept` is superseded. */
-  beginning(log: ShadowLog, kept: number): void;
+  /** The log is going to begin anew behind `before`; what it holds above `kept` is superseded. */
+  beginning(log: ShadowLog, kept: number, before: Prefix): void;
 }
 
 export class ShadowLog {
@@ -90,8 +90,9 @@ export class ShadowLog {
   }
 
   beginAnew(sequence: number, { index, view, chain }: Position, kept: number): void {
-    this.observer.beginning(this, kept);
-    const pending = { sequence, index, view, chain, anew: this.observer.prefix(chain) };
+    const anew = this.observer.prefix(chain);
+    this.observer.beginning(this, kept, anew);
+    const pending = { sequence, index, view, chain, anew };
     this.pending.push(pending);
     put(this.current, pending);
   }
