@@ -59,6 +59,8 @@ export class Core {
   /** When and to whom the last promise was given, to wait a while for its view. */
   promisedMs = 0;
   promisedTo = 0;
+  /** Since when the view that it is in is not the one that it has promised last. */
+  betweenSinceMs = 0;
   /** The very process that the JOIN of this view came from; null if there was none, or it came before the last start. */
   joinedBy: Member | null = null;
   promisedHeardMs = 0;
@@ -325,6 +327,7 @@ export class Core {
   promise(view: number, action: () => void): void {
     assert(view > this.promised, "promises only grow");
     assert(this.fetch?.target == null, "the base of one view is not fetched any more when another is promised");
+    if (this.installed?.view === this.promised) this.betweenSinceMs = this.nowMs;
     this.promised = view;
     this.joinedBy = null;
     this.promisedMs = this.nowMs;

@@ -103,10 +103,10 @@ export function isSettled(core: Core): boolean {
   return config.every(({ pid, uuid }) => members.some((member) => member.uuid === uuid) && isMerged(core, pid));
 }
 
-/** A member of a formed view, or between two views for no longer than a timeout. */
-export function isReady({ installed, promised, promisedMs, nowMs, options, stateless }: Core): boolean {
+/** A member of a formed view, or between two views for no longer than a timeout, however many it promises meanwhile. */
+export function isReady({ installed, promised, betweenSinceMs, nowMs, options, stateless }: Core): boolean {
   if (installed?.formed !== true || stateless) return false;
-  return installed.view === promised || nowMs - promisedMs <= options.timeoutMs;
+  return installed.view === promised || nowMs - betweenSinceMs <= options.timeoutMs;
 }
 
 /** Who is told that this replica lives: whom it dials, and whoever speaks to it. */

@@ -25,6 +25,7 @@ export interface ClientsOptions {
   readonly self: Member;
   readonly cluster: Uint8Array;
   readonly policy: Placement["policy"];
+  readonly timeoutMs: number;
   readonly software: string;
 }
 
@@ -207,8 +208,12 @@ export class Clients implements Hub {
   }
 
   caughtUp(): boolean {
-    const { ready, commit } = this.#ports.standing();
-    return ready && this.state.applied.index >= commit;
+    const { ready, role, commit } = this.#ports.standing();
+    return ready && role !== "candidate" && this.state.applied.index >= commit;
+  }
+
+  get staleSweeps(): number {
+    return Math.ceil((2 * this.#options.timeoutMs) / 1_000);
   }
 
   merging(): boolean {

@@ -162,3 +162,18 @@ test("a session that is not known is refused at once, also by who names a place 
   refused.hello({ create: false, lastIndex, lastView });
   expect(await refused.next("refused", 100)).toMatchObject({ code: "unauthorized" });
 });
+
+test("replicas that the others go on without call no session unknown, however often they start a view", async () => {
+  const world = await SimulatedWorld.of(5, "quorum");
+  world.cut(1, 4);
+  await world.until(() => [2, 3, 5].every((pid) => world.nodes.get(pid)?.standing.copies === 3));
+  const dave = await world.client(2);
+  await dave.signIn("dave");
+  const { index: lastIndex = 0, view: lastView = 0 } = dave.opened ?? {};
+  for (let time = 0; time < 5; time++) {
+    const again = new SimulatedClient(world, dave.session);
+    await again.connect(1);
+    again.hello({ create: false, lastIndex, lastView });
+    expect(await again.next("refused", 20_000)).toMatchObject({ code: "unavailable" });
+  }
+});

@@ -172,7 +172,7 @@ export class ReplicaNode {
     );
     const beganAt = { index: this.standing.lastIndex, view: this.standing.lastView };
     this.#clients = new Clients(
-      { self, cluster, policy, software },
+      { self, cluster, policy, timeoutMs, software },
       {
         state,
         answerElsewhere: ports.answerElsewhere ?? null,

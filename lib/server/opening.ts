@@ -16,8 +16,10 @@ const waitSweeps = 5;
 
 export interface OpeningPorts {
   readonly state: StateMachine;
-  /** This replica serves, and has applied all that it knows to be committed. */
+  /** This replica is a member of a view, not between two, and has applied all that it knows to be committed. */
   caughtUp(): boolean;
+  /** For so many sweeps a member may not have noticed yet that the others go on without it. */
+  readonly staleSweeps: number;
   /** Somebody who is heard, this replica perhaps, has yet to merge what it holds of a fork. */
   merging(): boolean;
   /** Somebody of the config is not heard, who may hold a fork. */
@@ -88,7 +90,7 @@ export class Opening {
   sweep(): void {
     this.#sweeps++;
     this.advance();
-    if (this.#stage === "waiting" && this.#sweeps >= waitSweeps) {
+    if (this.#stage === "waiting" && this.#sweeps >= Math.max(waitSweeps, this.#ports.staleSweeps + 1)) {
       this.#refuse("unavailable", "This replica cannot open the session now: it does not serve, or is behind.");
     }
   }
@@ -126,7 +128,8 @@ export class Opening {
     const { state } = this.#ports;
     if (state.applied.index < lastIndex) {
       // What a client has seen was on every member's disk: a member that serves has it within moments, or never.
-      if (this.#sweeps < otherLineageSweeps || !this.#ports.caughtUp()) return;
+      const sweeps = Math.max(otherLineageSweeps, this.#ports.staleSweeps);
+      if (this.#sweeps < sweeps || !this.#ports.caughtUp()) return;
     }
     if (record === null) {
       if (create) this.#register();

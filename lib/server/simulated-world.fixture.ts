@@ -175,9 +175,9 @@ export class SimulatedWorld {
     }
   }
 
-  /** This replica and all others do not reach one another any more; their clients reach no other replica than before. */
-  cut(pid: number): void {
-    this.#apart = [pid];
+  /** These replicas and all others do not reach one another any more; their clients reach no other replica than before. */
+  cut(...apart: number[]): void {
+    this.#apart = apart;
     for (const { pair, pids } of this.#links) if (this.#isCut(pids)) pair.frozen = true;
   }
 
@@ -201,7 +201,7 @@ export class SimulatedWorld {
   }
 
   #isCut(pids: readonly number[]): boolean {
-    return this.#apart !== null && pids.some((pid) => this.#apart?.includes(pid));
+    return new Set(pids.map((pid) => this.#apart?.includes(pid))).size > 1;
   }
 
   #transportOf(pid: number): Transport {

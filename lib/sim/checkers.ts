@@ -110,7 +110,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
       const old = this.entries.get(chain);
       if (old === undefined) continue;
       const isSame = chain === record.chain && index === log.length;
-      if (index === record.index && old.view === record.view && !isSame) {
+      if (index === record.index && old.view === record.view && chain !== record.chain) {
         this.fail("log", `${name(log)} supersedes ${place(old)} within its view`);
       }
       // An ACT that was withdrawn, and is fetched again at the same place, has gone nowhere.

@@ -49,10 +49,10 @@ export class ServerSide implements ClientSide, Party {
   private beganAt: Place = { index: 0, view: 0 };
 
   constructor(private readonly process: ServedProcess) {
-    const { self, cluster, policy } = process;
+    const { self, cluster, policy, timeoutMs } = process;
     this.state = new WatchedState(process.state);
     this.clients = new Clients(
-      { self, cluster, policy, software: "simulated chatd" },
+      { self, cluster, policy, timeoutMs, software: "simulated chatd" },
       {
         state: this.state,
         standing: () => process.standing(),
