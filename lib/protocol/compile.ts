@@ -204,9 +204,19 @@ function compileUuid(path: string): Compiled {
     },
     fromPlain(plain) {
       const hex = exactBytes(plain, 16, path).toHex();
-      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+      return uuidTexts.get(hex) ?? newUuidText(hex);
     },
   };
+}
+
+/** Of uuids decoded of late, by their digits: one text each, which is hashed and compared in many a table. */
+const uuidTexts = new Map<string, string>();
+
+function newUuidText(hex: string): string {
+  if (uuidTexts.size === uuidsKept) uuidTexts.clear();
+  const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  uuidTexts.set(hex, uuid);
+  return uuid;
 }
 
 /** Of uuids encoded of late: those of replicas and sessions stand in one message after the other. In memory of their own. */

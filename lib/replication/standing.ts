@@ -69,13 +69,14 @@ export function announced(core: Core): Announced {
     obstacle: core.candidacy?.obstacle ?? "",
     copies: core.copies,
     ready: isReady(core),
-    alive: formed
-      ? ""
-      : core
-          .peerPids()
-          .filter((pid) => core.detector.alive(pid))
-          .join(","),
+    alive: formed ? "" : whoIsAlive(core),
   };
+}
+
+function whoIsAlive(core: Core): string {
+  let pids = "";
+  for (const pid of core.peerPids()) if (core.detector.alive(pid)) pids += `${pid} `;
+  return pids;
 }
 
 export function isSameStanding(one: Announced, other: Announced): boolean {

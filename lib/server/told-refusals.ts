@@ -39,9 +39,10 @@ export class ToldRefusals {
     for (const [at, { result }] of outcomes.entries()) {
       const op = ops[at];
       if (op === undefined || result === null || saysNothing(result)) continue;
-      const key = keyOf(op);
       // Whoever asked for a merged op has its acknowledgement, whatever came of it here.
       const isRefused = result.type === "refused" && op.origAt === op.at;
+      if (!isRefused && this.isEmpty) continue;
+      const key = keyOf(op);
       const before = this.#held.get(key) ?? -Infinity;
       if (!isRefused && before <= op.at) this.#held.delete(key);
       else if (isRefused && !isFinal()) this.#held.set(key, Math.max(before, op.at));

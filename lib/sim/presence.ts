@@ -8,7 +8,7 @@ import type { FrameOf, Member } from "../protocol/messages.ts";
 import type { Attachment, StateMachine } from "../protocol/state-machine.ts";
 import type { Place } from "../replication/kinship.ts";
 import type { Standing } from "../replication/events.ts";
-import { Attachments } from "../server/attachments.ts";
+import { Attachments, type Processes } from "../server/attachments.ts";
 import { systemSessionOf } from "../server/identity.ts";
 import type { ExpiryProfile } from "./profile.ts";
 import type { ClientConnection } from "./workload.ts";
@@ -39,6 +39,10 @@ export class Presence {
   readonly #held = new Map<ClientConnection, Attachment>();
   /** Who waits for which attach. */
   readonly #attaching = new Map<number, ClientConnection>();
+  readonly #processes: Processes = {
+    isLive: (pid, incarnation) => this.#isLive(pid, incarnation),
+    commitOf: (pid, incarnation) => this.#commitOf(pid, incarnation),
+  };
 
   constructor(ports: PresencePorts) {
     this.#ports = ports;
@@ -89,10 +93,9 @@ export class Presence {
     const { expiry, standing, state } = this.#ports;
     for (const connection of this.#held.keys()) if (!connection.open) this.#release(connection);
     const { role, ready, settled } = standing();
-    const processes = { isLive: this.#isLive.bind(this), commitOf: this.#commitOf.bind(this) };
-    const held = new Set([...this.#held.values()].map(({ number }) => number));
+    const isHeld = (number: number): boolean => this.#isHeld(number);
     for (let sweeps = expiry.sweepsPerTick; sweeps > 0; sweeps--) {
-      this.#attachments.sweep(state(), ready && role === "primary", processes, (number) => held.has(number));
+      this.#attachments.sweep(state(), ready && role === "primary", this.#processes, isHeld);
       if (settled) this.#attachments.expire(state());
     }
   }
@@ -103,6 +106,11 @@ export class Presence {
     if (attachment === undefined) return;
     this.#held.delete(connection);
     this.#attachments.detachLater(attachment, placeOf(this.#ports.state()));
+  }
+
+  #isHeld(number: number): boolean {
+    for (const attachment of this.#held.values()) if (attachment.number === number) return true;
+    return false;
   }
 
   #isLive(pid: number, incarnation: number): boolean {
