@@ -11,6 +11,7 @@ import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { Attempted, configFault } from "./config-judge.ts";
 import { SimulationFailure } from "./failure.ts";
 import { bits, name, place, rankOf, type EntryInfo } from "./judged-entry.ts";
+import { MessageJudge } from "./message-judge.ts";
 import type { Order } from "./profile.ts";
 import { RealTime } from "./real-time.ts";
 import { ShadowLog, type Prefix, type ShadowObserver } from "./shadow-log.ts";
@@ -68,7 +69,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
   private readonly realTime = new RealTime();
   private readonly doubtedOps = new Set<string>();
   private readonly refusedOps = new Set<string>();
-  private readonly starters = new Map<number, string>();
+  private readonly saying = new MessageJudge((view) => this.formed.has(view));
   private readonly commitSeen = new Map<ShadowLog, number>();
 
   constructor(private readonly options: OracleOptions) {}
@@ -105,12 +106,14 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (record.view < previousView)
       this.fail("log", `${name(log)} appends ${place(record)} after view ${previousView}`);
     if ((this.commitSeen.get(log) ?? 0) >= record.index) this.commitSeen.set(log, record.index - 1);
+    // The base of a view that was promised since may have put away what is fetched again now.
+    const mayHaveLeft = current.promised > (current.views.at(-1) ?? 0);
     for (let index = record.index; index <= log.length; index++) {
       const chain = current.chains[index - 1] as bigint;
       const old = this.entries.get(chain);
       if (old === undefined) continue;
-      const isSame = chain === record.chain && index === log.length;
-      if (index === record.index && old.view === record.view && chain !== record.chain) {
+      const isSame = chain === record.chain && (index === log.length || mayHaveLeft);
+      if (index === record.index && old.view === record.view && !isSame) {
         this.fail("log", `${name(log)} supersedes ${place(old)} within its view`);
       }
       // An ACT that was withdrawn, and is fetched again at the same place, has gone nowhere.
@@ -279,50 +282,10 @@ export class Oracle implements ShadowObserver, ClientJudge {
     return !on.some(({ uuid }) => this.latestConfig?.some((each) => each.uuid === uuid) === true);
   }
 
-  /** Nothing may be said that is not yet durable. */
+  /** A replica says this to another. */
   sent(log: ShadowLog, from: Member, message: ReplicaMessage): void {
-    const durable = log.durable;
-    switch (message.type) {
-      case "newView": {
-        // JOIN may run ahead of the candidate's own promise; what cannot be taken back begins here.
-        if (durable.promised < message.view) this.fail("promise", `${name(log)} sends NEWVIEW before its own promise`);
-        if (message.view % 256 !== from.pid) this.fail("view", `${name(log)} starts view ${message.view} of another`);
-        const by = this.starters.get(message.view) ?? `${from.uuid} ${from.incarnation}`;
-        if (by !== `${from.uuid} ${from.incarnation}`) this.fail("view", `view ${message.view} is used twice`);
-        this.starters.set(message.view, by);
-        break;
-      }
-      case "promised":
-        if (durable.promised < message.view) this.fail("promise", `${name(log)} answers before its promise is durable`);
-        log.toldPromise = Math.max(log.toldPromise, message.view);
-        break;
-      case "viewOk":
-        if (durable.views.at(-1) !== message.view) {
-          this.fail("durable", `${name(log)} sends VIEW_OK for ${message.view} before its VIEW is durable`);
-        }
-        this.notBelowPromise(log, message.view);
-        break;
-      case "appendOk":
-        if (message.durableIndex > durable.chains.length) {
-          this.fail("durable", `${name(log)} acks ${message.durableIndex} with ${durable.chains.length} durable`);
-        }
-        if (message.durableIndex > 0 && (durable.views[message.durableIndex - 1] as number) > message.view) {
-          this.fail("durable", `${name(log)} acks ${message.durableIndex} of another view in ${message.view}`);
-        }
-        this.notBelowPromise(log, message.view);
-        break;
-      case "append":
-      case "commit":
-        this.commitKnown(log, message.commit);
-        break;
-      case "heartbeat":
-        if (message.formed && !this.formed.has(message.installed)) {
-          this.fail("formed", `${name(log)} takes the attempt ${message.installed} for formed`);
-        }
-        break;
-      default:
-        break;
-    }
+    if (message.type === "append" || message.type === "commit") this.commitKnown(log, message.commit);
+    else this.saying.judge(log, from, message);
   }
 
   /** Whether this disk stands in the config of the last formed view that it knows of: one that does not cannot go on alone. */
@@ -478,12 +441,6 @@ export class Oracle implements ShadowObserver, ClientJudge {
       if (info.kind === recordKind.view) return { view: info, act };
     }
     return { view: null, act: null };
-  }
-
-  private notBelowPromise(log: ShadowLog, view: number): void {
-    if (view < log.toldPromise) {
-      this.fail("promise", `${name(log)} acks in view ${view} after it promised ${log.toldPromise}`);
-    }
   }
 
   private info(log: ShadowLog, chain: bigint): EntryInfo {
