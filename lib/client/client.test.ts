@@ -316,6 +316,20 @@ describe("events", () => {
     expect(await network.run(5000, isOpen(alice))).toBeTrue();
   });
 
+  test("a session that seems to go on with another client soon after it has moved is taken back once", async () => {
+    const alice = await loggedIn("alice");
+    cluster.kill(1);
+    expect(await network.run(2000, () => replicaOf(alice) === 2 && isOpen(alice)())).toBeTrue();
+    // What the replica that was left had asked for has come out of the log once more.
+    cluster.peers.at(-1)?.send(errorFrame("replaced", "the session went on with another connection"));
+    await network.run(10);
+    expect(isOpen(alice)()).toBeFalse();
+    expect(await network.run(5000, isOpen(alice))).toBeTrue();
+    cluster.peers.at(-1)?.send(errorFrame("replaced", "the session went on with another connection"));
+    await network.run(10);
+    expect(alice.client.connection).toEqual({ state: "closed", reason: "another client goes on with this session" });
+  });
+
   test("closing says goodbye, and what is open is unknown, not failed", async () => {
     const alice = await loggedIn("alice");
     const peer = cluster.peers[0];

@@ -33,7 +33,7 @@ const connectTimeoutMsDefault = 1000;
 const silenceMsDefault = 3000;
 /** A replica may wait for a view before it opens a session; it says `unavailable` after 5 s. */
 const openTimeoutMs = 6000;
-/** For how long a replica that did not get to open the session may still bring it about, and replace a later one. */
+/** For how long a replica that the client has left may still bring it about that the session goes on there. */
 const openLateMs = 30_000;
 const goodbyeMs = 500;
 
@@ -85,6 +85,8 @@ class Client implements ChatClient, ConnectorOwner {
   #lostAtMs: number | null = null;
   /** When a connection was given up last on which the session was asked for and not opened. */
   #unopenedMs = -Infinity;
+  /** When the session was taken back last that seemed to go on with another client. */
+  #takenBackMs = -Infinity;
   #cancelOpen: () => void = () => {};
 
   constructor(session: Session, options: ClientOptions, ports: ClientPorts, cluster: Uint8Array | null = null) {
@@ -182,13 +184,24 @@ class Client implements ChatClient, ConnectorOwner {
       return;
     }
     // Two clients with one session would take it from each other for ever.
-    if (replaced && nowMs - this.#unopenedMs > openLateMs) {
+    if (replaced && !this.#isOwnDoing(nowMs)) {
       void this.#shut("another client goes on with this session");
       return;
     }
     this.#open = false;
     this.#lostAtMs = nowMs;
     if (this.connection.state !== "offline") this.#show({ state: "connecting", tried: [] });
+  }
+
+  /**
+   * Whether what has replaced this connection may have been asked for by this client itself: on one that it gave up before
+   * the session was open there, or on the one before this, if that came out of the log once more. The latter is believed once.
+   */
+  #isOwnDoing(nowMs: number): boolean {
+    if (nowMs - this.#unopenedMs <= openLateMs) return true;
+    if (nowMs - (this.#lostAtMs ?? -Infinity) > openLateMs || nowMs - this.#takenBackMs <= openLateMs) return false;
+    this.#takenBackMs = nowMs;
+    return true;
   }
 
   placed(link: Link): void {

@@ -129,6 +129,15 @@ export class Attachments {
     this.#hasMoved = true;
   }
 
+  /** The state has this attachment now. If it ended here before, the op that made it has come out of the log once more. */
+  standsAgain(attachment: Attachment): void {
+    const { pid, incarnation, number } = attachment;
+    const seen = this.#ended.get(number);
+    if (seen === undefined || pid !== this.#self.pid || incarnation !== this.#self.incarnation) return;
+    const ending = [...this.#lost.keys(), ...this.#detaching.values()];
+    if (!ending.some((each) => each.attachment.number === number)) this.detachLater(attachment, seen);
+  }
+
   /** Once a second. `isHeld`: whether a connection has, or is about to have, the attachment of that number. */
   sweep(
     state: StateMachine,

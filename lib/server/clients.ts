@@ -339,10 +339,11 @@ export class Clients implements Hub {
    * to it meanwhile waits in the inbox, and nothing is pushed to a session that is not attached.
    */
   #checkHolder(session: string): void {
+    const now = this.state.session(session)?.attachment ?? null;
+    if (now !== null) this.#attachments.standsAgain(now);
     const connection = this.#bySession.get(session);
     const attachment = connection?.attachment ?? null;
     if (connection === undefined || attachment === null) return;
-    const now = this.state.session(session)?.attachment ?? null;
     if (now === null) connection.wire.leave("the session was taken for lost meanwhile: resume it");
     else if (!isSame(now, attachment)) connection.dismiss();
   }

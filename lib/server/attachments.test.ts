@@ -1,0 +1,43 @@
+/** What a process brings into the log for the sessions that it held, and that come back to it. */
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { limits } from "../base/limits.ts";
+import { openChat } from "../chat/chat.ts";
+import { decodeCommand } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
+import { Attachments } from "./attachments.ts";
+import { systemSessionOf } from "./identity.ts";
+
+const self = { pid: 2, uuid: "00000000-0000-4000-8000-000000000002", incarnation: 7 };
+const session = "00000000-0000-4000-8000-0000000000aa";
+
+test("an attachment that has ended, and stands in the log again, is ended again", () => {
+  const proposed: Command[] = [];
+  const attachments = new Attachments(self, systemSessionOf(self), {
+    propose: ({ command }) => void proposed.push(decodeCommand(command)),
+    common: (place) => place,
+  });
+  const state = openChat(new Database(":memory:"));
+  const nobody = { isLive: () => true, commitOf: () => ({ index: 0, view: 0 }) };
+  const sweepAll = (): void => {
+    for (let sweep = 0; sweep <= limits.graceSeconds; sweep++) attachments.sweep(state, false, nobody, () => false);
+  };
+  const attachment = attachments.next(session);
+  attachments.settled(attachments.attach(attachment));
+  attachments.standsAgain(attachment);
+  sweepAll();
+  expect(proposed.map(({ type }) => type)).toEqual(["attach"]);
+  attachments.detach(attachment, { index: 10, view: 1 });
+  // As long as the end is under way nothing more is asked for.
+  attachments.standsAgain(attachment);
+  sweepAll();
+  expect(proposed.map(({ type }) => type)).toEqual(["attach", "detach"]);
+  attachments.settled(2);
+  attachments.standsAgain({ ...attachment, incarnation: 6 });
+  sweepAll();
+  expect(proposed).toHaveLength(2);
+  attachments.standsAgain(attachment);
+  sweepAll();
+  expect(proposed.at(-1)).toEqual({ type: "detach", ...attachment, seen: 10 });
+  expect(proposed).toHaveLength(3);
+});
