@@ -206,6 +206,7 @@ describe("the lock", () => {
 
   test("is held by nobody where the file system has no locks, which is said", () => {
     expect(() => lockByFlock(join(base, "lock"), () => -1)).toThrow(NoLocksError);
+    expect(readdirSync(base)).toEqual(["lock"]);
   });
 
   test.skipIf(process.platform !== "linux")("is not held when it could not be written", () => {

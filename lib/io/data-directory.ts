@@ -66,7 +66,7 @@ const identityName = "identity.json";
 const unestablishedName = "identity.json.new";
 const lockName = "lock";
 /** May stand in a directory that a crash kept from becoming one. */
-const leftovers = new Set([lockName, `${lockName}.sqlite`, `${unestablishedName}.tmp`]);
+const leftovers = new Set([lockName, `${lockName}.probe`, `${lockName}.sqlite`, `${unestablishedName}.tmp`]);
 
 /**
  * Opens the directory for this replica, or makes it (mode 0700), with `cluster` if it is new. Throws

@@ -4,8 +4,7 @@
  */
 import { Database } from "bun:sqlite";
 import { dlopen } from "bun:ffi";
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 
 export interface Lock {
   release(): void;
@@ -48,7 +47,7 @@ export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
     const descriptor = openSync(path, "a+", 0o600);
     if (flock(descriptor, exclusiveNonBlocking) !== 0) {
       closeSync(descriptor);
-      refuseWithoutLocks(dirname(path), flock);
+      refuseWithoutLocks(`${path}.probe`, flock);
       return { heldBy: readPid(path) };
     }
     try {
@@ -67,11 +66,15 @@ export function lockByFlock(path: string, flock: Flock): Lock | LockHeld {
   }
 }
 
-/** Why flock fails cannot be read through bun:ffi. The directory itself is never locked for long, and never exclusively. */
-function refuseWithoutLocks(directory: string, flock: Flock): void {
-  const descriptor = openSync(directory, "r");
+/**
+ * Why flock fails cannot be read through bun:ffi: so a file is tried that nobody has locked for himself. Not the directory,
+ * which network file systems may lock though they lock no file.
+ */
+function refuseWithoutLocks(probe: string, flock: Flock): void {
+  const descriptor = openSync(probe, "w+", 0o600);
   const isLocked = flock(descriptor, sharedNonBlocking) === 0;
   closeSync(descriptor);
+  rmSync(probe, { force: true });
   if (!isLocked) throw new NoLocksError("nothing can be locked in its file system");
 }
 
