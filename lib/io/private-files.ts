@@ -25,7 +25,7 @@ import { makeDirectories, syncDirectory } from "./directories.ts";
 import { isHeld, lockFile, type Lock } from "./lock.ts";
 
 /** Beside a file: its lock, what shall replace it, what was set aside. None of them is listed. */
-const hidden = /\.(lock|lock\.sqlite|lock\.sqlite-journal|new|damaged)$/;
+const hidden = /\.(lock|lock\.probe|lock\.sqlite|lock\.sqlite-journal|new|damaged)$/;
 const remedy = "or name another place in XDG_STATE_HOME";
 
 /** The XDG base directory specification: a relative $XDG_STATE_HOME is to be ignored. */
