@@ -29,20 +29,29 @@ function growing(
 
 /** Sends all the time, until it is stopped. */
 class Load {
-  readonly #done: Promise<unknown>;
-  #stopped = false;
+  readonly #ledger: Ledger;
+  readonly #pairs: readonly (readonly [client: JsonClient, from: string, to: string])[];
+  #done: Promise<unknown> = Promise.resolve();
+  #stopped = true;
 
   constructor(ledger: Ledger, clients: readonly JsonClient[]) {
-    const pairs = clients.map((client, at) => [client, users[at] ?? "", users[1 - at] ?? ""] as const);
+    this.#ledger = ledger;
+    this.#pairs = clients.map((client, at) => [client, users[at] ?? "", users[1 - at] ?? ""] as const);
+    this.goOn();
+  }
+
+  goOn(): void {
+    this.#stopped = false;
     this.#done = Promise.all(
-      pairs.map(async ([client, from, to]) => {
-        while (!this.#stopped) await ledger.sendMany(client, from, to, "under load", 8);
+      this.#pairs.map(async ([client, from, to]) => {
+        while (!this.#stopped) await this.#ledger.sendMany(client, from, to, "under load", 8);
       }),
     );
     // Whoever stops it learns of a failure.
     this.#done.catch(() => {});
   }
 
+  /** Resolves when all that was sent is acknowledged. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#done;
@@ -115,11 +124,14 @@ test("the newcomer, and then the primary, is killed in the midst of an add, whic
       const clients = [await scene.signedIn(2, "alice"), await scene.signedIn(3, "bob")];
       const load = new Load(ledger, clients);
 
-      // It stands still when it is to promise the view, and is killed while that is waited for.
+      // It stands still when it is to promise the view, and is killed while that is waited for. Meanwhile nothing is sent:
+      // one that has fallen far behind before the command is heard is not tried.
       const first = await startLearner(cluster, 4);
+      await load.stop();
       cluster.signal(4, "SIGSTOP");
       const adding4 = new ClusterCommand(cluster, 2, "add", `4=${cluster.place(4).address}`);
       await adding4.says("is being formed");
+      load.goOn();
       await cluster.kill(4);
       await first.over;
       const again = cluster.start(4);
@@ -128,10 +140,12 @@ test("the newcomer, and then the primary, is killed in the midst of an add, whic
 
       const second = await startLearner(cluster, 5);
       const primary = await primaryOf(cluster);
+      await load.stop();
       cluster.signal(5, "SIGSTOP");
       const asked = [2, 3].find((pid) => pid !== primary) ?? 0;
       const adding5 = new ClusterCommand(cluster, asked, "add", `5=${cluster.place(5).address}`);
       await adding5.says("is being formed");
+      load.goOn();
       await cluster.kill(primary);
       cluster.signal(5, "SIGCONT");
       expect(await adding5.ended).toMatchObject({ exitCode: 0, json: { ok: true } });
