@@ -2,15 +2,18 @@
 import { describe, expect, test } from "bun:test";
 import { Cluster, timing } from "./cluster.fixture.ts";
 
-/** A cluster of two in which replica 2 has acknowledged these alone, in a fork, and is together with 1 again. */
-function healed(...seqs: number[]): Cluster {
+/**
+ * A cluster of two in which replica 2 has acknowledged these alone, in a fork, one list after the other, and is together
+ * with 1 again.
+ */
+function healed(...lists: readonly number[][]): Cluster {
   const cluster = new Cluster(2, "available");
   cluster.start(1, 2);
   cluster.until(() => cluster.formed(1, 2), 1_000);
   cluster.propose(1, 1);
   cluster.partition([1], [2]);
   cluster.until(() => cluster.formed(1) && cluster.formed(2), 3 * timing.timeoutMs);
-  cluster.propose(2, ...seqs);
+  for (const list of lists) cluster.propose(2, ...list);
   // The lineage of 1, which is in the greater view then, is the one that goes on.
   cluster.kill(1);
   cluster.start(1);
@@ -22,7 +25,7 @@ const seqs = (count: number): number[] => Array.from({ length: count }, (_, at) 
 
 describe("a fork", () => {
   test("is proposed a portion at a time: all at once would make replicas stand still", () => {
-    const cluster = healed(...seqs(30));
+    const cluster = healed(seqs(30));
     const forwarded: number[] = [];
     cluster.filter = (from, _, message) => {
       if (from === 2 && message.type === "forward") forwarded.push(message.ops.length);
@@ -36,8 +39,18 @@ describe("a fork", () => {
     expect(cluster.node(1).ops.filter((op) => op.startsWith("02/"))).toEqual(seqs(30).map((seq) => `02/${seq}`));
   });
 
+  test("comes in the order of its sessions: what was there before its session was known is not done before that", () => {
+    const cluster = healed([9], [0, 1, 2], [9, 10]);
+    cluster.heal();
+    cluster.until(() => cluster.formed(1, 2), 3_000);
+    cluster.until(() => !cluster.node(2).disk.hasForks, 3_000);
+    const merged = [0, 1, 2, 9, 10].map((seq) => `02/${seq}`);
+    expect(cluster.node(1).ops.filter((op) => op.startsWith("02/"))).toEqual(merged);
+    expect(cluster.node(1).ops).toEqual(cluster.node(2).ops);
+  });
+
   test("is merged also where a write is always under way", () => {
-    const cluster = healed(...seqs(3));
+    const cluster = healed(seqs(3));
     cluster.heal();
     cluster.node(2).diskHangs = false;
     let seq = 1;

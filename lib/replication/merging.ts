@@ -5,6 +5,7 @@
  * replica, and the primary, stand still for longer than a timeout. Only `available` can have acknowledged it. Chooses no
  * lineage.
  */
+import { assert } from "../base/assert.ts";
 import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
@@ -60,17 +61,52 @@ function mergesInto(core: Core): number {
   return isDonor ? following.view : 0;
 }
 
+/** An op as it stands in one place of a portion. */
+interface Copy {
+  readonly place: number;
+  readonly op: OpEntry;
+}
+
 /**
  * By key, in the order of their places: on whatever fork an op stood, its session was registered below it, though that may
- * have left the lineage later and so come behind it on the disk. One that stands in several forks is one op.
+ * have left the lineage later and so come behind it on the disk. One that stands in several places is one op. What comes
+ * before it in its session comes before it here: a copy that stands in front of that came to a fork in which the session was
+ * not known yet, was refused there, and was asked for again.
  */
 function opsOf(records: readonly Uint8Array[]): Map<string, OpEntry> {
   const ops = new Map<string, OpEntry>();
-  for (const bytes of records) {
+  for (const { op } of inOrder(copiesOf(records))) ops.set(keyOf(op), op);
+  return ops;
+}
+
+/** By session and number, each in the order of its places. */
+function copiesOf(records: readonly Uint8Array[]): Map<string, Map<number, Copy[]>> {
+  const sessions = new Map<string, Map<number, Copy[]>>();
+  for (const [place, bytes] of records.entries()) {
     const record = decodeRecord(bytes, 0);
     if (typeof record === "string" || record.kind !== recordKind.op) continue;
     const op = decodeEntry(record.kind, record.payload);
-    if (op.type === "op" && !ops.has(keyOf(op))) ops.set(keyOf(op), op);
+    if (op.type !== "op") continue;
+    const session = sessions.get(op.session) ?? new Map<number, Copy[]>();
+    sessions.set(op.session, session);
+    const copies = session.get(op.seq) ?? [];
+    session.set(op.seq, copies);
+    copies.push({ place, op });
   }
-  return ops;
+  return sessions;
+}
+
+/** Of each op the first copy that stands behind all that come before it in its session, or else the last one, moved there. */
+function inOrder(sessions: ReadonlyMap<string, ReadonlyMap<number, readonly Copy[]>>): Copy[] {
+  const ordered: Copy[] = [];
+  for (const session of sessions.values()) {
+    let behind = 0;
+    for (const [, copies] of [...session].sort(([one], [other]) => one - other)) {
+      const copy = copies.find(({ place }) => place >= behind) ?? copies.at(-1);
+      assert(copy !== undefined, "an op that stands somewhere has a copy");
+      behind = Math.max(behind, copy.place);
+      ordered.push({ place: behind, op: copy.op });
+    }
+  }
+  return ordered.sort((one, other) => one.place - other.place);
 }
