@@ -13,7 +13,7 @@ import { keyOf } from "./state.ts";
 /** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
 export function deliver(core: Core): void {
   if (core.stateless || core.snapshots.holdsUpApplying || core.delivered >= core.commit) return;
-  core.copies = core.log.lastAct(core.commit)?.members ?? 0;
+  core.copies = core.log.copies(core.commit);
   if (globalThis.mistaken?.("copies of the config")) core.copies = core.config.length;
   const entries: CommittedEntry[] = [];
   while (core.delivered < core.commit && entries.length < limits.applyBatchEntriesMax) {

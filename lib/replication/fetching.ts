@@ -164,7 +164,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   }
   const { target } = fetch;
   const records = target === null ? all : all.filter((record) => record.index <= target.index);
-  if (target === null && costsState(core, records) && !isGoingOn(core, message)) return askPrimary(core, fetch);
+  if (target === null && costs(core, records) && !isGoingOn(core, message)) return askPrimary(core, fetch);
   const before = core.log.lastIndex;
   const { added, keptIndex } = core.log.extend(message.previous, records, "allowed");
   const lastIndex = records.at(-1)?.index ?? message.previous.index;
@@ -224,6 +224,18 @@ function leaveOwnEnd(core: Core, fetch: Fetch, message: FrameOf<"entries">): voi
 
 /** Whether who answers is in the view that is followed at the moment of its answer. */
 const isGoingOn = ({ following }: Core, { serves }: { readonly serves: number }): boolean => serves === following?.view;
+
+/** Whether they take the place of entries of a view later than the one that is followed, or of what was applied. */
+function costs(core: Core, records: readonly LogRecord[]): boolean {
+  const { log, following } = core;
+  const later = following?.view ?? Infinity;
+  if (log.lastView > later && records.some((each) => isOther(log, each) && log.viewAt(each.index) > later)) return true;
+  return costsState(core, records);
+}
+
+/** Another entry stands in its place. */
+const isOther = (log: Core["log"], { index, chain }: LogRecord): boolean =>
+  index <= log.lastIndex && log.chainAt(index) !== chain;
 
 /**
  * Whether these entries make a learner give its state up. MUST NOT be done for a view that does not go on: it is not known

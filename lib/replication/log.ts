@@ -322,15 +322,30 @@ export class ReplicatedLog {
     return first?.formed === true ? first : null;
   }
 
-  /** The last ACT at or before `index`: where it stands, and how many members its view has. Null when there is none. */
-  lastAct(index: number): { readonly index: number; readonly members: number } | null {
+  /** Where the last ACT at or before `index` stands; 0 when there is none. */
+  #lastAct(index: number): number {
     for (let i = this.#views.length - 1; i >= 0; i--) {
       const { firstIndex } = this.#views[i] as ViewInLog;
       if (firstIndex >= index) continue;
-      const attempt = this.#attempt(i);
-      if (attempt.formed) return { index: firstIndex + 1, members: attempt.members.length };
+      if (this.#attempt(i).formed) return firstIndex + 1;
     }
-    return null;
+    return 0;
+  }
+
+  /**
+   * How many disks hold all that is committed up to `index`, at the least: those of the members of the view that it stands in,
+   * if it was committed there, or of the next one that has formed, if that has carried it on. 0 when there is none.
+   */
+  copies(index: number): number {
+    let next = Infinity;
+    for (let i = this.#views.length - 1; i >= 0; i--) {
+      const { firstIndex } = this.#views[i] as ViewInLog;
+      const { formed, members } = this.#attempt(i);
+      if (!formed) continue;
+      if (firstIndex < index) return Math.min(members.length, next);
+      next = members.length;
+    }
+    return 0;
   }
 
   /** When the last op of the log was written, in milliseconds since the epoch; 0 when none stands above its base. */
@@ -352,8 +367,8 @@ export class ReplicatedLog {
    */
   decided(commit: number, index: number): number {
     if (commit <= index) return commit;
-    const act = this.lastAct(index)?.index ?? 0;
-    const isSameView = commit <= this.#lastIndex && this.lastAct(commit)?.index === act;
+    const act = this.#lastAct(index);
+    const isSameView = act > 0 && commit <= this.#lastIndex && this.#lastAct(commit) === act;
     return isSameView ? index : act;
   }
 

@@ -58,9 +58,13 @@ function isWorthIt(core: Core): boolean {
   return missing > core.retention.snapshotBehindEntries && applyCost * missing > end;
 }
 
-/** The entry at which it was taken is not the one in the log here, or the log has begun anew behind it. */
+/**
+ * The entry at which it was taken is not the one in the log here, nor can it come there: the log has begun anew behind it, or
+ * goes on in a later view already, on another lineage.
+ */
 function isUseless({ log }: Core, { position }: SnapshotName): boolean {
-  return position.index < log.base.index || (position.index <= log.lastIndex && !log.holds(position));
+  if (position.index > log.lastIndex) return log.lastView > position.view;
+  return position.index < log.base.index || !log.holds(position);
 }
 
 function begin(core: Core): void {
@@ -86,7 +90,10 @@ function hasWhatIsNeeded(core: Core, pid: number): boolean {
   return heartbeat?.stateless === false && heartbeat.commit >= leastIndex(core);
 }
 
-/** Whoever the log is fetched from has the state that belongs to it; else a member; the next one after `not`. */
+/**
+ * Whoever the log is fetched from has the state that belongs to it; else a member, or anyone who is heard, such as one that was
+ * removed and learns all the same; the next one after `not`.
+ */
 function chooseGiver(core: Core, not: number): number | null {
   const wanted = [
     core.fetch?.from,
@@ -94,6 +101,7 @@ function chooseGiver(core: Core, not: number): number | null {
     core.promisedTo,
     ...(core.following?.members ?? core.installed?.entry.members ?? []).map(({ pid }) => pid),
     ...core.peerPids(),
+    ...core.detector.hears(),
   ];
   const able = [...new Set(wanted)].filter((pid) => pid !== undefined && hasWhatIsNeeded(core, pid));
   return able[(able.indexOf(not) + 1) % able.length] ?? null;
@@ -126,9 +134,9 @@ export function onSnapshotOffer(core: Core, from: Member, { nonce, snapshot }: F
   const { transfer } = core.snapshots;
   if (transfer === null || transfer.from !== from.pid || transfer.nonce !== nonce) return;
   if (transfer.stage !== "asking" && transfer.stage !== "fetching") return;
-  transfer.progressMs = core.nowMs;
   const { index } = snapshot.position;
   if (isUseless(core, snapshot) || index < leastIndex(core)) return;
+  transfer.progressMs = core.nowMs;
   const megabytes = (snapshot.sizeBytes / 1e6).toFixed(1);
   core.say("info", `fetching a snapshot of the state at index ${index} from replica ${from.pid}: ${megabytes} MB`);
   transfer.snapshot = snapshot;
@@ -185,7 +193,7 @@ function installed(core: Core, { position, clock }: Extract<StateReport, { type:
     return;
   }
   core.commit = Math.max(core.commit, position.index);
-  core.copies = log.lastAct(core.commit)?.members ?? 0;
+  core.copies = log.copies(core.commit);
   core.say("info", `goes on from the snapshot of the state at index ${position.index}`);
 }
 
