@@ -30,7 +30,7 @@ export const mistakes = {
   "one edit wins": "a draft that was edited on both sides of a partition is kept in both versions",
   "damaged one votes": "a log with damage is in no base and no majority until it is repaired",
   "hung one waits": "a replica whose disk hung goes on by itself when the disk answers",
-  "yields to a heartbeat": "a lesser view is followed only after it has answered a probe",
+  "yields to a heartbeat": "a lesser view is followed, and a later one given up for it, only after it has answered",
   "commit without act": "commit moves into a view only with its ACT",
   "forks forgotten": "what a fork holds is proposed again",
   "gap in forwarding": "forwarded ops are taken in the order of their stream",

@@ -229,6 +229,7 @@ const isGoingOn = ({ following }: Core, { serves }: { readonly serves: number })
 function costs(core: Core, records: readonly LogRecord[]): boolean {
   const { log, following } = core;
   const later = following?.view ?? Infinity;
+  if (globalThis.mistaken?.("yields to a heartbeat")) return costsState(core, records);
   if (log.lastView > later && records.some((each) => isOther(log, each) && log.viewAt(each.index) > later)) return true;
   return costsState(core, records);
 }
