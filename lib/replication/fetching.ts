@@ -225,13 +225,12 @@ function leaveOwnEnd(core: Core, fetch: Fetch, message: FrameOf<"entries">): voi
 /** Whether who answers is in the view that is followed at the moment of its answer. */
 const isGoingOn = ({ following }: Core, { serves }: { readonly serves: number }): boolean => serves === following?.view;
 
-/** Whether they take the place of entries of a view later than the one that is followed, or of what was applied. */
+/** Whether they take the place of entries up to the end of the log, which is of a later view than is followed, or of what was applied. */
 function costs(core: Core, records: readonly LogRecord[]): boolean {
   const { log, following } = core;
-  const later = following?.view ?? Infinity;
-  if (globalThis.mistaken?.("yields to a heartbeat")) return costsState(core, records);
-  if (log.lastView > later && records.some((each) => isOther(log, each) && log.viewAt(each.index) > later)) return true;
-  return costsState(core, records);
+  const isLater =
+    following !== null && log.lastView > following.view && !globalThis.mistaken?.("yields to a heartbeat");
+  return (isLater && records.some((each) => isOther(log, each))) || costsState(core, records);
 }
 
 /** Another entry stands in its place. */

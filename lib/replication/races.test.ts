@@ -202,6 +202,37 @@ describe("late news of a view", () => {
   });
 });
 
+describe("a learner that has fetched entries of a later view than the one that it follows", () => {
+  const log = new Records().view(founding, [one, two, self], 3);
+  const theirs = log.forkedAfter(log.last.index).view(mine, [one, two], 2);
+  const later = theirs.forkedAfter(theirs.last.index).view(greater, [two], 0);
+  const others = log.forkedAfter(log.last.index).view(mine, [one, two], 3);
+
+  /** Answers its fetch; nothing of that has committed. */
+  function feed(replica: Told, records: Records, serves: number): void {
+    const { nonce, after: previous } = replica.sent("fetch", one);
+    const lastIndex = records.last.index;
+    const bytes = records.between(previous.index, lastIndex);
+    const commit = log.last.index;
+    replica.hear(one, { type: "entries", nonce, previous, commit, lastIndex, serves, records: bytes });
+  }
+
+  test.each([
+    { serves: 0, lastIndex: later.last.index },
+    { serves: mine, lastIndex: others.last.index },
+  ])("gives them up for who goes on in that one only (in $serves)", ({ serves, lastIndex }) => {
+    const replica = new Told(log);
+    replica.hearOfView(one, mine, theirs);
+    feed(replica, later, 0);
+    replica.tick(100);
+    expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex: later.last.index });
+    replica.diverge(one, others);
+    feed(replica, others, serves);
+    replica.tick(100);
+    expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex });
+  });
+});
+
 describe("a learner whose log does not reach back to build its state again", () => {
   const deleted = new Records().view(founding, [one, two, self], 6);
   const log = new Records(deleted).view(makeView(1, 3), [self], 5);
@@ -234,27 +265,50 @@ describe("a learner whose log does not reach back to build its state again", () 
     expect(replica.taken("abandon", "beginAnew")).toEqual([]);
   });
 
-  test("asks another one for a state when the one it has asked has given its own up meanwhile", () => {
+  const outsider = { pid: 4, uuid: "40000000-0000-4000-8000-000000000000", incarnation: 1 };
+
+  test.each([two, outsider])(
+    "asks replica $pid for a state when the one it has asked has given its own up",
+    (other) => {
+      const replica = learning();
+      replica.feed(one, theirs, theirs.last.index, mine);
+      replica.tick(10);
+      expect(replica.sent("snapshotFetch", one)).toMatchObject({ snapshot: null });
+      const standing = {
+        ...{ installed: 0, formed: false, promised: mine, starting: 0, epoch: 1, lastActView: mine, lastView: mine },
+        ...{
+          lastIndex: theirs.last.index,
+          commit: theirs.last.index,
+          durableIndex: theirs.last.index,
+          hears: [self.pid],
+        },
+        ...{ stuck: false, hot: false, left: false, merged: true, members: [], connections: 0 },
+      };
+      replica.hear(one, { type: "heartbeat", ...standing, role: "candidate", stateless: true });
+      replica.tick(10);
+      expect(() => replica.sent("snapshotFetch", other)).toThrow();
+      replica.hear(other, { type: "heartbeat", ...standing, role: "candidate", stateless: false });
+      replica.tick(10);
+      expect(replica.sent("snapshotFetch", other)).toMatchObject({ snapshot: null });
+    },
+  );
+
+  test.each([
+    { view: founding, orders: 0 },
+    { view: mine, orders: 1 },
+  ])("takes no snapshot that its log has passed in a later view already: $view", ({ view, orders }) => {
     const replica = learning();
     replica.feed(one, theirs, theirs.last.index, mine);
     replica.tick(10);
-    expect(replica.sent("snapshotFetch", one)).toMatchObject({ snapshot: null });
-    const standing = {
-      ...{ installed: 0, formed: false, promised: mine, starting: 0, epoch: 1, lastActView: mine, lastView: mine },
-      ...{
-        lastIndex: theirs.last.index,
-        commit: theirs.last.index,
-        durableIndex: theirs.last.index,
-        hears: [self.pid],
-      },
-      ...{ stuck: false, hot: false, left: false, merged: true, members: [], connections: 0 },
-    };
-    replica.hear(one, { type: "heartbeat", ...standing, role: "candidate", stateless: true });
-    replica.tick(10);
-    expect(() => replica.sent("snapshotFetch", two)).toThrow();
-    replica.hear(two, { type: "heartbeat", ...standing, role: "candidate", stateless: false });
-    replica.tick(10);
-    expect(replica.sent("snapshotFetch", two)).toMatchObject({ snapshot: null });
+    const { nonce } = replica.sent("snapshotFetch", one);
+    const position = { index: theirs.last.index + 50, view, chain: 5n };
+    replica.taken();
+    replica.hear(one, {
+      type: "snapshotOffer",
+      nonce,
+      snapshot: { position, sizeBytes: 10, sha256: new Uint8Array(32) },
+    });
+    expect(replica.taken("receive")).toHaveLength(orders);
   });
 
   test("asks the primary when it learns from a member that has left that view", () => {
