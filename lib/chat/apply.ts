@@ -140,7 +140,7 @@ export class Applier {
     if (isOver) return this.#again(session, op);
     const finding = this.#execute({ entry, op, session, merged }, command);
     const place = { number: entry.index, view: entry.view, at: op.at };
-    sessions.record(session, op.seq, op.digest, place, storeFinding(finding, merged ? null : op.at));
+    sessions.record(session, op.seq, op.digest, place, storeFinding(finding, op.origAt));
     return replyTo(this.#stores, finding, op, entry.index, entry.view, false);
   }
 

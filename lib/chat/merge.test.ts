@@ -192,6 +192,17 @@ describe("what was refused here and acknowledged on the other side later", () =>
     expect(merge(other)).toMatchObject({ code: "bad-command" });
   });
 
+  test("is done also when another copy of it was merged before what it needs had come", () => {
+    const lineage = fresh();
+    const alice = lineage.client(1).signUp("alice");
+    const [carol, op] = [lineage.client(2), { session: alice.session, seq: 9 }];
+    const send = { type: "send", from: alice.account, to: { session: carol.session, seq: 1 }, text: "hello" } as const;
+    expect(lineage.commit({ ...op, origAt: 190, at: 500 }, send)).toMatchObject({ type: "refused" });
+    carol.merge(create("carol"));
+    expect(lineage.commit({ ...op, origAt: 190, at: 501 }, send)).toMatchObject({ type: "refused" });
+    expect(lineage.commit({ ...op, origAt: 200, at: 502 }, send)).toMatchObject({ type: "sent" });
+  });
+
   test("is told once when it cannot be done here", () => {
     const lineage = fresh();
     const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];

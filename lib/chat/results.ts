@@ -28,8 +28,8 @@ export type Finding =
   | { readonly type: "opened"; readonly owner: number; readonly numbers: readonly number[] }
   | { readonly type: "refused"; readonly code: ErrorCode; readonly message: string };
 
-/** `at`: of a refusal, when it was given, if something done later on another side overrules it; else null. */
-export function storeFinding(finding: Finding, at: number | null): StoredResult {
+/** `origAt`: when the op was first accepted, or this copy of it. What was done later on another side overrules a refusal. */
+export function storeFinding(finding: Finding, origAt: number): StoredResult {
   const kind = kinds[finding.type];
   switch (finding.type) {
     case "created":
@@ -45,7 +45,7 @@ export function storeFinding(finding: Finding, at: number | null): StoredResult 
     case "opened":
       return { kind, value: finding.owner, detail: JSON.stringify(finding.numbers) };
     case "refused":
-      return { kind, value: 0, detail: JSON.stringify([finding.code, finding.message, ...(at === null ? [] : [at])]) };
+      return { kind, value: 0, detail: JSON.stringify([finding.code, finding.message, origAt]) };
     default:
       return unreachable(finding);
   }

@@ -49,6 +49,14 @@ describe("a fork", () => {
     expect(cluster.node(1).ops).toEqual(cluster.node(2).ops);
   });
 
+  test("is left in the order of its places else: others have built on what stands there", () => {
+    const cluster = healed([5], [3], [4]);
+    cluster.heal();
+    cluster.until(() => cluster.formed(1, 2), 3_000);
+    cluster.until(() => !cluster.node(2).disk.hasForks, 3_000);
+    expect(cluster.node(1).ops.filter((op) => op.startsWith("02/"))).toEqual(["02/5", "02/3", "02/4"]);
+  });
+
   test("is merged also where a write is always under way", () => {
     const cluster = healed(seqs(3));
     cluster.heal();

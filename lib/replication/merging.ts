@@ -69,9 +69,9 @@ interface Copy {
 
 /**
  * By key, in the order of their places: on whatever fork an op stood, its session was registered below it, though that may
- * have left the lineage later and so come behind it on the disk. One that stands in several places is one op. What comes
- * before it in its session comes before it here: a copy that stands in front of that came to a fork in which the session was
- * not known yet, was refused there, and was asked for again.
+ * have left the lineage later and so come behind it on the disk. One that stands in several places is one op: of those the
+ * first behind the registration, for a copy in front of that came to a fork in which the session was not known yet, was refused
+ * there, and was asked for again. Nothing else is moved: other sessions have built on it where it stands.
  */
 function opsOf(records: readonly Uint8Array[]): Map<string, OpEntry> {
   const ops = new Map<string, OpEntry>();
@@ -96,16 +96,16 @@ function copiesOf(records: readonly Uint8Array[]): Map<string, Map<number, Copy[
   return sessions;
 }
 
-/** Of each op the first copy that stands behind all that come before it in its session, or else the last one, moved there. */
+/** Of each op the first copy behind its session's registration, or else the first, in the order of their places. */
 function inOrder(sessions: ReadonlyMap<string, ReadonlyMap<number, readonly Copy[]>>): Copy[] {
   const ordered: Copy[] = [];
   for (const session of sessions.values()) {
-    let behind = 0;
-    for (const [, copies] of [...session].sort(([one], [other]) => one - other)) {
-      const copy = copies.find(({ place }) => place >= behind) ?? copies.at(-1);
+    // Number 0 of a session is its registration.
+    const registered = session.get(0)?.[0]?.place ?? 0;
+    for (const copies of session.values()) {
+      const copy = copies.find(({ place }) => place >= registered) ?? copies[0];
       assert(copy !== undefined, "an op that stands somewhere has a copy");
-      behind = Math.max(behind, copy.place);
-      ordered.push({ place: behind, op: copy.op });
+      ordered.push(copy);
     }
   }
   return ordered.sort((one, other) => one.place - other.place);

@@ -32,7 +32,7 @@ interface ModelSession {
   /** The log index of the login. */
   login: number;
   attached: boolean;
-  /** `refusedAt`: when it was refused, unless by a merge. */
+  /** `refusedAt`: when it was first accepted, if it was refused. */
   readonly applied: Map<
     number,
     { readonly content: string; readonly expected: Expected; readonly refusedAt: number | null }
@@ -135,7 +135,7 @@ export class Model {
       if (!isOverruled) return known.expected;
     }
     const expected = effect(own);
-    const refusedAt = expected.type === "refused" && !merged ? at : null;
+    const refusedAt = expected.type === "refused" ? at : null;
     own.applied.set(seq, { content, expected, refusedAt });
     return expected;
   }
