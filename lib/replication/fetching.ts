@@ -246,7 +246,7 @@ const isOther = (log: Core["log"], { index, chain }: LogRecord): boolean =>
 function costsState(core: Core, records: readonly LogRecord[]): boolean {
   const { log } = core;
   if (core.stateless) return false;
-  return records.some(({ index, chain }) => index <= core.delivered && log.chainAt(index) !== chain);
+  return records.some((each) => each.index <= core.delivered && isOther(log, each));
 }
 
 /** Who leads the view that is followed knows best how far it goes, and whether it goes on. */

@@ -5,7 +5,6 @@
  * replica, and the primary, stand still for longer than a timeout. Only `available` can have acknowledged it. Chooses no
  * lineage.
  */
-import { assert } from "../base/assert.ts";
 import { decodeEntry, encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
@@ -61,12 +60,6 @@ function mergesInto(core: Core): number {
   return isDonor ? following.view : 0;
 }
 
-/** An op as it stands in one place of a portion. */
-interface Copy {
-  readonly place: number;
-  readonly op: OpEntry;
-}
-
 /**
  * By key, in the order of their places: on whatever fork an op stood, its session was registered below it, though that may
  * have left the lineage later and so come behind it on the disk. One that stands in several places is one op: of those the
@@ -75,38 +68,21 @@ interface Copy {
  */
 function opsOf(records: readonly Uint8Array[]): Map<string, OpEntry> {
   const ops = new Map<string, OpEntry>();
-  for (const { op } of inOrder(copiesOf(records))) ops.set(keyOf(op), op);
-  return ops;
-}
-
-/** By session and number, each in the order of its places. */
-function copiesOf(records: readonly Uint8Array[]): Map<string, Map<number, Copy[]>> {
-  const sessions = new Map<string, Map<number, Copy[]>>();
-  for (const [place, bytes] of records.entries()) {
+  const registered = new Set<string>();
+  const early = new Set<string>();
+  for (const bytes of records) {
     const record = decodeRecord(bytes, 0);
     if (typeof record === "string" || record.kind !== recordKind.op) continue;
     const op = decodeEntry(record.kind, record.payload);
     if (op.type !== "op") continue;
-    const session = sessions.get(op.session) ?? new Map<number, Copy[]>();
-    sessions.set(op.session, session);
-    const copies = session.get(op.seq) ?? [];
-    session.set(op.seq, copies);
-    copies.push({ place, op });
-  }
-  return sessions;
-}
-
-/** Of each op the first copy behind its session's registration, or else the first, in the order of their places. */
-function inOrder(sessions: ReadonlyMap<string, ReadonlyMap<number, readonly Copy[]>>): Copy[] {
-  const ordered: Copy[] = [];
-  for (const session of sessions.values()) {
     // Number 0 of a session is its registration.
-    const registered = session.get(0)?.[0]?.place ?? 0;
-    for (const copies of session.values()) {
-      const copy = copies.find(({ place }) => place >= registered) ?? copies[0];
-      assert(copy !== undefined, "an op that stands somewhere has a copy");
-      ordered.push(copy);
-    }
+    if (op.seq === 0) registered.add(op.session);
+    const key = keyOf(op);
+    const isRegistered = registered.has(op.session);
+    if (isRegistered && early.delete(key)) ops.delete(key);
+    if (ops.has(key)) continue;
+    ops.set(key, op);
+    if (!isRegistered) early.add(key);
   }
-  return ordered.sort((one, other) => one.place - other.place);
+  return ops;
 }
