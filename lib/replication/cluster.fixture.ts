@@ -3,6 +3,7 @@
  * of messages. Not a simulator (`lib/sim` is): no seeds, no torn disks, everything arrives in order unless it is cut.
  */
 import { assert } from "../base/assert.ts";
+import { decodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { Configured, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
@@ -11,6 +12,7 @@ import type { CommittedEntry } from "../protocol/state-machine.ts";
 import { portionsOf } from "../sim/fork-portions.ts";
 import type { ChangeReport, ConfigChange, Effect, Event, Standing } from "./events.ts";
 import { Replica } from "./replica.ts";
+import { keyOf } from "./state.ts";
 
 export const tickMs = 10;
 export const timing = { heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 };
@@ -119,6 +121,31 @@ export class Node {
     return this.applied.flatMap(({ op }) => (op === null ? [] : [`${op.session.slice(-2)}/${op.seq}`]));
   }
 
+  /** What was applied in front of its session's registration, where that has one, was of an unknown session: not done. */
+  isDone(op: OpEntry): boolean {
+    const ops = this.applied.flatMap((entry) => (entry.op === null ? [] : [keyOf(entry.op)]));
+    return ops.lastIndexOf(keyOf(op)) >= Math.max(0, ops.indexOf(keyOf({ session: op.session, seq: 0 })));
+  }
+
+  /** The disk, with its forks less what has been done. */
+  get reader(): LogReader {
+    const { disk } = this;
+    const isOwed = (bytes: Uint8Array): boolean => {
+      const record = decodeRecord(bytes, 0);
+      if (typeof record === "string" || record.kind !== recordKind.op) return false;
+      const op = decodeEntry(record.kind, record.payload);
+      return op.type === "op" && !this.isDone(op);
+    };
+    return {
+      read: (fromIndex, maxBytes) => disk.read(fromIndex, maxBytes),
+      orphans: () => [...disk.orphans()].map((portion) => portion.filter(isOwed)).values(),
+      get hasForks() {
+        return disk.hasForks;
+      },
+      compactable: () => disk.compactable(),
+    };
+  }
+
   wipe(): void {
     this.disk = new MemoryDisk(uuidOf(this.pid, this.incarnation + 1));
     this.applied = [];
@@ -172,7 +199,7 @@ export class Cluster {
         },
         node.disk.recover(),
         { index: 0, clock: 0 },
-        node.disk,
+        node.reader,
       );
       this.step(node, { type: "tick", nowMs: this.nowMs, wallMs: this.nowMs });
     }

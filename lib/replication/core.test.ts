@@ -122,7 +122,7 @@ test("of a damaged log nothing is known to be committed but what was applied: it
 test("forks are looked for anew once what was cut has become one on the disk, which is with the next entry", () => {
   const core = started(false, 1);
   core.supersedeAfter(1);
-  const merging = { portions: [].values(), ops: new Map(), isBegun: false };
+  const merging = { portions: [].values(), ops: new Map(), owed: 0, owedBefore: null, isBegun: false };
   core.merging = merging;
   core.promise(makeView(2, 1), () => {});
   expect(core.merging).toBe(merging);

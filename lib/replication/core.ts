@@ -260,6 +260,7 @@ export class Core {
     this.replayedIndex = Math.min(this.replayedIndex, keptIndex);
     this.floors.superseded(keptIndex);
     this.merging = null;
+    if (!globalThis.mistaken?.("pending crosses over")) this.dropPending(keptIndex);
     if (this.stateless || this.delivered <= keptIndex) return;
     if (this.log.base.index > 0) {
       this.replayedIndex = keptIndex;
@@ -269,6 +270,15 @@ export class Core {
     this.say("warn", `the state left the lineage after index ${keptIndex}: building it again from the log`);
     this.rewind();
     this.replayedIndex = keptIndex;
+  }
+
+  /**
+   * MUST NOT go with this replica into another lineage: what was prepared from, or is owed by, a state that the log leaves. It
+   * would be refused there for what only the fork has, and count as done when that is merged. Whose it is asks again, for the
+   * state is given up as well.
+   */
+  private dropPending(keptIndex: number): void {
+    for (const [key, { basis }] of this.pending) if (basis > keptIndex) this.pending.delete(key);
   }
 
   /** The state is emptied, on disk too, and built again from the log: nothing of that is durable yet. */

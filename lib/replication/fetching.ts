@@ -24,7 +24,16 @@ export function fetchForEver(core: Core, from: Member, progress: () => void): vo
 }
 
 function start(core: Core, what: Pick<Fetch, "from" | "process" | "target" | "done">): void {
-  core.fetch = { ...what, nonce: 0, after: core.log.last, end: 0, sentMs: 0, waiting: false, askMs: 0 };
+  core.fetch = {
+    ...what,
+    nonce: 0,
+    after: core.log.last,
+    end: 0,
+    sentMs: 0,
+    waiting: false,
+    askMs: 0,
+    isOnLineage: false,
+  };
   ask(core);
 }
 
@@ -177,6 +186,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   }
   fetch.after = core.log.position(lastIndex);
   if (target === null) {
+    fetch.isOnLineage ||= lastIndex >= core.delivered && isGoingOn(core, message);
     if (lastIndex < message.lastIndex) goOn(core, fetch);
     else leaveOwnEnd(core, fetch, message);
     if (lastIndex === message.lastIndex && core.damaged && !core.refetched) refetched(core);

@@ -49,6 +49,25 @@ describe("a fork", () => {
     expect(cluster.node(1).ops).toEqual(cluster.node(2).ops);
   });
 
+  test("is looked through again for what stood before its session was known, a portion or more in front of that", () => {
+    const cluster = healed([9], [...seqs(8), 0]);
+    cluster.heal();
+    cluster.until(() => cluster.formed(1, 2), 3_000);
+    cluster.until(() => !cluster.node(2).disk.hasForks, 3_000);
+    const ops = cluster.node(1).ops.filter((op) => op.startsWith("02/"));
+    const known = ops.indexOf("02/0");
+    expect(ops.slice(known).toSorted()).toEqual([9, 0, ...seqs(8)].map((seq) => `02/${seq}`).toSorted());
+  });
+
+  test("of sessions that the lineage has forgotten is settled when a pass has found what the one before had found", () => {
+    const cluster = healed([1, 2]);
+    cluster.node(2).isDone = () => false;
+    cluster.heal();
+    cluster.until(() => cluster.formed(1, 2), 3_000);
+    cluster.until(() => !cluster.node(2).disk.hasForks, 3_000);
+    expect(cluster.node(1).ops.filter((op) => op === "02/1")).toHaveLength(2);
+  });
+
   test("is left in the order of its places else: others have built on what stands there", () => {
     const cluster = healed([5], [3], [4]);
     cluster.heal();

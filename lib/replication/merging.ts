@@ -19,7 +19,7 @@ import { accept } from "./writing.ts";
 export function tickMerging(core: Core): void {
   if (core.options.policy !== "available" || globalThis.mistaken?.("forks forgotten")) return;
   if (mergesInto(core) === 0 || core.stateless || core.delivered < core.commit || !core.reader.hasForks) return;
-  core.merging ??= { portions: core.reader.orphans(), ops: new Map(), isBegun: false };
+  core.merging ??= { portions: core.reader.orphans(), ops: new Map(), owed: 0, owedBefore: null, isBegun: false };
   const { merging } = core;
   if (merging.ops.size === 0 && !takePortion(core, merging)) {
     core.merging = null;
@@ -27,18 +27,32 @@ export function tickMerging(core: Core): void {
     return;
   }
   const unasked = [...merging.ops].filter(([key]) => !core.pending.has(key)).map(([, op]) => op);
-  if (unasked.length > 0) accept(core, unasked);
+  if (unasked.length > 0) accept(core, unasked, core.delivered);
 }
 
 /** The next portion, when all of the one before has come out of the log. False if there is none. */
 function takePortion(core: Core, merging: Merging): boolean {
   const { value: records, done } = merging.portions.next();
-  if (done === true) return false;
+  if (done === true) return passAgain(core, merging);
   merging.ops = opsOf(records);
   const { size } = merging.ops;
+  merging.owed += size;
   const more = merging.isBegun ? " more" : "";
   if (size > 0) core.say("warn", `merging ${size}${more} op${size === 1 ? "" : "s"} of a fork into the lineage`);
   merging.isBegun ||= size > 0;
+  return true;
+}
+
+/**
+ * What stood in front of the registration of its session came out of the log as of an unknown one, and is still owed when
+ * that has been merged. So forks are looked through until a pass finds nothing owed, or as much as the one before: that is of
+ * sessions which this lineage has forgotten.
+ */
+function passAgain(core: Core, merging: Merging): boolean {
+  if (merging.owed === 0 || merging.owed === merging.owedBefore) return false;
+  merging.portions = core.reader.orphans();
+  merging.owedBefore = merging.owed;
+  merging.owed = 0;
   return true;
 }
 

@@ -121,7 +121,7 @@ export class Replica {
         onDurable(core);
         return;
       case "propose":
-        accept(core, event.ops);
+        accept(core, event.ops, core.delivered);
         return;
       case "change":
         onChange(core, event);

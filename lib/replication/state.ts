@@ -107,11 +107,15 @@ export interface Fetch {
   waiting: boolean;
   /** When none is: not to ask again before. */
   askMs: number;
+  /** Learning: all that was applied here stands in the log of one who is in the view that is followed. */
+  isOnLineage: boolean;
   readonly done: () => void;
 }
 
 export interface PendingOp {
   readonly op: OpEntry;
+  /** What it was prepared from, or found to be owed by, is in the log up to here at most: without that it means nothing. */
+  basis: number;
   readonly sinceMs: number;
   /** It has been appended or forwarded by this replica: its fate is open until it comes out of the log. */
   sent: boolean;
@@ -119,9 +123,12 @@ export interface PendingOp {
 
 /** The forks on this disk on their way into the lineage, a portion at a time. */
 export interface Merging {
-  readonly portions: Iterator<readonly Uint8Array[]>;
+  portions: Iterator<readonly Uint8Array[]>;
   /** Those of the portion that have not come out of the log, by key. */
   ops: Map<string, OpEntry>;
+  /** How many were owed in this pass so far, and in the one before; null in the first. */
+  owed: number;
+  owedBefore: number | null;
   /** Not all that was looked at was there already. */
   isBegun: boolean;
 }

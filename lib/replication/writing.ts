@@ -22,13 +22,20 @@ const unavailableMs = 5_000;
 
 // ---- ops on their way into the log
 
-/** Ops from clients of this replica, in order. One that is already pending is not taken twice. */
-export function accept(core: Core, ops: readonly OpEntry[]): void {
+/**
+ * Ops from clients of this replica, in order. One that is already pending is not taken twice. `basis`: whoever has prepared
+ * them had applied no more than the log up to here.
+ */
+export function accept(core: Core, ops: readonly OpEntry[], basis: number): void {
   for (const op of ops) {
     const key = keyOf(op);
-    if (core.pending.has(key)) continue;
+    const known = core.pending.get(key);
+    if (known !== undefined) {
+      known.basis = Math.min(known.basis, basis);
+      continue;
+    }
     if (core.pending.size === 0) core.pendingProgressMs = core.nowMs;
-    const pending: PendingOp = { op, sinceMs: core.nowMs, sent: false };
+    const pending: PendingOp = { op, basis, sinceMs: core.nowMs, sent: false };
     core.pending.set(key, pending);
     core.unsent.push(pending);
   }
@@ -68,11 +75,17 @@ export function resendPending(core: Core): void {
   flush(core);
 }
 
-/** The primary of the view this replica is in or follows; a member of it where the primary cannot be reached. */
+/**
+ * The primary of the view this replica is in or follows; a member of it where the primary cannot be reached. Nobody before it
+ * is known that what was applied here, from which the ops were prepared, is of the lineage of the view that is followed; of
+ * that there is but one under `quorum`.
+ */
 function forwardTarget(core: Core): { view: number; pid: number } | null {
   if (core.serving && core.installed !== null) return { view: core.installed.view, pid: core.installed.primary.pid };
-  const { following } = core;
+  const { following, fetch } = core;
   if (following === null) return null;
+  const mayHaveLeft = core.options.policy === "available" && fetch?.isOnLineage !== true;
+  if (mayHaveLeft && !globalThis.mistaken?.("pending crosses over")) return null;
   const members = following.members.filter((member) => !core.detector.suspectsMember(member));
   const primary = members.find(({ pid }) => pid === following.view % 256);
   const via = primary ?? members[0];
@@ -131,7 +144,8 @@ export function onForward(core: Core, from: Member, message: FrameOf<"forward">)
     core.relayed.push(...ops);
     flush(core);
   } else {
-    accept(core, ops);
+    // Whom it came from may know more to be committed, but nothing that is not on the disk of every member.
+    accept(core, ops, core.log.lastIndex);
   }
 }
 

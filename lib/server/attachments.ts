@@ -124,9 +124,11 @@ export class Attachments {
     if (ended !== undefined) this.#lost.set(ended, 1);
   }
 
-  /** The log went over to another lineage: the state is built again. */
+  /** The log went over to another lineage: the state is built again, and what was on its way into the log need not arrive. */
   lineageChanged(): void {
     this.#hasMoved = true;
+    for (const ended of this.#detaching.values()) this.#lost.set(ended, 1);
+    this.#detaching.clear();
   }
 
   /** The state has this attachment now. If it ended here before, the op that made it has come out of the log once more. */

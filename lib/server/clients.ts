@@ -77,6 +77,8 @@ export class Clients implements Hub {
     this.#attachments = new Attachments(options.self, systemSessionOf(options.self), ports);
     ports.state.onReset = () => {
       this.#attachments.lineageChanged();
+      // What of it is not in the log is not put there: it was prepared from a state that is given up.
+      this.#pending.clear();
       for (const connection of [...this.#connections]) {
         connection.leave("the log went over to another lineage: resume the session");
       }

@@ -27,7 +27,7 @@ test("a replica whose state cannot be written applies nothing behind that", () =
     compact() {},
     repaired() {},
   };
-  const { stateMachine } = memoryState();
+  const { stateMachine } = memoryState(false);
   let applied = 0;
   stateMachine.apply = () => {
     applied++;

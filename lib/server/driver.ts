@@ -222,9 +222,11 @@ export class ReplicaDriver {
         ports.schedule(() => this.dispatch({ type: "continue" }));
         return;
       case "rewind":
+        this.#proposals = [];
         this.#stateMachine.reset();
         return;
       case "state":
+        if (effect.order.type === "abandon") this.#proposals = [];
         ports.stateFiles.run(effect.order);
         return;
       case "beginAnew":

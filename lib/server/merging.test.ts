@@ -1,7 +1,7 @@
 /** What clients were told on a side of a partition, and what is true of it after the heal. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient } from "../client/types.ts";
-import { password, SimulatedClient, SimulatedWorld } from "./simulated-world.fixture.ts";
+import { connected, password, SimulatedWorld, type SimulatedClient } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time over real replicas, on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);
@@ -86,12 +86,3 @@ describe("what was refused on the side that yields, and told so, is not done aft
     expect(await world.done(world.library(2).request(login))).toMatchObject({ type: "loggedIn" });
   });
 });
-
-async function connected(world: SimulatedWorld, pid: number, session: string): Promise<SimulatedClient> {
-  const client = new SimulatedClient(world, session);
-  await client.connect(pid);
-  client.hello();
-  await client.next("sessionOpened");
-  client.frames.length = 0;
-  return client;
-}

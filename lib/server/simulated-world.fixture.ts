@@ -24,6 +24,7 @@ import { ByteNetwork, type Pair } from "../sim/byte-network.ts";
 import { portionsOf } from "../sim/fork-portions.ts";
 import { sha256 } from "./cluster.fixture.ts";
 import { clusterIdOf } from "./identity.ts";
+import type { Standing } from "../replication/events.ts";
 import { ReplicaNode, type NodeLog } from "./node.ts";
 
 const hostOf = (pid: number): string => `10.0.0.${pid}`;
@@ -98,9 +99,9 @@ export class SimulatedWorld {
   /** Replicas whose process is gone: nothing they would do happens. */
   readonly #dead = new Set<number>();
 
-  /** Connections between replicas, and those that are cut off from all others; null as long as nobody is. */
+  /** Connections between replicas, and who reaches whom; null as long as everybody does. */
   readonly #links: { readonly pair: Pair; readonly pids: readonly number[] }[] = [];
-  #apart: readonly number[] | null = null;
+  #sides: readonly (readonly number[])[] | null = null;
   readonly #lives = new Map<ChatClient, Life>();
 
   private constructor(
@@ -177,8 +178,19 @@ export class SimulatedWorld {
 
   /** These replicas and all others do not reach one another any more; their clients reach no other replica than before. */
   cut(...apart: number[]): void {
-    this.#apart = apart;
-    for (const { pair, pids } of this.#links) if (this.#isCut(pids)) pair.frozen = true;
+    this.split(
+      apart,
+      this.#config.map(({ pid }) => pid).filter((pid) => !apart.includes(pid)),
+    );
+  }
+
+  /** Those of one side reach one another, and nobody else; their clients reach no other replica than before. */
+  split(...sides: readonly (readonly number[])[]): void {
+    this.#sides = sides;
+    for (const { pair, pids } of this.#links) {
+      if (this.#isCut(pids)) pair.frozen = true;
+      else if (pair.frozen) pair.cut("reset");
+    }
   }
 
   /** Of two: cuts them from one another until each serves alone. */
@@ -190,18 +202,32 @@ export class SimulatedWorld {
   /** The replicas reach one another again; waits until all serve together. */
   async heal(): Promise<void> {
     const links = this.#links.filter(({ pair }) => pair.frozen);
-    this.#apart = null;
+    this.#sides = null;
     for (const { pair } of links) pair.cut("reset");
     await this.until(() => this.#servesWith(this.nodes.size), 60_000);
   }
 
-  /** Whether all serve in views of so many. */
-  #servesWith(copies: number): boolean {
-    return [...this.nodes.values()].every(({ standing }) => standing.ready && standing.copies === copies);
+  /** Whether these, or all, serve in views of so many. */
+  #servesWith(copies: number, pids: readonly number[] = [...this.nodes.keys()]): boolean {
+    return pids.every((pid) => {
+      const { ready, copies: own, members } = this.standing(pid);
+      return ready && own === copies && members.length === copies;
+    });
+  }
+
+  /** Waits until these serve together, and nobody with them. */
+  async serve(...pids: number[]): Promise<void> {
+    await this.until(() => this.#servesWith(pids.length, pids), 60_000);
+  }
+
+  standing(pid: number): Standing {
+    const node = this.nodes.get(pid);
+    if (node === undefined) throw new RangeError(`there is no replica ${pid}`);
+    return node.standing;
   }
 
   #isCut(pids: readonly number[]): boolean {
-    return new Set(pids.map((pid) => this.#apart?.includes(pid))).size > 1;
+    return this.#sides?.some((side) => pids.every((pid) => side.includes(pid))) === false;
   }
 
   #transportOf(pid: number): Transport {
@@ -230,7 +256,7 @@ export class SimulatedWorld {
     const transport: Transport = {
       listen: (...all) => life.transport.listen(...all),
       connect: (host, port, timeoutMs, handlers) =>
-        this.#apart !== null && host !== hostOf(pid)
+        this.#sides !== null && host !== hostOf(pid)
           ? this.#silence(timeoutMs)
           : life.transport.connect(host, port, timeoutMs, handlers),
     };
@@ -379,4 +405,14 @@ export async function aliceAndBob(replicas: number, bobPid: number, text: string
   alice.op({ type: "send", to: "bob", text });
   await world.until(() => bob.texts.length === 1);
   return { world, alice, bob };
+}
+
+/** A client whose session stands; what it was told of that is put aside. */
+export async function connected(world: SimulatedWorld, pid: number, session: string): Promise<SimulatedClient> {
+  const client = new SimulatedClient(world, session);
+  await client.connect(pid);
+  client.hello();
+  await client.next("sessionOpened");
+  client.frames.length = 0;
+  return client;
 }

@@ -42,10 +42,13 @@ interface Sides {
 
 export function clientSideOf(world: Surroundings, process: SidedProcess): Sides {
   const { simulator, oracle, streams, cluster, profile } = world;
+  // Those of byte streams learn it from the state itself.
+  let service: Service | null = null;
   // What is prepared comes when the process runs, or never. What is refused here may be accepted elsewhere, behind ops
   // after it.
   const state = process.observed.forProcess(
     () => process.effect(),
+    () => service?.replacingState(),
     ({ session, seq }, outcome) =>
       new Promise((resolve, reject) => {
         outcome.then((prepared) => {
@@ -58,7 +61,7 @@ export function clientSideOf(world: Surroundings, process: SidedProcess): Sides 
   if (streams === null) {
     const ports = { ...process, nowMs: () => simulator.nowMs, state: () => process.observed.inner };
     const presence = expiry === null ? null : new Presence({ ...ports, expiry, absenceMs: 2 * timeoutMs });
-    const service = new Service({ ...process, simulator, oracle, state: process.observed, presence });
+    service = new Service({ ...process, simulator, oracle, state: process.observed, presence });
     return { state, clients: service, service, server: null };
   }
   const server = new ServerSide({ ...process, state, cluster, policy, timeoutMs, streams });

@@ -1,5 +1,6 @@
 /** The log as the driver of a simulated replica gets it: whatever is asked of it is shown to the judge first. */
 import type { DriverLog } from "../server/driver.ts";
+import { recordKind } from "../protocol/record.ts";
 import type { Oracle } from "./checkers.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { NodeLog } from "./storage.ts";
@@ -16,14 +17,14 @@ export interface LogWatch {
 }
 
 export function judgedLog(log: NodeLog, { oracle, shadow, tally, effect, appending }: LogWatch): DriverLog {
+  /** Ops of a fork have been looked at since the last MERGED. */
+  let isMerging = false;
   return {
     recovered: log.recovered,
     read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
     *orphans() {
-      let isMerge = false;
       for (const portion of log.orphans()) {
-        if (!isMerge && portion.length > 0) tally.merges++;
-        isMerge ||= portion.length > 0;
+        isMerging ||= portion.length > 0;
         yield portion;
       }
     },
@@ -37,6 +38,10 @@ export function judgedLog(log: NodeLog, { oracle, shadow, tally, effect, appendi
       shadow.append(sequence, records);
       oracle.commitKnown(shadow, commit);
       log.append(sequence, records, commit);
+      // Byte 8 of a record is its kind.
+      if (!isMerging || !records.some((bytes) => bytes[8] === recordKind.merged)) return;
+      isMerging = false;
+      tally.merges++;
     },
     beginAnew: (sequence, beginning, kept) => {
       effect();

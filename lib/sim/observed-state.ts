@@ -47,7 +47,7 @@ export class ObservedState implements Used {
   private readonly refused = new Set<string>();
 
   constructor(
-    private readonly store: Pick<StateStore, "stateMachine">,
+    private readonly store: Pick<StateStore, "stateMachine" | "prepared">,
     private readonly observer: StateObserver,
     private readonly sessionOrder: boolean,
   ) {}
@@ -58,6 +58,11 @@ export class ObservedState implements Used {
 
   get clock(): number {
     return this.inner.clock;
+  }
+
+  /** An op of a simulated client, as it is prepared from this state. */
+  prepared(op: OpEntry): OpEntry {
+    return this.store.prepared(op);
   }
 
   image(): ObservedImage {
@@ -181,10 +186,11 @@ export class ObservedState implements Used {
 
   /**
    * What a process sees: a state machine whose applying can be interrupted by death and is judged. `prepared`: what comes
-   * of preparing an op comes in a turn of the process.
+   * of preparing an op comes in a turn of the process. `resetting`: before the state is emptied.
    */
   forProcess(
     effect: () => void,
+    resetting: () => void,
     prepared: (op: { readonly session: string; readonly seq: number }, outcome: Promise<Prepared>) => Promise<Prepared>,
   ): StateMachine {
     const inner = (): StateMachine => this.inner;
@@ -199,7 +205,10 @@ export class ObservedState implements Used {
         effect();
         return this.apply(entries);
       },
-      reset: () => this.reset(),
+      reset: () => {
+        resetting();
+        this.reset();
+      },
       close: () => inner().close(),
       session: (session) => inner().session(session),
       hasApplied: (session, seq) => this.hasApplied(session, seq),

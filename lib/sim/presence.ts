@@ -89,6 +89,13 @@ export class Presence {
     return connection;
   }
 
+  /** The state is given up: what was on its way into the log need not arrive. Returns whose session this process holds. */
+  lineageChanged(): readonly ClientConnection[] {
+    this.#attaching.clear();
+    this.#attachments.lineageChanged();
+    return [...this.#held.keys()];
+  }
+
   sweep(): void {
     const { expiry, standing, state } = this.#ports;
     for (const connection of this.#held.keys()) if (!connection.open) this.#release(connection);

@@ -35,8 +35,8 @@ const answerMs = 0.2;
 export class Service implements ClientSide {
   /** Who waits for which op. */
   private readonly waiting = new Map<string, ClientConnection>();
-  /** Connections on which no session stands, as it was refused: nothing more is taken from them. */
-  private readonly unopened = new WeakSet<ClientConnection>();
+  /** Connections that end, as no session stands on them or the state is given up: nothing more is taken from them. */
+  private readonly ending = new WeakSet<ClientConnection>();
 
   constructor(private readonly served: Served) {}
 
@@ -56,7 +56,7 @@ export class Service implements ClientSide {
   accept(op: OpEntry, connection: ClientConnection): void {
     const { served } = this;
     const { presence } = served;
-    if (!connection.open || this.unopened.has(connection)) return;
+    if (!connection.open || this.ending.has(connection)) return;
     if (served.state.hasClosed(op.session)) {
       served.simulator.after(answerMs, () => connection.forgotten(op.session));
       return;
@@ -74,7 +74,7 @@ export class Service implements ClientSide {
       return;
     }
     this.waiting.set(`${op.session}/${op.seq}`, connection);
-    served.propose(op);
+    served.propose(served.state.prepared(op));
   }
 
   applied({ outcomes }: Applied, standing: Standing): void {
@@ -100,7 +100,7 @@ export class Service implements ClientSide {
       if (connection === undefined) continue;
       // An attach and seq 0 open the session: a client goes elsewhere when it is not opened.
       const isOpening = attaching !== undefined || seq === 0;
-      if (isOpening) this.unopened.add(connection);
+      if (isOpening) this.ending.add(connection);
       const tell = isOpening ? () => connection.lost() : () => connection.ended(session, seq, "unavailable", 0);
       this.served.simulator.after(answerMs, tell);
     }
@@ -123,7 +123,13 @@ export class Service implements ClientSide {
   }
 
   replacingState(): void {
-    // Who waits for something waits for it in the log.
+    const { simulator, random, presence } = this.served;
+    const connections = new Set([...this.waiting.values(), ...(presence?.lineageChanged() ?? [])]);
+    this.waiting.clear();
+    for (const connection of connections) {
+      this.ending.add(connection);
+      simulator.after(random.between(0.1, 1), () => connection.lost());
+    }
   }
 
   private reply(

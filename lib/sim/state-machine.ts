@@ -1,6 +1,9 @@
 /**
  * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, forgets
  * sessions, for runs that are about the log and want speed. Knows no chat. A session begins with its first op.
+ *
+ * Where sessions do not expire an op tells by its digest which op had been done last where it was prepared, as one of the chat
+ * names accounts and messages of the state that it was prepared from. It fails the run when it comes to a state without that.
  */
 import { assert } from "../base/assert.ts";
 import { decodeCommand } from "../protocol/codec.ts";
@@ -18,6 +21,7 @@ import type {
 } from "../protocol/state-machine.ts";
 import type { Push, QueryReply, Refusal } from "../protocol/messages.ts";
 import { isSystemSession } from "../server/identity.ts";
+import { SimulationFailure } from "./failure.ts";
 
 interface MemorySession {
   readonly results: Map<number, OpResult>;
@@ -31,9 +35,13 @@ export interface MemoryImage {
   readonly entries: readonly CommittedEntry[];
   readonly sessions: ReadonlyMap<string, MemorySession>;
   readonly expired: ReadonlySet<string>;
+  readonly done: ReadonlySet<string>;
+  readonly lastDone: Uint8Array<ArrayBuffer>;
   readonly digest: number;
   readonly clock: number;
 }
+
+const nothingDone = new Uint8Array(8);
 
 export class MemoryStateMachine implements StateMachine {
   /** A 32-bit hash over the ops applied for the first time, in order. */
@@ -42,6 +50,17 @@ export class MemoryStateMachine implements StateMachine {
   private readonly entries: CommittedEntry[] = [];
   private readonly sessions = new Map<string, MemorySession>();
   private readonly expired = new Set<string>();
+  /** The ops done, as an op that was prepared after one of them tells of it. */
+  private readonly done = new Set<string>();
+  private lastDone = nothingDone;
+
+  /** `namesBasis`: sessions do not expire, so that whatever an op was prepared from stays. */
+  constructor(private readonly namesBasis: boolean) {}
+
+  /** An op as it is prepared from this state. */
+  prepared(op: OpEntry): OpEntry {
+    return this.namesBasis ? { ...op, digest: this.lastDone } : op;
+  }
 
   get applied(): { readonly index: number; readonly view: number; readonly chain: bigint } {
     return this.entries.at(-1) ?? { index: 0, view: 0, chain: 0n };
@@ -74,10 +93,21 @@ export class MemoryStateMachine implements StateMachine {
     else this.sessions.set(uuid, { ...session, usedAt: at });
     const known = session.results.get(seq);
     if (known !== undefined) return duplicate(known);
+    this.doneAfter(op);
     const result: OpResult = { type: "done", index, view, duplicate: false, count: seq };
     session.results.set(seq, result);
     this.digest = mix(this.digest, op.command);
     return result;
+  }
+
+  private doneAfter({ session, seq, digest }: OpEntry): void {
+    if (!this.namesBasis) return;
+    const name = `${session}/${seq}`;
+    const isKnown = this.done.has(digest.toHex()) || Buffer.compare(digest, nothingDone) === 0;
+    if (seq !== 0 && !isKnown)
+      throw new SimulationFailure("basis", `op ${name} comes to a state that lacks what it was prepared from`);
+    this.lastDone = new Uint8Array(new BigUint64Array([Bun.hash.xxHash64(name)]).buffer);
+    this.done.add(this.lastDone.toHex());
   }
 
   private system({ index }: CommittedEntry, op: OpEntry): null {
@@ -116,15 +146,18 @@ export class MemoryStateMachine implements StateMachine {
 
   /** What it is made of, not shared with it. */
   image(): MemoryImage {
-    const { entries, expired, digest, clock } = this;
-    return { entries: [...entries], sessions: copied(this.sessions), expired: new Set(expired), digest, clock };
+    const { entries, expired, done, lastDone, digest, clock } = this;
+    const sessions = copied(this.sessions);
+    return { entries: [...entries], sessions, expired: new Set(expired), done: new Set(done), lastDone, digest, clock };
   }
 
-  restore({ entries, sessions, expired, digest, clock }: MemoryImage): void {
+  restore({ entries, sessions, expired, done, lastDone, digest, clock }: MemoryImage): void {
     this.reset();
     for (const entry of entries) this.entries.push(entry);
     for (const [uuid, session] of copied(sessions)) this.sessions.set(uuid, session);
     for (const uuid of expired) this.expired.add(uuid);
+    for (const name of done) this.done.add(name);
+    this.lastDone = lastDone;
     this.digest = digest;
     this.clock = clock;
   }
@@ -133,6 +166,8 @@ export class MemoryStateMachine implements StateMachine {
     this.entries.length = 0;
     this.sessions.clear();
     this.expired.clear();
+    this.done.clear();
+    this.lastDone = nothingDone;
     this.digest = 0;
     this.clock = 0;
   }

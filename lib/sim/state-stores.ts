@@ -10,10 +10,12 @@ import type { Simulator } from "./simulator.ts";
 import { MemoryStateMachine, type MemoryImage } from "./state-machine.ts";
 import type { StateStore } from "./storage.ts";
 
-export function memoryState(): StateStore {
-  const stateMachine = new MemoryStateMachine();
+/** `expires`: sessions do. */
+export function memoryState(expires: boolean): StateStore {
+  const stateMachine = new MemoryStateMachine(!expires);
   return {
     stateMachine,
+    prepared: (op) => stateMachine.prepared(op),
     digest: () => String(stateMachine.digest),
     image: () => stateMachine.image(),
     restore: (image) => stateMachine.restore(image as MemoryImage),
@@ -50,6 +52,8 @@ export function chatState(passwordHasher: PasswordHasher): StateStore {
     get stateMachine() {
       return chat;
     },
+    // Commands of the chat are made elsewhere.
+    prepared: (op) => op,
     digest: () => chat.digest(),
     image: () => database.serialize(),
     restore: (image) => {

@@ -1,5 +1,6 @@
 /** What a simulated machine keeps from process to process: a disk with a log on it, and a state. Types only. */
 import type { DiskError } from "../log/disk.ts";
+import type { OpEntry } from "../protocol/entries.ts";
 import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 
@@ -51,6 +52,8 @@ export interface Storage {
 /** The state that outlives a process, as SQLite's file does. */
 export interface StateStore {
   readonly stateMachine: StateMachine;
+  /** An op of a simulated client, as it is prepared from this state. */
+  prepared(op: OpEntry): OpEntry;
   /** Equal for equal states. */
   digest(): string;
   /** All of it, to be handed to `restore` of another one of its kind. */
