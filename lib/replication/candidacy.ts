@@ -277,7 +277,16 @@ function installWithState(core: Core, candidacy: Candidacy): void {
   if (formation === null || core.fetch !== null) return;
   if (!core.log.holds(formation.base)) return abandon(core, "the base is not where it was", 0);
   core.supersedeAfter(formation.base.index);
+  for (const { message } of candidacy.promises.values()) commitDeleted(core, message);
   if (!core.stateless) install(core, candidacy, formation);
+}
+
+/**
+ * What somebody has deleted is final, and so committed, though this replica has not heard of it: a member that lacks a state
+ * can be given only one from behind that.
+ */
+function commitDeleted(core: Core, { floor, floorView }: FrameOf<"promised">): void {
+  if (floor <= core.log.lastIndex && core.log.viewAt(floor) === floorView) core.advanceCommit(floor);
 }
 
 function install(core: Core, candidacy: Candidacy, formation: Formation): void {

@@ -26,6 +26,7 @@ export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void 
     core.unformedSinceMs = core.nowMs;
     return;
   }
+  leaveWhatIsOver(core, heard);
   if (!heard.hears.includes(core.self.pid) && hasCompany(core, heard)) return;
   const busy = isBusy(core);
   if (busy && core.promised > heard.installed) return;
@@ -33,6 +34,19 @@ export function onHeardOfView(core: Core, from: Member, heard: Heartbeat): void 
     follow(core, from, heard);
   // Under `quorum` no view goes on beside a greater log, so there is nothing to ask.
   else if (core.options.policy === "available" && isAdrift(core) && !isOutdated(core, heard)) probe(core, from.pid);
+}
+
+/**
+ * Under `quorum` a view that has formed without this replica is the end of the one that it is in, whether or not it can follow:
+ * a majority has promised not to ack in that any more. It MUST NOT speak for it, to a client whose session is of the later one.
+ */
+function leaveWhatIsOver(core: Core, heard: Heartbeat): void {
+  const { installed, options } = core;
+  if (options.policy !== "quorum" || installed === null || installed.view >= heard.installed) return;
+  core.say("debug", `view ${formatView(installed.view)} is over: view ${formatView(heard.installed)} has formed`);
+  core.unformedSinceMs = core.nowMs;
+  core.installed = null;
+  core.coolDown();
 }
 
 /**

@@ -67,6 +67,13 @@ function isUseless({ log }: Core, { position }: SnapshotName): boolean {
   return position.index < log.base.index || !log.holds(position);
 }
 
+/** The log goes on from `index`, into a view that was promised: a state from behind that is of another lineage. */
+export function logGoesOnFrom(core: Core, index: number): void {
+  const { transfer } = core.snapshots;
+  if (transfer === null || transfer.stage === "installing") return;
+  if ((transfer.snapshot?.position.index ?? 0) > index) giveUp(core, "the view goes on without it");
+}
+
 function begin(core: Core): void {
   const from = chooseGiver(core, 0);
   if (from === null) return;

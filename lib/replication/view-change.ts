@@ -15,6 +15,7 @@ import type { Core } from "./core.ts";
 import { fetchBase } from "./fetching.ts";
 import { compareLogs, isSame } from "./formation.ts";
 import { appendView, ownPromise, withdrawAct } from "./installing.ts";
+import { logGoesOnFrom } from "./snapshots.ts";
 
 export function onJoin(core: Core, from: Member, message: FrameOf<"join">, laterConfig: boolean): void {
   const { view } = message;
@@ -89,6 +90,7 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
     core.supersedeAfter(isHeld ? record.index : base.index);
     // Asked again until the state is on this lineage too: a member is one who can apply what it acks. What it followed is over.
     if (core.stateless) {
+      logGoesOnFrom(core, base.index);
       core.following = null;
       core.fetch = null;
       return;
