@@ -26,8 +26,9 @@ export function tickMerging(core: Core): void {
     core.persist([core.localRecord(recordKind.merged, encodeEntry({ type: "merged" }), 0)]);
     return;
   }
+  // One of them may build on another that has come out of the log: cut after that, the merge begins anew with both.
   const unasked = [...merging.ops].filter(([key]) => !core.pending.has(key)).map(([, op]) => op);
-  if (unasked.length > 0) accept(core, unasked, core.delivered);
+  if (unasked.length > 0) accept(core, unasked, Infinity);
 }
 
 /** The next portion, when all of the one before has come out of the log. False if there is none. */

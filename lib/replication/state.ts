@@ -113,8 +113,11 @@ export interface Fetch {
 }
 
 export interface PendingOp {
-  readonly op: OpEntry;
-  /** What it was prepared from, or found to be owed by, is in the log up to here at most: without that it means nothing. */
+  op: OpEntry;
+  /**
+   * What it was prepared from is in the log up to here at most: without that it means nothing. Infinity: it goes whenever the
+   * log is cut, for its owner has it still.
+   */
   basis: number;
   readonly sinceMs: number;
   /** It has been appended or forwarded by this replica: its fate is open until it comes out of the log. */

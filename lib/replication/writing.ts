@@ -24,14 +24,15 @@ const unavailableMs = 5_000;
 
 /**
  * Ops from clients of this replica, in order. One that is already pending is not taken twice. `basis`: whoever has prepared
- * them had applied no more than the log up to here.
+ * them had applied no more than the log up to here; Infinity for what others keep, or the fork that it is of.
  */
 export function accept(core: Core, ops: readonly OpEntry[], basis: number): void {
   for (const op of ops) {
     const key = keyOf(op);
     const known = core.pending.get(key);
     if (known !== undefined) {
-      known.basis = Math.min(known.basis, basis);
+      // A client of this replica waits for it now: it stays as long as what was prepared for that.
+      if (basis < known.basis) Object.assign(known, { op, basis });
       continue;
     }
     if (core.pending.size === 0) core.pendingProgressMs = core.nowMs;
@@ -54,7 +55,7 @@ export function flush(core: Core, ticked = false): void {
     // What the base holds of the pending ops leaves them when it is delivered.
     if (core.delivered < core.commit) return;
     if (!ticked && core.commit < core.log.lastIndex && count < batchOpsEnough) return;
-    const own = core.unsent.filter((each) => core.pending.has(keyOf(each.op)));
+    const own = core.unsent.filter((each) => isPending(core, each));
     for (const each of own) each.sent = true;
     const ops = [...core.relayed, ...own.map(({ op }) => op)];
     core.relayed = [];
@@ -65,6 +66,9 @@ export function flush(core: Core, ticked = false): void {
   const target = forwardTarget(core);
   if (target !== null) forward(core, target);
 }
+
+/** Not when it has come out of the log, was dropped or refused, be the same asked for again since. */
+const isPending = (core: Core, pending: PendingOp): boolean => core.pending.get(keyOf(pending.op)) === pending;
 
 /** A new view, or doubt about what arrived: everything pending is sent again, in order, as a new stream. */
 export function resendPending(core: Core): void {
@@ -111,7 +115,7 @@ function forward(core: Core, target: { view: number; pid: number }): void {
     length = 0;
   };
   for (const pending of queue) {
-    if (!core.pending.has(keyOf(pending.op))) continue;
+    if (!isPending(core, pending)) continue;
     const bytes = encodeEntry({ type: "op", ...pending.op });
     if (ops.length > 0 && (length + bytes.length > limits.batchBytesMax || ops.length === 4096)) send();
     pending.sent = true;
@@ -144,8 +148,7 @@ export function onForward(core: Core, from: Member, message: FrameOf<"forward">)
     core.relayed.push(...ops);
     flush(core);
   } else {
-    // Whom it came from may know more to be committed, but nothing that is not on the disk of every member.
-    accept(core, ops, core.log.lastIndex);
+    accept(core, ops, Infinity);
   }
 }
 

@@ -41,3 +41,30 @@ test("an attachment that has ended, and stands in the log again, is ended again"
   expect(proposed.at(-1)).toEqual({ type: "detach", ...attachment, seen: 10 });
   expect(proposed).toHaveLength(3);
 });
+
+test("a session that a living process holds is not detached for having been without one on a lineage that was left", () => {
+  const proposed: Command[] = [];
+  const attachments = new Attachments(self, systemSessionOf(self), {
+    propose: ({ command }) => void proposed.push(decodeCommand(command)),
+    common: (place) => place,
+  });
+  const held = { session, pid: 3, incarnation: 5, number: 1 };
+  const state = Object.assign(openChat(new Database(":memory:")), { attachments: () => [held] });
+  let isLive = false;
+  const processes = { isLive: () => isLive, commitOf: () => ({ index: 0, view: 0 }) };
+  const sweep = (times: number, isPrimary: boolean): void => {
+    for (let time = 0; time < times; time++) attachments.sweep(state, isPrimary, processes, () => false);
+  };
+  // As the primary of a side without 3.
+  sweep(15, true);
+  expect(proposed).toHaveLength(1);
+  // It goes over to the side of 3, which lives, and on whose lineage its client is connected.
+  isLive = true;
+  attachments.lineageChanged();
+  sweep(5, false);
+  expect(proposed).toHaveLength(1);
+  // Should it be absent there too, that is found once more.
+  isLive = false;
+  sweep(15, true);
+  expect(proposed).toHaveLength(2);
+});

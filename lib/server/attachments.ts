@@ -121,13 +121,20 @@ export class Attachments {
   unavailable(seq: number): void {
     const ended = this.#detaching.get(seq);
     this.#detaching.delete(seq);
-    if (ended !== undefined) this.#lost.set(ended, 1);
+    if (ended !== undefined) this.#tryAgain(ended);
+  }
+
+  /** Those of other processes, when they are found to be absent once more. */
+  #tryAgain(ended: Ended): void {
+    const { pid, incarnation } = ended.attachment;
+    if (pid === this.#self.pid && incarnation === this.#self.incarnation) this.#lost.set(ended, 1);
+    else this.#orphaned.delete(keyOf(ended.attachment));
   }
 
   /** The log went over to another lineage: the state is built again, and what was on its way into the log need not arrive. */
   lineageChanged(): void {
     this.#hasMoved = true;
-    for (const ended of this.#detaching.values()) this.#lost.set(ended, 1);
+    for (const ended of this.#detaching.values()) this.#tryAgain(ended);
     this.#detaching.clear();
   }
 

@@ -136,8 +136,12 @@ export class ReplicaDriver {
 
   /** What happened to this replica: a message, a connection, a persisted append, a request to stop. */
   dispatch(event: Exclude<Event, { type: "tick" }>): void {
-    if (!this.#stepping && this.#ports.time().nowMs - this.#tickedMs > staleMs) this.tick();
+    this.#tickIfStale();
     this.#dispatch(event);
+  }
+
+  #tickIfStale(): void {
+    if (!this.#stepping && this.#ports.time().nowMs - this.#tickedMs > staleMs) this.tick();
   }
 
   /** From here on nothing happens to this replica any more, whatever is still on its way: log and state are being closed. */
@@ -171,6 +175,8 @@ export class ReplicaDriver {
     this.#flushing = true;
     this.#ports.schedule(() => {
       this.#flushing = false;
+      // What a late tick leads to may leave the state that they were prepared from.
+      this.#tickIfStale();
       const ops = this.#proposals;
       this.#proposals = [];
       this.dispatch({ type: "propose", ops });

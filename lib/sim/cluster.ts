@@ -84,7 +84,9 @@ export class Cluster {
         profile.wal
           ? new WalStorage(this.simulator, this.random.fork(), cluster, profile.syncMs)
           : new MemoryDisk(this.simulator, this.random.fork(), profile.syncMs),
-      newState: profile.chat ? () => chatState(hasher) : () => memoryState(profile.expiry !== null),
+      newState: profile.chat
+        ? () => chatState(hasher)
+        : () => memoryState(profile.expiry !== null || profile.faults.rot > 0),
       snapshots: new Map(),
       tally: this.tally,
       disturbed: () => this.users?.judge.disturbed(this.simulator.nowMs),

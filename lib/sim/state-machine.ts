@@ -2,7 +2,7 @@
  * A small state machine in memory for simulated replicas: applies ops once per (session, seq), keeps results, forgets
  * sessions, for runs that are about the log and want speed. Knows no chat. A session begins with its first op.
  *
- * Where sessions do not expire an op tells by its digest which op had been done last where it was prepared, as one of the chat
+ * Where nothing is ever forgotten an op tells by its digest which op had been done last where it was prepared, as one of the chat
  * names accounts and messages of the state that it was prepared from. It fails the run when it comes to a state without that.
  */
 import { assert } from "../base/assert.ts";
@@ -54,7 +54,7 @@ export class MemoryStateMachine implements StateMachine {
   private readonly done = new Set<string>();
   private lastDone = nothingDone;
 
-  /** `namesBasis`: sessions do not expire, so that whatever an op was prepared from stays. */
+  /** `namesBasis`: whatever an op was prepared from stays, as no session expires and no bit rots. */
   constructor(private readonly namesBasis: boolean) {}
 
   /** An op as it is prepared from this state. */

@@ -10,9 +10,9 @@ import type { Simulator } from "./simulator.ts";
 import { MemoryStateMachine, type MemoryImage } from "./state-machine.ts";
 import type { StateStore } from "./storage.ts";
 
-/** `expires`: sessions do. */
-export function memoryState(expires: boolean): StateStore {
-  const stateMachine = new MemoryStateMachine(!expires);
+/** `forgets`: sessions expire, or what one disk alone holds may be lost. */
+export function memoryState(forgets: boolean): StateStore {
+  const stateMachine = new MemoryStateMachine(!forgets);
   return {
     stateMachine,
     prepared: (op) => stateMachine.prepared(op),
