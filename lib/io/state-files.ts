@@ -115,7 +115,7 @@ class Files implements OpenStateFiles {
       case "finish": {
         const { sizeBytes, sha256 } = order.snapshot;
         const isWhole = await this.#checkpoints.isWhole(this.#received, sizeBytes, sha256);
-        return this.#report({ type: "finished", isWhole });
+        return this.#report({ type: "finished", check: order.check, isWhole });
       }
       case "discard":
         return this.#discard();

@@ -17,7 +17,7 @@ export type StateOrder =
   | { readonly type: "receive" }
   | { readonly type: "write"; readonly offset: number; readonly bytes: Uint8Array }
   /** All of it was written: is it the one of that name? */
-  | { readonly type: "finish"; readonly snapshot: SnapshotName }
+  | { readonly type: "finish"; readonly snapshot: SnapshotName; readonly check: number }
   | { readonly type: "discard" }
   /** What was received, and found to be whole, takes the place of the state; nothing is applied until that is done. */
   | { readonly type: "install" }
@@ -35,7 +35,8 @@ export type StateReport =
       readonly offset: number;
       readonly bytes: Uint8Array;
     }
-  | { readonly type: "finished"; readonly isWhole: boolean }
+  /** `check`: of which order to finish. */
+  | { readonly type: "finished"; readonly check: number; readonly isWhole: boolean }
   /** The state stands at this place now; `clock` is the greatest time of an op in it. */
   | { readonly type: "installed"; readonly position: Position; readonly clock: number };
 

@@ -16,6 +16,7 @@ import { fetchBase } from "./fetching.ts";
 import { isSame, judge, type Formation, type PromiseGiven } from "./formation.ts";
 import { appendView, ownPromise, withdrawAct } from "./installing.ts";
 import { isReplaced } from "./log.ts";
+import { logGoesOnFrom } from "./snapshots.ts";
 import type { Candidacy } from "./state.ts";
 import { appendAndSend } from "./writing.ts";
 
@@ -278,7 +279,10 @@ function installWithState(core: Core, candidacy: Candidacy): void {
   if (!core.log.holds(formation.base)) return abandon(core, "the base is not where it was", 0);
   core.supersedeAfter(formation.base.index);
   for (const { message } of candidacy.promises.values()) commitDeleted(core, message);
-  if (!core.stateless) install(core, candidacy, formation);
+  if (!core.stateless) return install(core, candidacy, formation);
+  logGoesOnFrom(core, formation.base.index);
+  // Whoever holds the base has gone on from there since it promised: asked again, it tells so.
+  if (core.snapshots.transfer?.isBeyondBase === true) abandon(core, "there is no state from before its base", 0);
 }
 
 /**

@@ -44,6 +44,7 @@ function leaveWhatIsOver(core: Core, heard: Heartbeat): void {
   const { installed, options } = core;
   if (options.policy !== "quorum" || installed === null || installed.view >= heard.installed) return;
   core.say("debug", `view ${formatView(installed.view)} is over: view ${formatView(heard.installed)} has formed`);
+  if (core.candidacy?.view === installed.view) abandon(core, "it is over", 0);
   core.unformedSinceMs = core.nowMs;
   core.installed = null;
   core.coolDown();

@@ -6,7 +6,7 @@ import { describe, expect, test } from "bun:test";
 import { makeView } from "../protocol/ids.ts";
 import type { Policy, Position, ReplicaMessage } from "../protocol/messages.ts";
 import type { LogRecord } from "../protocol/record.ts";
-import { config, founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
+import { founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
 
 describe("a fetch", () => {
   test("that went back further than it had to goes on from where the other's log begins", () => {
@@ -325,118 +325,5 @@ describe("a learner whose log does not reach back to build its state again", () 
     replica.feed(two, theirs, theirs.last.index, 0);
     expect(replica.sent("fetch", one).after).toEqual(log.last);
     expect(replica.taken("abandon")).toEqual([]);
-  });
-});
-
-describe("a candidate that has given its state up for the base", () => {
-  test("gives its view up when nobody has that state, and so hears of a lesser view that has its own", () => {
-    const deleted = new Records().view(founding, [one, two, self], 6);
-    const replica = new Told(new Records(deleted).view(makeView(2, 3), [self], 5));
-    // 2 has deleted what 3 would need to stay on its own lineage, and has lost its state. 1 is not heard.
-    const begun = new Records(deleted).view(greater, [two], 20);
-    const theirs = new Records(begun).view(makeView(4, 2), [two], 2);
-    const heard = (): void => {
-      replica.tick(100);
-      replica.hear(two, {
-        ...{
-          type: "heartbeat",
-          role: "candidate",
-          installed: 0,
-          formed: false,
-          promised: greater,
-          starting: 0,
-          epoch: 1,
-        },
-        ...{ lastActView: greater, lastIndex: 0, lastView: greater, commit: 0, durableIndex: 0, hears: [self.pid] },
-        ...{ stuck: false, hot: true, left: false, merged: true, stateless: true, members: [], connections: 0 },
-      });
-    };
-    for (let at = 0; at < 20; at++) heard();
-    replica.hear(two, { type: "askReply", nonce: replica.sent("ask", two).nonce, verdict: "go", maxSeen: greater });
-    const { view } = replica.sent("join", two);
-    const alone = { epoch: 1, members: [two], config, awaiting: [], formed: true };
-    const [before, last] = [
-      { view: greater, index: deleted.last.index + 1, ...alone },
-      { view: makeView(4, 2), index: begun.last.index + 1, ...alone },
-    ];
-    replica.hear(two, {
-      ...{
-        type: "promised",
-        view,
-        epoch: 1,
-        last: theirs.last,
-        floor: begun.last.index,
-        floorView: greater,
-        hot: true,
-      },
-      ...{ damaged: false, behind: true, commit: begun.last.index, applied: null, views: theirs.starts },
-      attempts: [last],
-    });
-    const { nonce } = replica.sent("fetch", two);
-    replica.hear(two, { type: "compacted", nonce, serves: 0, ...theirs.beginning, attempts: [before] });
-    replica.feed(two, theirs);
-    expect(replica.taken("beginAnew", "abandon")).toEqual(["abandon", "beginAnew"]);
-    const lesser = new Records(deleted).view(makeView(2, 1), [one], 3);
-    for (let at = 0; at < 350; at++) {
-      heard();
-      replica.hearOfView(one, makeView(2, 1), lesser);
-    }
-    expect(replica.sent("probe", one).type).toBe("probe");
-  });
-});
-
-describe("a snapshot that is being put in place when its entry leaves the log", () => {
-  /** Installs the state of `one` at an entry of `theirs`, and hears of the greater view of `two` before that is done. */
-  function overtaken(replica: Told, theirs: Records, others: Records, at: Position): void {
-    replica.handOver(one, at);
-    replica.feed(one, theirs);
-    replica.tick(10);
-    expect(replica.taken("receive", "write", "finish", "install")).toEqual(["receive", "write", "finish", "install"]);
-    replica.follow(two, greater, others);
-    replica.effects.splice(0);
-    replica.step({ type: "state", report: { type: "installed", position: at, clock: 5 } });
-  }
-
-  test("is thrown away, and the state built again from the log", () => {
-    const log = new Records().view(founding, [one, two, self], 2);
-    const replica = new Told(log);
-    const theirs = log.forkedAfter(3).view(mine, [one], 40);
-    const others = log.forkedAfter(3).view(greater, [two], 3);
-    replica.hearOfView(one, mine, theirs);
-    replica.diverge(one, theirs);
-    replica.feed(one, theirs, 6, mine);
-    replica.tick(10);
-    overtaken(replica, theirs, others, theirs.at(30));
-    expect(replica.effects.map(({ type }) => type)).toEqual(["rewind", "committed"]);
-    const [, committed] = replica.effects;
-    const entries = committed?.type === "committed" ? committed.entries : [];
-    expect(entries.map(({ chain }) => chain)).toEqual(others.all.map(({ chain }) => chain));
-  });
-
-  test("is thrown away, and what had been applied before is told to nobody again", () => {
-    const log = new Records().view(founding, [one, two, self], 2);
-    const replica = new Told(log);
-    const theirs = log.forkedAfter(4).view(mine, [one], 40);
-    const others = theirs.forkedAfter(10).view(greater, [two], 3);
-    replica.hearOfView(one, mine, theirs);
-    replica.feed(one, theirs, 6, mine);
-    replica.tick(10);
-    overtaken(replica, theirs, others, theirs.at(30));
-    const committed = replica.effects.find(({ type }) => type === "committed");
-    expect(committed).toMatchObject({ type: "committed", replayed: 6 });
-  });
-
-  test("is given up for another where the log does not reach back to build it", () => {
-    const log = new Records(new Records().view(founding, [one, two, self], 6));
-    const replica = new Told(log);
-    const theirs = log.forkedAfter(log.base.index).view(mine, [one], 80);
-    const others = log.forkedAfter(log.base.index).view(greater, [two], 3);
-    replica.hearOfView(one, mine, theirs);
-    replica.feed(one, theirs, log.base.index + 2);
-    replica.tick(10);
-    overtaken(replica, theirs, others, theirs.at(60));
-    expect(replica.taken("abandon", "rewind", "committed")).toEqual(["abandon"]);
-    replica.tick(10);
-    expect(replica.sent("snapshotFetch", two)).toMatchObject({ snapshot: null, offset: 0 });
   });
 });

@@ -79,7 +79,7 @@ function begin(core: Core): void {
   if (from === null) return;
   const { nowMs } = core;
   const transfer: Transfer = {
-    ...{ from, snapshot: null, stage: "asking", nonce: 0, offset: 0 },
+    ...{ from, snapshot: null, stage: "asking", nonce: 0, isBeyondBase: false, offset: 0 },
     ...{ progressMs: nowMs, askMs: nowMs, askedMs: -Infinity },
   };
   core.snapshots.transfer = transfer;
@@ -121,6 +121,12 @@ function changeGiver(core: Core, transfer: Transfer): void {
   ask(core, transfer);
 }
 
+/** Whoever offers one from behind the base of the view has gone on with what that view leaves. */
+function askAnother(core: Core, transfer: Transfer): void {
+  if (chooseGiver(core, transfer.from) === transfer.from) transfer.isBeyondBase = true;
+  else changeGiver(core, transfer);
+}
+
 function giveUp(core: Core, why: string): void {
   core.say("debug", `the snapshot is given up: ${why}`);
   core.snapshots.transfer = null;
@@ -130,6 +136,7 @@ function giveUp(core: Core, why: string): void {
 function ask(core: Core, transfer: Transfer): void {
   transfer.nonce = core.random.below(2 ** 32);
   transfer.askedMs = core.nowMs;
+  transfer.isBeyondBase = false;
   const { nonce, snapshot, offset } = transfer;
   core.send(transfer.from, { type: "snapshotFetch", nonce, snapshot, offset, least: leastIndex(core) });
 }
@@ -143,6 +150,7 @@ export function onSnapshotOffer(core: Core, from: Member, { nonce, snapshot }: F
   if (transfer.stage !== "asking" && transfer.stage !== "fetching") return;
   const { index } = snapshot.position;
   if (isUseless(core, snapshot) || index < leastIndex(core)) return;
+  if (index > (core.candidacy?.formation?.base.index ?? Infinity)) return askAnother(core, transfer);
   transfer.progressMs = core.nowMs;
   const megabytes = (snapshot.sizeBytes / 1e6).toFixed(1);
   core.say("info", `fetching a snapshot of the state at index ${index} from replica ${from.pid}: ${megabytes} MB`);
@@ -166,7 +174,7 @@ export function onSnapshotPart(core: Core, from: Member, message: FrameOf<"snaps
   transfer.nonce = -1;
   if (transfer.offset === snapshot.sizeBytes) {
     transfer.stage = "checking";
-    core.order({ type: "finish", snapshot });
+    core.order({ type: "finish", snapshot, check: ++core.snapshots.checks });
     return;
   }
   // Throttled by asking late: the giver has clients to serve.
@@ -253,7 +261,8 @@ export function onStateReport(core: Core, report: Exclude<StateReport, { type: "
     }
     case "finished": {
       const { transfer } = snapshots;
-      if (transfer?.stage !== "checking") return;
+      // A late word about one that was given up says nothing of the next.
+      if (transfer?.stage !== "checking" || report.check !== snapshots.checks) return;
       if (report.isWhole) {
         transfer.stage = "whole";
         installWhenLogged(core, transfer);

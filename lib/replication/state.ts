@@ -178,6 +178,8 @@ export interface Transfer {
   /** `whole`: all is here, and waits for the log to come as far. */
   stage: "asking" | "fetching" | "checking" | "whole" | "installing";
   nonce: number;
+  /** Told of nothing but states from behind the base of the view that is being made here, by all who have one. */
+  isBeyondBase: boolean;
   /** Fetched up to here. */
   offset: number;
   /** When it last got on, and when to ask next. */
@@ -191,6 +193,8 @@ export interface Transfer {
 export class Snapshots {
   made: Made | null = null;
   isMaking = false;
+  /** How many were checked: which one a report is about. */
+  checks = 0;
   transfer: Transfer | null = null;
 
   /** What is committed is not applied meanwhile: the snapshot holds it. */

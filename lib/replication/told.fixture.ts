@@ -207,13 +207,33 @@ export class Told {
     this.feed(from, log, log.last.index, view);
   }
 
+  /** What it has received, and is checking, is found to be whole. */
+  checked(check = this.lastCheck): void {
+    this.step({ type: "state", report: { type: "finished", check, isWhole: true } });
+  }
+
+  /** The number of the check that it has ordered last. */
+  get lastCheck(): number {
+    const orders = this.effects.flatMap((effect) => (effect.type === "state" ? effect.order : []));
+    return orders.findLast((order) => order.type === "finish")?.check ?? 0;
+  }
+
   /** Answers its fetch of a snapshot with the whole state at this entry; it has yet to put it in place. */
   handOver(from: Member, position: Position): void {
+    this.receive(from, position);
+    this.checked();
+  }
+
+  offer(from: Member, position: Position): void {
     const snapshot = { position, sizeBytes: 3, sha256: new Uint8Array(32) };
     this.hear(from, { type: "snapshotOffer", nonce: this.sent("snapshotFetch", from).nonce, snapshot });
+  }
+
+  /** The same; it has yet to check it. */
+  receive(from: Member, position: Position): void {
+    this.offer(from, position);
     const part = { type: "snapshotPart", offset: 0, bytes: new Uint8Array(3) } as const;
     this.hear(from, { ...part, nonce: this.sent("snapshotFetch", from).nonce });
-    this.step({ type: "state", report: { type: "finished", isWhole: true } });
   }
 }
 

@@ -31,8 +31,9 @@ export function accept(core: Core, ops: readonly OpEntry[], basis: number): void
     const key = keyOf(op);
     const known = core.pending.get(key);
     if (known !== undefined) {
-      // A client of this replica waits for it now: it stays as long as what was prepared for that.
-      if (basis < known.basis) Object.assign(known, { op, basis });
+      // A client of this replica waits for what was relayed: it stays as long as what was prepared for that. What is of a fork
+      // here stays with the ops before it there: when they go they are merged anew.
+      if (basis < known.basis && core.merging?.ops.has(key) !== true) Object.assign(known, { op, basis });
       continue;
     }
     if (core.pending.size === 0) core.pendingProgressMs = core.nowMs;

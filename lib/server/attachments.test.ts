@@ -68,3 +68,27 @@ test("a session that a living process holds is not detached for having been with
   sweep(15, true);
   expect(proposed).toHaveLength(2);
 });
+
+test("one that stands again is ended again, whatever is being ended of another process under the same number", () => {
+  const proposed: Command[] = [];
+  const attachments = new Attachments(self, systemSessionOf(self), {
+    propose: ({ command }) => void proposed.push(decodeCommand(command)),
+    common: (place) => place,
+  });
+  const own = attachments.next(session);
+  attachments.settled(attachments.attach(own));
+  attachments.detach(own, { index: 10, view: 1 });
+  attachments.settled(2);
+  const others = { session: "00000000-0000-4000-8000-0000000000bb", pid: 3, incarnation: 5, number: own.number };
+  const state = Object.assign(openChat(new Database(":memory:")), { attachments: () => [others] });
+  const processes = { isLive: (pid: number) => pid === self.pid, commitOf: () => ({ index: 0, view: 0 }) };
+  const sweep = (times: number): void => {
+    for (let time = 0; time < times; time++) attachments.sweep(state, true, processes, () => false);
+  };
+  sweep(15);
+  expect(proposed.at(-1)).toMatchObject({ type: "detach", pid: 3 });
+  // Its own attach comes out of the log once more, while that is under way.
+  attachments.standsAgain(own);
+  sweep(limits.graceSeconds);
+  expect(proposed.at(-1)).toMatchObject({ type: "detach", pid: self.pid, number: own.number });
+});

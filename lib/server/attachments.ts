@@ -126,8 +126,7 @@ export class Attachments {
 
   /** Those of other processes, when they are found to be absent once more. */
   #tryAgain(ended: Ended): void {
-    const { pid, incarnation } = ended.attachment;
-    if (pid === this.#self.pid && incarnation === this.#self.incarnation) this.#lost.set(ended, 1);
+    if (this.#isMine(ended.attachment)) this.#lost.set(ended, 1);
     else this.#orphaned.delete(keyOf(ended.attachment));
   }
 
@@ -140,11 +139,20 @@ export class Attachments {
 
   /** The state has this attachment now. If it ended here before, the op that made it has come out of the log once more. */
   standsAgain(attachment: Attachment): void {
-    const { pid, incarnation, number } = attachment;
-    const seen = this.#ended.get(number);
-    if (seen === undefined || pid !== this.#self.pid || incarnation !== this.#self.incarnation) return;
-    const ending = [...this.#lost.keys(), ...this.#detaching.values()];
-    if (!ending.some((each) => each.attachment.number === number)) this.detachLater(attachment, seen);
+    const seen = this.#ended.get(attachment.number);
+    if (seen === undefined || !this.#isMine(attachment)) return;
+    if (!this.#ending().has(attachment.number)) this.detachLater(attachment, seen);
+  }
+
+  /** Whether this process made it; others count from 1 as well. */
+  #isMine({ pid, incarnation }: Attachment): boolean {
+    return pid === this.#self.pid && incarnation === this.#self.incarnation;
+  }
+
+  /** The numbers of those of this process that are lost, or being detached. */
+  #ending(): ReadonlySet<number> {
+    const ending = [...this.#lost.keys(), ...this.#detaching.values()].map(({ attachment }) => attachment);
+    return new Set(ending.filter((each) => this.#isMine(each)).map(({ number }) => number));
   }
 
   /** Once a second. `isHeld`: whether a connection has, or is about to have, the attachment of that number. */
@@ -184,22 +192,20 @@ export class Attachments {
    * lives: nobody else would ever detach it.
    */
   #loseStrays(state: StateMachine, isHeld: (number: number) => boolean): void {
-    const ending = new Set<number>();
-    for (const { attachment } of [...this.#lost.keys(), ...this.#detaching.values()]) ending.add(attachment.number);
+    const ending = this.#ending();
     let found = 0;
     for (const attachment of state.attachments()) {
-      const { pid, incarnation, number } = attachment;
-      if (pid !== this.#self.pid || incarnation !== this.#self.incarnation) continue;
-      if (isHeld(number) || ending.has(number)) continue;
+      const { number } = attachment;
+      if (!this.#isMine(attachment) || isHeld(number) || ending.has(number)) continue;
       // When that is not known, more than necessary goes back into the inbox.
       this.detachLater(attachment, this.#ended.get(number) ?? origin);
       if (++found === searchOpsMax) return;
     }
   }
 
-  #remember({ pid, incarnation, number }: Attachment, seen: Place): void {
-    if (pid !== this.#self.pid || incarnation !== this.#self.incarnation) return;
-    this.#ended.set(number, seen);
+  #remember(attachment: Attachment, seen: Place): void {
+    if (!this.#isMine(attachment)) return;
+    this.#ended.set(attachment.number, seen);
     for (const oldest of this.#ended.keys()) {
       if (this.#ended.size <= endedMax) break;
       this.#ended.delete(oldest);

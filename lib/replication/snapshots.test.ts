@@ -1,0 +1,184 @@
+/**
+ * What becomes of a state on its way when logs go another way meanwhile: told by hand, to a replica with real parts, what needs
+ * messages to cross within a step.
+ */
+import { describe, expect, test } from "bun:test";
+import { makeView } from "../protocol/ids.ts";
+import type { FrameOf, Position } from "../protocol/messages.ts";
+import { config, founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
+
+/** The heartbeat of one in no view, whose log ends here and is committed. */
+const waiting = (promised: number, { index, view }: Position, lastActView: number): FrameOf<"heartbeat"> => ({
+  ...{
+    type: "heartbeat",
+    role: "candidate",
+    installed: 0,
+    formed: false,
+    promised,
+    starting: 0,
+    epoch: 1,
+    lastActView,
+  },
+  ...{ lastIndex: index, lastView: view, commit: index, durableIndex: index, hears: [self.pid], stuck: false },
+  ...{ hot: false, left: false, merged: true, stateless: false, members: [], connections: 0 },
+});
+
+describe("a candidate that has given its state up for the base", () => {
+  test("takes none from behind that, for which its log would have to go on, and starts another view when there is no other", () => {
+    const deleted = new Records().view(founding, [one, two, self], 6);
+    const replica = new Told(new Records(deleted).view(makeView(2, 3), [self], 5));
+    // 2 learns from 1, who leads alone and then dies.
+    const led = makeView(3, 1);
+    const base = new Records(deleted).view(led, [one], 10);
+    const further = new Records(deleted).view(led, [one], 15);
+    let view = 0;
+    const heard = ({ last }: Records): void => {
+      replica.tick(100);
+      replica.hear(two, waiting(Math.max(led, view), last, led));
+    };
+    for (let at = 0; at < 25; at++) heard(base);
+    replica.hear(two, { type: "askReply", nonce: replica.sent("ask", two).nonce, verdict: "go", maxSeen: led });
+    ({ view } = replica.sent("join", two));
+    const index = deleted.last.index + 1;
+    replica.hear(two, {
+      ...{ type: "promised", view, epoch: 1, last: base.last, floor: deleted.last.index, floorView: founding },
+      ...{ hot: false, damaged: false, behind: false, commit: base.last.index, applied: base.last.index },
+      ...{ views: base.starts },
+      attempts: [{ view: led, index, epoch: 1, members: [one], config, awaiting: [], formed: true }],
+    });
+    // The recovery wait goes by.
+    for (let at = 0; at < 80; at++) heard(base);
+    replica.diverge(two, base);
+    replica.feed(two, base);
+    // After its promise 2 has learnt and applied more.
+    heard(further);
+    replica.offer(two, further.last);
+    expect(replica.taken("abandon", "receive")).toEqual(["abandon"]);
+    heard(further);
+    expect(replica.sent("heartbeat", two).starting).not.toBe(view);
+  });
+
+  test("gives its view up when nobody has that state, and so hears of a lesser view that has its own", () => {
+    const deleted = new Records().view(founding, [one, two, self], 6);
+    const replica = new Told(new Records(deleted).view(makeView(2, 3), [self], 5));
+    // 2 has deleted what 3 would need to stay on its own lineage, and has lost its state. 1 is not heard.
+    const begun = new Records(deleted).view(greater, [two], 20);
+    const theirs = new Records(begun).view(makeView(4, 2), [two], 2);
+    const heard = (): void => {
+      replica.tick(100);
+      replica.hear(two, { ...waiting(greater, begun.last, greater), hot: true, stateless: true });
+    };
+    for (let at = 0; at < 20; at++) heard();
+    replica.hear(two, { type: "askReply", nonce: replica.sent("ask", two).nonce, verdict: "go", maxSeen: greater });
+    const { view } = replica.sent("join", two);
+    const alone = { epoch: 1, members: [two], config, awaiting: [], formed: true };
+    const [before, last] = [
+      { view: greater, index: deleted.last.index + 1, ...alone },
+      { view: makeView(4, 2), index: begun.last.index + 1, ...alone },
+    ];
+    replica.hear(two, {
+      ...{
+        type: "promised",
+        view,
+        epoch: 1,
+        last: theirs.last,
+        floor: begun.last.index,
+        floorView: greater,
+        hot: true,
+      },
+      ...{ damaged: false, behind: true, commit: begun.last.index, applied: null, views: theirs.starts },
+      attempts: [last],
+    });
+    const { nonce } = replica.sent("fetch", two);
+    replica.hear(two, { type: "compacted", nonce, serves: 0, ...theirs.beginning, attempts: [before] });
+    replica.feed(two, theirs);
+    expect(replica.taken("beginAnew", "abandon")).toEqual(["abandon", "beginAnew"]);
+    const lesser = new Records(deleted).view(makeView(2, 1), [one], 3);
+    for (let at = 0; at < 350; at++) {
+      heard();
+      replica.hearOfView(one, makeView(2, 1), lesser);
+    }
+    expect(replica.sent("probe", one).type).toBe("probe");
+  });
+});
+
+describe("a snapshot that is being put in place when its entry leaves the log", () => {
+  /** Installs the state of `one` at an entry of `theirs`, and hears of the greater view of `two` before that is done. */
+  function overtaken(replica: Told, theirs: Records, others: Records, at: Position): void {
+    replica.handOver(one, at);
+    replica.feed(one, theirs);
+    replica.tick(10);
+    expect(replica.taken("receive", "write", "finish", "install")).toEqual(["receive", "write", "finish", "install"]);
+    replica.follow(two, greater, others);
+    replica.effects.splice(0);
+    replica.step({ type: "state", report: { type: "installed", position: at, clock: 5 } });
+  }
+
+  test("is thrown away, and the state built again from the log", () => {
+    const log = new Records().view(founding, [one, two, self], 2);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(3).view(mine, [one], 40);
+    const others = log.forkedAfter(3).view(greater, [two], 3);
+    replica.hearOfView(one, mine, theirs);
+    replica.diverge(one, theirs);
+    replica.feed(one, theirs, 6, mine);
+    replica.tick(10);
+    overtaken(replica, theirs, others, theirs.at(30));
+    expect(replica.effects.map(({ type }) => type)).toEqual(["rewind", "committed"]);
+    const [, committed] = replica.effects;
+    const entries = committed?.type === "committed" ? committed.entries : [];
+    expect(entries.map(({ chain }) => chain)).toEqual(others.all.map(({ chain }) => chain));
+  });
+
+  test("is thrown away, and what had been applied before is told to nobody again", () => {
+    const log = new Records().view(founding, [one, two, self], 2);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(4).view(mine, [one], 40);
+    const others = theirs.forkedAfter(10).view(greater, [two], 3);
+    replica.hearOfView(one, mine, theirs);
+    replica.feed(one, theirs, 6, mine);
+    replica.tick(10);
+    overtaken(replica, theirs, others, theirs.at(30));
+    const committed = replica.effects.find(({ type }) => type === "committed");
+    expect(committed).toMatchObject({ type: "committed", replayed: 6 });
+  });
+
+  test("is given up for another where the log does not reach back to build it", () => {
+    const log = new Records(new Records().view(founding, [one, two, self], 6));
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(log.base.index).view(mine, [one], 80);
+    const others = log.forkedAfter(log.base.index).view(greater, [two], 3);
+    replica.hearOfView(one, mine, theirs);
+    replica.feed(one, theirs, log.base.index + 2);
+    replica.tick(10);
+    overtaken(replica, theirs, others, theirs.at(60));
+    expect(replica.taken("abandon", "rewind", "committed")).toEqual(["abandon"]);
+    replica.tick(10);
+    expect(replica.sent("snapshotFetch", two)).toMatchObject({ snapshot: null, offset: 0 });
+  });
+});
+
+test("a late word about the check of a snapshot that was given up puts no other one in place unchecked", () => {
+  const deleted = new Records().view(founding, [one, two, self], 6);
+  const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
+  const theirs = new Records(deleted).view(mine, [one], 8);
+  replica.follow(one, mine, theirs);
+  replica.tick(10);
+  replica.receive(one, { index: theirs.last.index + 5, view: mine, chain: 5n });
+  const first = replica.lastCheck;
+  // 2 starts a view on what stands here: what is being checked lies beyond that.
+  replica.hear(two, { type: "join", view: greater, epoch: 1, lastActView: mine, removes: null });
+  const next = theirs.forkedAfter(theirs.last.index);
+  next.add(greater, { type: "view", ...theirs.entryOf(greater, [two, self]) });
+  replica.hear(two, { ...waiting(greater, theirs.last, mine), starting: greater });
+  const record = next.between(theirs.last.index, next.last.index);
+  replica.hear(two, { type: "newView", view: greater, base: theirs.last, record });
+  expect(replica.taken("discard")).toEqual(["discard"]);
+  replica.tick(10);
+  replica.receive(two, theirs.last);
+  const second = replica.lastCheck;
+  replica.checked(first);
+  expect(replica.taken("install")).toEqual([]);
+  replica.checked(second);
+  expect(replica.taken("install")).toEqual(["install"]);
+});
