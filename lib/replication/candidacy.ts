@@ -16,7 +16,7 @@ import { fetchBase } from "./fetching.ts";
 import { isSame, judge, type Formation, type PromiseGiven } from "./formation.ts";
 import { appendView, ownPromise, withdrawAct } from "./installing.ts";
 import { isReplaced } from "./log.ts";
-import { logGoesOnFrom } from "./snapshots.ts";
+import { canBeGiven, logGoesOnFrom } from "./snapshots.ts";
 import type { Candidacy } from "./state.ts";
 import { appendAndSend } from "./writing.ts";
 
@@ -45,6 +45,7 @@ export function startCandidacy(core: Core, why: string, asks: boolean, wanted: W
     members: [],
     formation: null,
     fetched: 0,
+    beyondBase: new Set(),
     newView: null,
     okay: new Set(),
     obstacle: "",
@@ -282,7 +283,7 @@ function installWithState(core: Core, candidacy: Candidacy): void {
   if (!core.stateless) return install(core, candidacy, formation);
   logGoesOnFrom(core, formation.base.index);
   // Whoever holds the base has gone on from there since it promised: asked again, it tells so.
-  if (core.snapshots.transfer?.isBeyondBase === true) abandon(core, "there is no state from before its base", 0);
+  if (candidacy.beyondBase.size > 0 && !canBeGiven(core)) abandon(core, "there is no state from before its base", 0);
 }
 
 /**

@@ -79,7 +79,7 @@ function begin(core: Core): void {
   if (from === null) return;
   const { nowMs } = core;
   const transfer: Transfer = {
-    ...{ from, snapshot: null, stage: "asking", nonce: 0, isBeyondBase: false, offset: 0 },
+    ...{ from, snapshot: null, stage: "asking", nonce: 0, offset: 0 },
     ...{ progressMs: nowMs, askMs: nowMs, askedMs: -Infinity },
   };
   core.snapshots.transfer = transfer;
@@ -91,11 +91,15 @@ function isAskedInVain(core: Core, { snapshot, from }: Transfer): boolean {
   return snapshot === null && !hasWhatIsNeeded(core, from) && chooseGiver(core, from) !== null;
 }
 
-/** As far as is known: it has a state, which may have come as far as is needed here. */
+/** As far as is known: it has a state, which may have come as far as is needed here, and not too far for the view in the making. */
 function hasWhatIsNeeded(core: Core, pid: number): boolean {
   const heartbeat = core.detector.fresh(pid);
+  if (core.candidacy?.beyondBase.has(pid) === true) return false;
   return heartbeat?.stateless === false && heartbeat.commit >= leastIndex(core);
 }
+
+/** Whether anybody is known who has it. */
+export const canBeGiven = (core: Core): boolean => chooseGiver(core, 0) !== null;
 
 /**
  * Whoever the log is fetched from has the state that belongs to it; else a member, or anyone who is heard, such as one that was
@@ -121,12 +125,6 @@ function changeGiver(core: Core, transfer: Transfer): void {
   ask(core, transfer);
 }
 
-/** Whoever offers one from behind the base of the view has gone on with what that view leaves. */
-function askAnother(core: Core, transfer: Transfer): void {
-  if (chooseGiver(core, transfer.from) === transfer.from) transfer.isBeyondBase = true;
-  else changeGiver(core, transfer);
-}
-
 function giveUp(core: Core, why: string): void {
   core.say("debug", `the snapshot is given up: ${why}`);
   core.snapshots.transfer = null;
@@ -136,7 +134,6 @@ function giveUp(core: Core, why: string): void {
 function ask(core: Core, transfer: Transfer): void {
   transfer.nonce = core.random.below(2 ** 32);
   transfer.askedMs = core.nowMs;
-  transfer.isBeyondBase = false;
   const { nonce, snapshot, offset } = transfer;
   core.send(transfer.from, { type: "snapshotFetch", nonce, snapshot, offset, least: leastIndex(core) });
 }
@@ -150,7 +147,12 @@ export function onSnapshotOffer(core: Core, from: Member, { nonce, snapshot }: F
   if (transfer.stage !== "asking" && transfer.stage !== "fetching") return;
   const { index } = snapshot.position;
   if (isUseless(core, snapshot) || index < leastIndex(core)) return;
-  if (index > (core.candidacy?.formation?.base.index ?? Infinity)) return askAnother(core, transfer);
+  const { candidacy } = core;
+  if (candidacy?.formation != null && index > candidacy.formation.base.index) {
+    candidacy.beyondBase.add(from.pid);
+    if (canBeGiven(core)) changeGiver(core, transfer);
+    return;
+  }
   transfer.progressMs = core.nowMs;
   const megabytes = (snapshot.sizeBytes / 1e6).toFixed(1);
   core.say("info", `fetching a snapshot of the state at index ${index} from replica ${from.pid}: ${megabytes} MB`);

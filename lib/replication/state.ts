@@ -67,6 +67,8 @@ export interface Candidacy {
   formation: Formation | null;
   /** Entries of its log and bytes of a state, together: it changes as long as the base is on its way. */
   fetched: number;
+  /** Pids of those who have offered a state from behind the base: they have gone on with what the view leaves. */
+  readonly beyondBase: Set<number>;
   newView: FrameOf<"newView"> | null;
   readonly okay: Set<number>;
   /** Why it may not form yet, in words. */
@@ -178,8 +180,6 @@ export interface Transfer {
   /** `whole`: all is here, and waits for the log to come as far. */
   stage: "asking" | "fetching" | "checking" | "whole" | "installing";
   nonce: number;
-  /** Told of nothing but states from behind the base of the view that is being made here, by all who have one. */
-  isBeyondBase: boolean;
   /** Fetched up to here. */
   offset: number;
   /** When it last got on, and when to ask next. */
