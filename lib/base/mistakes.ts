@@ -49,6 +49,7 @@ export const mistakes = {
   "waits behind its fork":
     "a fork behind the end of the log that is followed is left at once, on the word of the primary",
   "any end is the end": "who lags behind may not say where the log of a view ends: only who leads it",
+  "state ahead of the log": "a learner applies what is on its own disk",
   "pending crosses over": "what was prepared from a fork is not proposed on another lineage",
   "followed from below the floor": "a lineage that departs from what is final here is not followed",
 } as const;

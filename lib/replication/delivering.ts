@@ -10,23 +10,28 @@ import type { CommittedEntry } from "../protocol/state-machine.ts";
 import type { Core } from "./core.ts";
 import { keyOf } from "./state.ts";
 
-/** Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest. */
+/**
+ * Hands committed entries to the state machine, a batch a step, so that a long replay does not starve the rest.
+ * MUST NOT hand over what is not on this disk, as it may be at a learner: after a crash the state would be ahead of the log, and
+ * of no use where that does not reach back to build it again; and it may be the last one.
+ */
 export function deliver(core: Core): void {
-  if (core.stateless || core.snapshots.holdsUpApplying || core.delivered >= core.commit) return;
+  const end = globalThis.mistaken?.("state ahead of the log") ? core.commit : Math.min(core.commit, core.durableIndex);
+  if (core.stateless || core.snapshots.holdsUpApplying || core.delivered >= end) return;
   core.copies = core.log.copies(core.commit);
   if (globalThis.mistaken?.("copies of the config")) core.copies = core.config.length;
   const entries: CommittedEntry[] = [];
-  while (core.delivered < core.commit && entries.length < limits.applyBatchEntriesMax) {
+  while (core.delivered < end && entries.length < limits.applyBatchEntriesMax) {
     const room = limits.applyBatchEntriesMax - entries.length;
     for (const bytes of core.log.read(core.delivered + 1, limits.batchBytesMax).slice(0, room)) {
-      if (core.delivered >= core.commit) break;
+      if (core.delivered >= end) break;
       entries.push(committed(core, bytes));
       core.delivered++;
     }
   }
   const replayed = entries.findIndex(({ index }) => index > core.replayedIndex);
   core.effects.push({ type: "committed", entries, replayed: replayed < 0 ? entries.length : replayed });
-  if (core.delivered < core.commit) core.effects.push({ type: "continue" });
+  if (core.delivered < end) core.effects.push({ type: "continue" });
 }
 
 function committed(core: Core, bytes: Uint8Array): CommittedEntry {

@@ -175,6 +175,7 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
     fixed: { opsPerClient: 3, recoveryWaitMs: 500 },
   },
   "any end is the end": { profile: "partition", ...available, replicas: 5 },
+  "state ahead of the log": { replicas: 3 },
   "pending crosses over": { profile: "partition", ...available, fixed: { expiry: null } },
   "followed from below the floor": {
     profile: "partition",

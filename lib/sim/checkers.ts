@@ -188,6 +188,9 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (this.info(log, entry.chain).previous !== (previous?.chain ?? 0n)) {
       this.fail("apply", `${name(log)} applies ${place(entry)} to a state of another lineage`);
     }
+    // A state ahead of the log is of no use after a crash, and may be the last one.
+    if (!this.held(log, entry.chain))
+      this.fail("apply", `${name(log)} applies ${place(entry)} before it is on its disk`);
     if (entry.op !== null && previous?.op != null && entry.op.at < previous.op.at) {
       this.fail("time", `${name(log)} applies ${place(entry)}, which is older than the entry before it`);
     }
