@@ -1,6 +1,7 @@
 /** The log as the driver of a simulated replica gets it: whatever is asked of it is shown to the judge first. */
 import type { DriverLog } from "../server/driver.ts";
 import { recordKind } from "../protocol/record.ts";
+import { SimulationFailure } from "./failure.ts";
 import type { Oracle } from "./checkers.ts";
 import type { ShadowLog } from "./shadow-log.ts";
 import type { NodeLog } from "./storage.ts";
@@ -10,13 +11,18 @@ export interface LogWatch {
   readonly oracle: Oracle;
   readonly shadow: ShadowLog;
   readonly tally: Tally;
+  /** Up to which index what was applied survives a loss of power. */
+  readonly durableState: () => number;
   /** Before anything changes; may end the process. */
   readonly effect: () => void;
   /** The same, before these records are appended. */
   readonly appending: (records: readonly Uint8Array[]) => void;
 }
 
-export function judgedLog(log: NodeLog, { oracle, shadow, tally, effect, appending }: LogWatch): DriverLog {
+export function judgedLog(
+  log: NodeLog,
+  { oracle, shadow, tally, effect, appending, durableState }: LogWatch,
+): DriverLog {
   /** Ops of a fork have been looked at since the last MERGED. */
   let isMerging = false;
   return {
@@ -51,6 +57,9 @@ export function judgedLog(log: NodeLog, { oracle, shadow, tally, effect, appendi
     compact: (index) => {
       effect();
       tally.compactions++;
+      const durable = durableState();
+      if (durable < index)
+        throw new SimulationFailure("compact", `deletes up to ${index}, but the state on the disk is of ${durable}`);
       log.compact(index);
     },
     repaired: (done) =>

@@ -139,7 +139,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     const driver = new ReplicaDriver(
       replicaOptions(this.world, member, this.flags, this.random.uint32()),
       judgedLog(log, {
-        ...{ oracle, shadow, tally: this.world.tally },
+        ...{ oracle, shadow, tally: this.world.tally, durableState: () => this.state.durableIndex },
         effect: () => this.effect(),
         appending: (records) => {
           dieIfDeadly(this.process, records);

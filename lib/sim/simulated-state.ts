@@ -31,7 +31,7 @@ export class SimulatedState {
   readonly observed: ObservedState;
   private readonly store: StateStore;
   /** What was applied up to here survives a loss of power. */
-  private durableIndex = 0;
+  durableIndex = 0;
 
   constructor(
     private readonly world: StateSurroundings,
