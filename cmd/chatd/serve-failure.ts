@@ -38,7 +38,8 @@ function remedyFor(error: Error): string {
   if (/ENOSPC|EDQUOT|disk (is )?full/.test(error.message)) return "; make room on this disk, then start it again";
   if (/EACCES|EPERM|EROFS|readonly database/.test(error.message))
     return "; make it readable and writable for this user";
-  if (error instanceof StateStorageError) return "; without state.sqlite* it is built again from the log";
+  if (error instanceof StateStorageError)
+    return "; put state.sqlite* aside: the state is built again from the log or, where that was shortened, taken from another replica";
   return "";
 }
 

@@ -27,25 +27,31 @@ export interface StateCopy {
 }
 
 /**
- * Everything committed to the database in WAL mode until now is durable afterwards: it stands in the write-ahead log, or
- * in the database, which SQLite syncs before it begins the log anew.
+ * Everything committed to the database in WAL mode until now is durable afterwards: it stands in SQLite's write-ahead log, or
+ * in the database, which SQLite syncs before it begins that log anew.
+ * MUST NOT open the database itself, nor its `-shm`: to close any descriptor of a file drops all locks that this process has on
+ * it (fcntl(2)), SQLite's among them. Whoever looks at the database with another SQLite then takes itself for the last one, and
+ * deletes the log that is written here. Fails when that has happened.
  */
 export function syncState(path: string): void {
-  for (const name of [`${path}-wal`, path]) {
-    if (!existsSync(name)) continue;
-    const file = openSync(name, "r+");
-    try {
-      fdatasyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+  const file = openSync(`${path}-wal`, "r+");
+  try {
+    fdatasyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 
 /** Copies the database as it is at one moment, without free pages, into a file that is not there yet. */
 export function copyState(database: Database, to: string): StateCopy {
   removeDatabase(to);
-  database.prepare("VACUUM INTO ?").run(to);
+  // What is not finalized keeps the database, and so the space of a file that another has replaced, until it is collected.
+  const vacuum = database.prepare("VACUUM INTO ?");
+  try {
+    vacuum.run(to);
+  } finally {
+    vacuum.finalize();
+  }
   const copy = new Database(to, { readwrite: true, create: false, strict: true });
   try {
     // Whoever opens it would have to change that, alone.

@@ -81,7 +81,7 @@ export function appendView(core: Core, record: LogRecord, entry: ViewEntry, dura
     formed: globalThis.mistaken?.("attempt taken for formed") === true,
     formedMs: core.nowMs,
     primaryHeardMs: core.nowMs,
-    primaryStuck: false,
+    primaryStuckSinceMs: null,
     progressMs: core.nowMs,
     progress,
     streams: new Map(),

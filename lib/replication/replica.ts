@@ -323,7 +323,7 @@ export class Replica {
     if (installed !== null && !installed.isPrimary && from.pid === installed.primary.pid) {
       if (heartbeat.installed === installed.view && from.incarnation === installed.primary.incarnation) {
         installed.primaryHeardMs = core.nowMs;
-        installed.primaryStuck = heartbeat.stuck;
+        installed.primaryStuckSinceMs = heartbeat.stuck ? (installed.primaryStuckSinceMs ?? core.nowMs) : null;
         onCommit(core, from, { type: "commit", view: installed.view, commit: heartbeat.commit });
       }
     }

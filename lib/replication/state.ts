@@ -37,7 +37,8 @@ export interface Installed {
   formed: boolean;
   formedMs: number;
   primaryHeardMs: number;
-  primaryStuck: boolean;
+  /** Since when the primary, which is heard, says that it is stuck; null when it does not. */
+  primaryStuckSinceMs: number | null;
   /** When commit last moved, or nothing was outstanding. */
   progressMs: number;
   /** Primary only: every member but itself. */

@@ -14,7 +14,7 @@ export function hearsPrimary(core: Core): boolean {
   const { installed } = core;
   if (installed === null || installed.view !== core.promised) return false;
   if (installed.isPrimary) return !isStuck(core);
-  if (installed.primaryStuck || core.detector.suspectsMember(installed.primary)) return false;
+  if (installed.primaryStuckSinceMs !== null || core.detector.suspectsMember(installed.primary)) return false;
   return core.nowMs - installed.primaryHeardMs <= core.options.timeoutMs;
 }
 
@@ -26,7 +26,17 @@ export function isStuck(core: Core): boolean {
 
 /** What an ASK is answered by: a primary that is heard, be it followed or led by, or a view that is being made. */
 export function hearsView(core: Core): boolean {
-  return hearsPrimary(core) || followsPrimary(core) || isAwaitingView(core);
+  return hearsPrimary(core) || mayRidItself(core) || followsPrimary(core) || isAwaitingView(core);
+}
+
+/**
+ * A primary that is heard, and stuck because of a member that does not hear it, perhaps the very one that asks, has yet to be told
+ * so by that one's next heartbeat: it is left the time to go on without it.
+ */
+function mayRidItself({ installed, promised, detector, nowMs, options }: Core): boolean {
+  if (installed === null || installed.view !== promised || installed.primaryStuckSinceMs === null) return false;
+  if (detector.suspectsMember(installed.primary) || nowMs - installed.primaryHeardMs > options.timeoutMs) return false;
+  return nowMs - installed.primaryStuckSinceMs <= 3 * options.heartbeatMs;
 }
 
 /** A learner hears the very process that leads the view it follows. That other members speak of it is not enough. */
@@ -79,7 +89,7 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
   }
   if (installed !== null && installed.view === core.promised) {
     // One that is stuck because of a member that it is about to leave out is left the time for that.
-    const isStuckOnly = installed.primaryStuck && !core.detector.suspectsMember(installed.primary);
+    const isStuckOnly = installed.primaryStuckSinceMs !== null && !core.detector.suspectsMember(installed.primary);
     const why = `primary ${installed.primary.pid} is ${isStuckOnly ? "stuck" : "lost"}`;
     if (!hearsPrimary(core)) return { why, isUrgent: !isStuckOnly, change: null };
     return due === null ? null : changing(due);

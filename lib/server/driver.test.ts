@@ -1,17 +1,57 @@
-/** What the driver does when an effect fails half-way: nothing more. One replica alone; its log and state are in memory. */
+/** What the driver does with a state that it cannot apply to, or that does not fit its log. Log and state are in memory. */
 import { expect, test } from "bun:test";
+import type { StateMachine } from "../protocol/state-machine.ts";
+import type { ReplicaOptions } from "../replication/events.ts";
 import { memoryState } from "../sim/state-stores.ts";
 import { ReplicaDriver, type DriverLog, type DriverPorts } from "./driver.ts";
+
+const nothing = (): void => {};
+const quiet: DriverPorts = {
+  time: () => ({ nowMs: 0, wallMs: 0 }),
+  stateFiles: { run: nothing },
+  schedule: (callback) => callback(),
+  ...{ send: nothing, standing: nothing, applied: nothing, unavailable: nothing },
+  ...{ changeReport: nothing, log: nothing, fatal: nothing },
+};
+const empty: DriverLog = {
+  recovered: {
+    ...{ promised: 0, beginning: null, isKnown: false, commit: 0, damaged: false },
+    views: new Float64Array(0),
+    chains: new BigUint64Array(0),
+  },
+  ...{ append: nothing, read: () => [], orphans: () => [].values(), hasForks: false, compactable: () => null },
+  ...{ beginAnew: nothing, compact: nothing, repaired: nothing },
+};
+
+function driverOf(log: DriverLog, stateMachine: StateMachine, ports: DriverPorts): ReplicaDriver {
+  const self = { pid: 1, uuid: "10000000-0000-4000-8000-000000000000", incarnation: 1 };
+  const options: ReplicaOptions = {
+    ...{ self, policy: "available", founds: true, clusterTag: 7, seed: 1 },
+    peers: [{ pid: 1, address: "replica-1:1538", uuid: self.uuid }],
+    ...{ heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 },
+  };
+  return new ReplicaDriver(options, log, stateMachine, ports);
+}
+
+test.each([false, true])(
+  "a state beyond a log without entries is emptied, but not where that is damaged: %p",
+  (damaged) => {
+    const { stateMachine } = memoryState(false);
+    stateMachine.apply([{ index: 1, view: 1, chain: 1n, op: null }]);
+    const orders: string[] = [];
+    const stateFiles = { run: ({ type }: { readonly type: string }): void => void orders.push(type) };
+    driverOf({ ...empty, recovered: { ...empty.recovered, damaged } }, stateMachine, { ...quiet, stateFiles });
+    // Given up it stays on the disk.
+    expect(orders).toEqual(damaged ? ["abandon"] : []);
+    expect(stateMachine.applied.index).toBe(damaged ? 1 : 0);
+  },
+);
 
 test("a replica whose state cannot be written applies nothing behind that", () => {
   const persisted: number[] = [];
   const records: Uint8Array[] = [];
   const log: DriverLog = {
-    recovered: {
-      ...{ promised: 0, beginning: null, isKnown: false, commit: 0, damaged: false },
-      views: new Float64Array(0),
-      chains: new BigUint64Array(0),
-    },
+    ...empty,
     append(sequence, added) {
       // Byte 8 of a record is its kind: those of the log itself have an index.
       records.push(
@@ -20,12 +60,6 @@ test("a replica whose state cannot be written applies nothing behind that", () =
       persisted.push(sequence);
     },
     read: (from) => records.slice(from - 1),
-    orphans: () => [].values(),
-    hasForks: false,
-    compactable: () => null,
-    beginAnew() {},
-    compact() {},
-    repaired() {},
   };
   const { stateMachine } = memoryState(false);
   let applied = 0;
@@ -34,25 +68,7 @@ test("a replica whose state cannot be written applies nothing behind that", () =
     throw new Error("the disk is full");
   };
   let nowMs = 1_000;
-  const nothing = (): void => {};
-  const ports: DriverPorts = {
-    time: () => ({ nowMs, wallMs: nowMs }),
-    stateFiles: { run: nothing },
-    schedule: (callback) => callback(),
-    ...{ send: nothing, standing: nothing, applied: nothing, unavailable: nothing },
-    ...{ changeReport: nothing, log: nothing, fatal: nothing },
-  };
-  const self = { pid: 1, uuid: "10000000-0000-4000-8000-000000000000", incarnation: 1 };
-  const driver = new ReplicaDriver(
-    {
-      ...{ self, policy: "available", founds: true, clusterTag: 7, seed: 1 },
-      peers: [{ pid: 1, address: "replica-1:1538", uuid: self.uuid }],
-      ...{ heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 },
-    },
-    log,
-    stateMachine,
-    ports,
-  );
+  const driver = driverOf(log, stateMachine, { ...quiet, time: () => ({ nowMs, wallMs: nowMs }) });
   const goOn = (): void => {
     for (const sequence of persisted.splice(0)) driver.dispatch({ type: "persisted", sequence });
     nowMs += 10;

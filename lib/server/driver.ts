@@ -92,13 +92,16 @@ export class ReplicaDriver {
     const state = this.#stateMachine;
     if (isOnLineage(state, recovered)) return { index: state.applied.index, clock: state.clock };
     const where = `the state at index ${state.applied.index} is not on the log's lineage`;
-    if (recovered.beginning === null) {
+    // Of a log of which nothing can be read it is not known where it begins.
+    const isKnown = !recovered.damaged || recovered.views.length > 0;
+    if (recovered.beginning === null && isKnown) {
       this.#ports.log("warn", `${where}: replaying the log`);
       state.reset();
       return { index: 0, clock: 0 };
     }
-    const { index } = recovered.beginning.position;
-    this.#ports.log("warn", `${where}, which begins behind index ${index}: it needs a snapshot from another replica`);
+    const begins =
+      recovered.beginning === null ? "is damaged" : `begins behind index ${recovered.beginning.position.index}`;
+    this.#ports.log("warn", `${where}, which ${begins}: it needs a snapshot from another replica`);
     this.#ports.stateFiles.run({ type: "abandon" });
     return null;
   }

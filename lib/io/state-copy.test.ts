@@ -1,0 +1,46 @@
+/** The state as a file on a real disk. */
+import { Database } from "bun:sqlite";
+import { afterAll, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { syncState } from "./state-copy.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "chatd-state-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const opened = (name: string): { readonly path: string; readonly database: Database } => {
+  const path = join(directory, name);
+  const database = new Database(path);
+  database.run("PRAGMA journal_mode = WAL");
+  database.run("CREATE TABLE t (a)");
+  return { path, database };
+};
+
+/** How many locks this process has on a file, as Linux tells it. */
+function locksOn(path: string): number {
+  const inode = `:${statSync(path).ino}`;
+  const lines = readFileSync("/proc/locks", "utf8").split("\n");
+  return lines.filter(
+    (line) => line.includes(` ${process.pid} `) && line.split(/\s+/).some((word) => word.endsWith(inode)),
+  ).length;
+}
+
+// Without them another SQLite that looks at the database takes itself for the last one when it closes, and deletes the
+// write-ahead log that this process goes on writing to.
+test.skipIf(!existsSync("/proc/locks"))("a sync leaves SQLite its locks", () => {
+  const { path, database } = opened("locked.sqlite");
+  const files = [path, `${path}-shm`];
+  const before = files.map(locksOn);
+  expect(Math.min(...before)).toBeGreaterThan(0);
+  syncState(path);
+  expect(files.map(locksOn)).toEqual(before);
+  database.close();
+});
+
+test("a write-ahead log that is gone is not called durable", () => {
+  const { path, database } = opened("taken.sqlite");
+  rmSync(`${path}-wal`);
+  expect(() => syncState(path)).toThrow("ENOENT");
+  database.close();
+});
