@@ -14,9 +14,11 @@ export function hearsPrimary(core: Core): boolean {
   const { installed } = core;
   if (installed === null || installed.view !== core.promised) return false;
   if (installed.isPrimary) return !isStuck(core);
-  if (installed.primaryStuckSinceMs !== null || core.detector.suspectsMember(installed.primary)) return false;
-  return core.nowMs - installed.primaryHeardMs <= core.options.timeoutMs;
+  return installed.primaryStuckSinceMs === null && isPrimaryHeard(core, installed);
 }
+
+const isPrimaryHeard = ({ detector, nowMs, options }: Core, { primary, primaryHeardMs }: Installed): boolean =>
+  !detector.suspectsMember(primary) && nowMs - primaryHeardMs <= options.timeoutMs;
 
 /** The primary has for one timeout neither committed nor formed what was outstanding. */
 export function isStuck(core: Core): boolean {
@@ -33,10 +35,10 @@ export function hearsView(core: Core): boolean {
  * A primary that is heard, and stuck because of a member that does not hear it, perhaps the very one that asks, has yet to be told
  * so by that one's next heartbeat: it is left the time to go on without it.
  */
-function mayRidItself({ installed, promised, detector, nowMs, options }: Core): boolean {
+function mayRidItself(core: Core): boolean {
+  const { installed, promised, nowMs, options } = core;
   if (installed === null || installed.view !== promised || installed.primaryStuckSinceMs === null) return false;
-  if (detector.suspectsMember(installed.primary) || nowMs - installed.primaryHeardMs > options.timeoutMs) return false;
-  return nowMs - installed.primaryStuckSinceMs <= 3 * options.heartbeatMs;
+  return isPrimaryHeard(core, installed) && nowMs - installed.primaryStuckSinceMs <= 3 * options.heartbeatMs;
 }
 
 /** A learner hears the very process that leads the view it follows. That other members speak of it is not enough. */

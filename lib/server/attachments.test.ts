@@ -5,18 +5,29 @@ import { limits } from "../base/limits.ts";
 import { openChat } from "../chat/chat.ts";
 import { decodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
+import type { Attachment } from "../protocol/state-machine.ts";
 import { Attachments } from "./attachments.ts";
 import { systemSessionOf } from "./identity.ts";
 
 const self = { pid: 2, uuid: "00000000-0000-4000-8000-000000000002", incarnation: 7 };
 const session = "00000000-0000-4000-8000-0000000000aa";
 
-test("an attachment that has ended, and stands in the log again, is ended again", () => {
+/** Those of this process, and what it has asked to be put into the log. */
+function ofSelf() {
   const proposed: Command[] = [];
   const attachments = new Attachments(self, systemSessionOf(self), {
     propose: ({ command }) => void proposed.push(decodeCommand(command)),
     common: (place) => place,
   });
+  return { attachments, proposed };
+}
+
+/** A chat in which nobody but these is attached. */
+const attached = (...all: Attachment[]) =>
+  Object.assign(openChat(new Database(":memory:")), { attachments: () => all });
+
+test("an attachment that has ended, and stands in the log again, is ended again", () => {
+  const { attachments, proposed } = ofSelf();
   const state = openChat(new Database(":memory:"));
   const nobody = { isLive: () => true, commitOf: () => ({ index: 0, view: 0 }) };
   const sweepAll = (): void => {
@@ -43,13 +54,9 @@ test("an attachment that has ended, and stands in the log again, is ended again"
 });
 
 test("a session that a living process holds is not detached for having been without one on a lineage that was left", () => {
-  const proposed: Command[] = [];
-  const attachments = new Attachments(self, systemSessionOf(self), {
-    propose: ({ command }) => void proposed.push(decodeCommand(command)),
-    common: (place) => place,
-  });
+  const { attachments, proposed } = ofSelf();
   const held = { session, pid: 3, incarnation: 5, number: 1 };
-  const state = Object.assign(openChat(new Database(":memory:")), { attachments: () => [held] });
+  const state = attached(held);
   let isLive = false;
   const processes = { isLive: () => isLive, commitOf: () => ({ index: 0, view: 0 }) };
   const sweep = (times: number, isPrimary: boolean): void => {
@@ -70,17 +77,13 @@ test("a session that a living process holds is not detached for having been with
 });
 
 test("one that stands again is ended again, whatever is being ended of another process under the same number", () => {
-  const proposed: Command[] = [];
-  const attachments = new Attachments(self, systemSessionOf(self), {
-    propose: ({ command }) => void proposed.push(decodeCommand(command)),
-    common: (place) => place,
-  });
+  const { attachments, proposed } = ofSelf();
   const own = attachments.next(session);
   attachments.settled(attachments.attach(own));
   attachments.detach(own, { index: 10, view: 1 });
   attachments.settled(2);
   const others = { session: "00000000-0000-4000-8000-0000000000bb", pid: 3, incarnation: 5, number: own.number };
-  const state = Object.assign(openChat(new Database(":memory:")), { attachments: () => [others] });
+  const state = attached(others);
   const processes = { isLive: (pid: number) => pid === self.pid, commitOf: () => ({ index: 0, view: 0 }) };
   const sweep = (times: number): void => {
     for (let time = 0; time < times; time++) attachments.sweep(state, true, processes, () => false);

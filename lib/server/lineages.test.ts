@@ -4,7 +4,8 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient } from "../client/types.ts";
-import { SimulatedClient, SimulatedWorld } from "./simulated-world.fixture.ts";
+import { SimulatedClient } from "./simulated-client.fixture.ts";
+import { SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

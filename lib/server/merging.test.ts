@@ -1,7 +1,8 @@
 /** What clients were told on a side of a partition, and what is true of it after the heal. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient } from "../client/types.ts";
-import { connected, password, SimulatedWorld, type SimulatedClient } from "./simulated-world.fixture.ts";
+import { password, type SimulatedClient } from "./simulated-client.fixture.ts";
+import { connected, SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time over real replicas, on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

@@ -5,7 +5,8 @@
 import { describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import { limits } from "../base/limits.ts";
 import { ReplicaDriver } from "./driver.ts";
-import { aliceAndBob, serverEndOf, SimulatedClient } from "./simulated-world.fixture.ts";
+import { SimulatedClient } from "./simulated-client.fixture.ts";
+import { aliceAndBob, serverEndOf } from "./simulated-world.fixture.ts";
 
 // Real threads on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

@@ -3,7 +3,8 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { createClient, resumeClient } from "../client/client.ts";
 import { openOutbox, type OutboxEvent } from "../client/outbox.ts";
 import { Life, MemoryDisk } from "../client/private-files.fixture.ts";
-import { addressOf, password, randomBytes, SimulatedWorld } from "./simulated-world.fixture.ts";
+import { password } from "./simulated-client.fixture.ts";
+import { addressOf, randomBytes, SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time over real replicas, on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

@@ -3,7 +3,8 @@
  * replicas, and get what arrived meanwhile. Real replicas and chat; the network, the clock and the log are simulated.
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { aliceAndBob, serverEndOf, SimulatedClient, SimulatedWorld } from "./simulated-world.fixture.ts";
+import { SimulatedClient } from "./simulated-client.fixture.ts";
+import { aliceAndBob, serverEndOf, SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Real sockets, disks or threads on a busy machine: the 5 s that Bun gives a test are for less.
 setDefaultTimeout(60_000);

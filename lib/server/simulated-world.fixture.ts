@@ -3,33 +3,23 @@
  * from one another. With them clients of bare frames, and those of the client library.
  */
 import { Database } from "bun:sqlite";
-import { ConnectError, type Connection, type Transport } from "../base/transport.ts";
+import { ConnectError, type Transport } from "../base/transport.ts";
 import { createClient } from "../client/client.ts";
 import { Life, MemoryDisk } from "../client/private-files.fixture.ts";
 import type { ChatClient } from "../client/types.ts";
 import { openChat } from "../chat/chat.ts";
-import { decodeFrame, encodeFrame } from "../protocol/codec.ts";
-import { FrameReader } from "../protocol/frame-reader.ts";
-import {
-  protocolMagic,
-  type Configured,
-  type Frame,
-  type FrameOf,
-  type FrameType,
-  type Policy,
-} from "../protocol/messages.ts";
+import type { Configured, FrameOf, Policy } from "../protocol/messages.ts";
 import { recordKind } from "../protocol/record.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
+import type { Standing } from "../replication/events.ts";
 import { ByteNetwork, type Pair } from "../sim/byte-network.ts";
 import { portionsOf } from "../sim/fork-portions.ts";
 import { sha256 } from "./cluster.fixture.ts";
 import { clusterIdOf } from "./identity.ts";
-import type { Standing } from "../replication/events.ts";
 import { ReplicaNode, type NodeLog } from "./node.ts";
+import { hostOf, password, SimulatedClient } from "./simulated-client.fixture.ts";
 
-const hostOf = (pid: number): string => `10.0.0.${pid}`;
 export const addressOf = (pid: number): string => `${hostOf(pid)}:1`;
-export const password = "correct horse";
 export const randomBytes = (length: number): Uint8Array => crypto.getRandomValues(new Uint8Array(length));
 
 /** A log that is durable after a moment and gone with the process. */
@@ -311,80 +301,6 @@ export class SimulatedWorld {
     client.hello(seen);
     client.opened = await client.next("sessionOpened");
     return client;
-  }
-}
-
-export class SimulatedClient {
-  readonly frames: Frame[] = [];
-  closed: string | null = null;
-  opened: FrameOf<"sessionOpened"> | null = null;
-  #connection: Connection | null = null;
-  #seq = 0;
-
-  constructor(
-    private readonly world: Pick<SimulatedWorld, "network" | "until">,
-    readonly session: string,
-  ) {}
-
-  async connect(pid: number): Promise<void> {
-    const reader = new FrameReader(() => 8 * 1024 * 1024);
-    void this.world.network.transport.connect(hostOf(pid), 1, 1000, (connection) => {
-      this.#connection = connection;
-      return {
-        data: (chunk) => reader.push(chunk, (payload) => void this.frames.push(decodeFrame(payload))),
-        closed: (reason) => void (this.closed = reason),
-      };
-    });
-    await this.world.until(() => this.#connection !== null);
-  }
-
-  /** Says who it is, and opens its session. */
-  hello(seen: Partial<FrameOf<"openSession">> = {}): void {
-    this.send({ type: "hello", magic: protocolMagic, version: 1, software: "test" });
-    const places = { lastView: 0, lastIndex: 0, lastMessageIndex: 0 };
-    const token = new Uint8Array(16).fill(1);
-    this.send({ type: "openSession", request: 1, session: this.session, token, create: true, ...places, ...seen });
-  }
-
-  send(...frames: Frame[]): void {
-    for (const frame of frames) this.#connection?.send(encodeFrame(frame));
-  }
-
-  /** Sends an op under the next number, which is that of the request too and is returned. */
-  op(
-    fields:
-      { type: "createAccount" | "login"; user: string; password: string } | { type: "send"; to: string; text: string },
-  ): number {
-    const seq = ++this.#seq;
-    this.send({ request: seq, seq, oldest: seq, ...fields } as Frame);
-    return seq;
-  }
-
-  async signIn(user: string): Promise<void> {
-    this.op({ type: "createAccount", user, password });
-    this.op({ type: "login", user, password });
-    await this.next("loggedIn");
-  }
-
-  async next<T extends FrameType>(type: T, withinMs = 20_000): Promise<FrameOf<T>> {
-    let at = -1;
-    await this.world.until(() => (at = this.frames.findIndex((frame) => frame.type === type)) >= 0, withinMs);
-    return this.frames.splice(at, 1)[0] as FrameOf<T>;
-  }
-
-  async answerTo(request: number): Promise<Frame> {
-    const find = (): Frame | undefined => this.frames.find((frame) => "request" in frame && frame.request === request);
-    await this.world.until(() => find() !== undefined);
-    return find() as Frame;
-  }
-
-  get texts(): string[] {
-    return this.frames.flatMap((frame) => (frame.type === "message" ? [frame.message.text] : []));
-  }
-
-  /** The connection is lost without a word. */
-  lose(): void {
-    this.#connection?.terminate();
   }
 }
 
