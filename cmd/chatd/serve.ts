@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { formatAddress } from "../../lib/base/address.ts";
 import type { Listener } from "../../lib/base/transport.ts";
-import { openChat, StateStorageError } from "../../lib/chat/chat.ts";
+import { openChat, snapshotRefusal, StateStorageError } from "../../lib/chat/chat.ts";
 import { openStateFiles, prepareStateFiles, type OpenStateFiles } from "../../lib/io/state-files.ts";
 import { nextTurn, systemClock } from "../../lib/io/clock.ts";
 import { openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
@@ -249,6 +249,7 @@ async function start(
           queries.read(path);
           return state;
         },
+        refusal: snapshotRefusal,
         openNothing: () => {
           queries.read(null);
           return openChat(new Database(":memory:"));

@@ -1,7 +1,7 @@
 /** The state as a whole: equal on all replicas, whole after a crash, emptied, refused when it is another's. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, AssertionError } from "../base/assert.ts";
@@ -162,6 +162,22 @@ test("reset leaves a state like a new one, which the log fills again", () => {
   expect(state.digest()).toBe(full);
   state.close();
   expect(openChat(file()).digest()).toBe(full);
+});
+
+test("what another process has left in SQLite's log stands in the database, durable, when it is opened", () => {
+  const chat = openChat(file(), { checkpointPages: 0 });
+  chat.apply([{ index: 1, view: 257, chain: 5n, op: null }]);
+  // As a process leaves it that is killed.
+  const path = join(folder, "state.sqlite");
+  const left = join(folder, "left.sqlite");
+  for (const suffix of ["", "-wal"]) copyFileSync(path + suffix, left + suffix);
+  chat.close();
+  expect(statSync(`${left}-wal`).size).toBeGreaterThan(0);
+  const again = openChat(new Database(left), { checkpointPages: 0 });
+  expect(statSync(`${left}-wal`).size).toBe(0);
+  copyFileSync(left, path);
+  expect(openChat(file()).applied.index).toBe(1);
+  again.close();
 });
 
 describe("a database is refused", () => {

@@ -35,6 +35,7 @@ import type { Session } from "./sessions.ts";
 import { Statements } from "./statements.ts";
 import { Stores } from "./stores.ts";
 
+export { snapshotRefusal } from "./database.ts";
 export { StateFormatError, StateStorageError } from "./schema.ts";
 
 /** The state machine, and what tests and the simulator ask of it besides. */

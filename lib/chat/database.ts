@@ -28,24 +28,50 @@ export function prepareDatabase(
     "journal_size_limit = 67108864",
   ];
   for (const setting of settings) database.run(`PRAGMA ${setting}`);
+  beginLogAnew(database);
   const version = readPragma(database, "user_version");
   const application = readPragma(database, "application_id");
   if (version === 0 && application === 0 && !hasTables(database)) {
     database.transaction(() => createTables(database)).immediate();
     return;
   }
-  if (application !== applicationId) throw new StateFormatError("the database is not a state of chatd");
-  if (version > stateVersion) {
-    throw new StateFormatError(
-      `the state has version ${version}; this chatd reads versions up to ${stateVersion}: start a newer chatd`,
-    );
-  }
-  if (version < 1) throw new StateFormatError(`the state has version ${version}, which never existed`);
+  const refusal = refusalOf({ application, version });
+  if (refusal !== null) throw new StateFormatError(refusal);
   // It is built again from the log, which at that version always began at 1.
   if (version < oldestMigrated) return emptyDatabase(database);
   if (version === stateVersion) return;
   migrating(version, stateVersion);
   migrate(database, version);
+}
+
+/** Two numbers in the header of a database: its application id and its user version. */
+export interface StateFormat {
+  readonly application: number;
+  readonly version: number;
+}
+
+/** Why this build can make nothing of a state of that format; null when it can. */
+function refusalOf({ application, version }: StateFormat): string | null {
+  if (application !== applicationId) return "the database is not a state of chatd";
+  if (version > stateVersion)
+    return `the state has version ${version}; this chatd reads versions up to ${stateVersion}: start a newer chatd`;
+  return version < 1 ? `the state has version ${version}, which never existed` : null;
+}
+
+/** The same of another's state, which cannot be built again from the log here. */
+export function snapshotRefusal(format: StateFormat): string | null {
+  const { version } = format;
+  const old = `the state has version ${version}; this chatd reads versions from ${oldestMigrated} on: start a newer chatd there`;
+  return refusalOf(format) ?? (version < oldestMigrated ? old : null);
+}
+
+/**
+ * What stands in SQLite's write-ahead log may be in memory alone, if a process before this one could not make it durable: the
+ * next sync of that file would succeed and say nothing of it (Rebello et al. 2020, §3). Copied into the database it is written
+ * anew, and SQLite syncs that before it begins the log again. A reader of another program puts it off.
+ */
+function beginLogAnew(database: Database): void {
+  database.run("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /**
@@ -64,7 +90,7 @@ export function emptyDatabase(database: Database): void {
       })
       .immediate();
     database.run("VACUUM");
-    database.run("PRAGMA wal_checkpoint(TRUNCATE)");
+    beginLogAnew(database);
   } finally {
     database.run("PRAGMA secure_delete = ON");
     database.run("PRAGMA foreign_keys = ON");

@@ -3,12 +3,12 @@
  * wherever that takes long. A snapshot made for others is `snapshot.sqlite`, one that is being received
  * `received.sqlite`; neither outlives the process.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { limits } from "../base/limits.ts";
 import type { SnapshotName } from "../protocol/fields.ts";
-import type { StateFiles, StateOrder, StateReport } from "../protocol/state-files.ts";
+import type { SnapshotVerdict, StateFiles, StateOrder, StateReport } from "../protocol/state-files.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import { startCheckpoints, type Checkpoints } from "./checkpoints.ts";
 import { finishTakeOver, removeDatabase } from "./state-copy.ts";
@@ -20,13 +20,15 @@ export interface StateFileOptions {
   readonly openState: () => StateMachine;
   /** An empty one that is nowhere, for as long as there is none. */
   readonly openNothing: () => StateMachine;
+  /** Why nothing can be made of another's state, by two numbers in the header of its database; null when it can be used. */
+  readonly refusal: (format: StateHeader) => string | null;
   /** What came of an order. */
   readonly report: (report: StateReport) => void;
   /** The state is another one now; the one before is to be closed. */
   readonly replace: (state: StateMachine) => void;
   /** The disk failed: the process must end. */
   readonly failed: (error: Error) => void;
-  readonly log: (level: "warn" | "info", message: string) => void;
+  readonly log: (level: "error" | "warn" | "info", message: string) => void;
 }
 
 export interface OpenStateFiles extends StateFiles {
@@ -113,9 +115,8 @@ class Files implements OpenStateFiles {
         if (this.#receiving !== null) writeWhole(this.#receiving, order.bytes, order.offset);
         return;
       case "finish": {
-        const { sizeBytes, sha256 } = order.snapshot;
-        const isWhole = await this.#checkpoints.isWhole(this.#received, sizeBytes, sha256);
-        return this.#report({ type: "finished", check: order.check, isWhole });
+        const verdict = await this.#judge(order.snapshot);
+        return this.#report({ type: "finished", check: order.check, verdict });
       }
       case "discard":
         return this.#discard();
@@ -159,6 +160,14 @@ class Files implements OpenStateFiles {
     removeDatabase(this.#snapshot);
   }
 
+  async #judge({ sizeBytes, sha256 }: SnapshotName): Promise<SnapshotVerdict> {
+    if (!(await this.#checkpoints.isWhole(this.#received, sizeBytes, sha256))) return "different";
+    const refusal = this.#receiving === null ? null : this.#options.refusal(headerOf(this.#receiving));
+    if (refusal === null) return "whole";
+    this.#options.log("error", `cannot go on with the state of another replica: ${refusal}`);
+    return "unreadable";
+  }
+
   #discard(): void {
     this.#closeReceived();
     removeDatabase(this.#received);
@@ -180,6 +189,19 @@ class Files implements OpenStateFiles {
     const { index, view, chain } = state.applied;
     this.#report({ type: "installed", position: { index, view, chain }, clock: state.clock });
   }
+}
+
+/** What the header of a database tells; see the file format of SQLite, §1.3. */
+interface StateHeader {
+  readonly version: number;
+  readonly application: number;
+}
+
+/** Nothing opens the file for that: SQLite would make others beside it. */
+function headerOf(file: number): StateHeader {
+  const header = Buffer.alloc(100);
+  readSync(file, header, 0, header.length, 0);
+  return { version: header.readUInt32BE(60), application: header.readUInt32BE(68) };
 }
 
 function writeWhole(file: number, bytes: Uint8Array, offset: number): void {

@@ -61,7 +61,7 @@ describe("one line of text", () => {
         hot: false,
         left: false,
         merged: true,
-        stateless: false,
+        stateIndex: 0,
         members: [{ pid: 1, uuid: session, incarnation: 5 }],
         connections: 0,
       }),

@@ -31,8 +31,8 @@ export const replicaFrames = {
     left: bool,
     /** What its disk holds beside the lineage of its view, if anything, has been merged. */
     merged: bool,
-    /** It has no state that goes with its log, and waits for a snapshot. */
-    stateless: bool,
+    /** How far the state goes that it can give to others; null when it has none to give. */
+    stateIndex: optional(index),
     /** Pids and identities of the installed view's members. */
     members: list(member, limits.replicasMax),
     connections: uint(),

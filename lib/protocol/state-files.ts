@@ -16,13 +16,16 @@ export type StateOrder =
   /** A peer's snapshot is going to be written, from its beginning, in place of any received before. */
   | { readonly type: "receive" }
   | { readonly type: "write"; readonly offset: number; readonly bytes: Uint8Array }
-  /** All of it was written: is it the one of that name? */
+  /** All of it was written: is it the one of that name, and a state that this build can go on with? */
   | { readonly type: "finish"; readonly snapshot: SnapshotName; readonly check: number }
   | { readonly type: "discard" }
   /** What was received, and found to be whole, takes the place of the state; nothing is applied until that is done. */
   | { readonly type: "install" }
   /** The state is not on the lineage of the log and cannot be built again from it: nothing may be read from it. */
   | { readonly type: "abandon" };
+
+/** `unreadable`: it is what was sent, and this build can make nothing of it. */
+export type SnapshotVerdict = "whole" | "different" | "unreadable";
 
 export type StateReport =
   | { readonly type: "synced" }
@@ -36,7 +39,7 @@ export type StateReport =
       readonly bytes: Uint8Array;
     }
   /** `check`: of which order to finish. */
-  | { readonly type: "finished"; readonly check: number; readonly isWhole: boolean }
+  | { readonly type: "finished"; readonly check: number; readonly verdict: SnapshotVerdict }
   /** The state stands at this place now; `clock` is the greatest time of an op in it. */
   | { readonly type: "installed"; readonly position: Position; readonly clock: number };
 

@@ -198,7 +198,7 @@ export class Cluster {
           seed: pid * 1_000 + node.incarnation,
         },
         node.disk.recover(),
-        { index: 0, clock: 0 },
+        { position: { index: 0, view: 0, chain: 0n }, clock: 0, isLogged: true },
         node.reader,
       );
       this.step(node, { type: "tick", nowMs: this.nowMs, wallMs: this.nowMs });

@@ -43,7 +43,7 @@ function started(damaged: boolean, appliedIndex: number): Core {
   return new Core(
     options,
     recovered,
-    { index: appliedIndex, clock: 0 },
+    { position: { index: appliedIndex, view: 0, chain: 0n }, clock: 0, isLogged: true },
     {
       read,
       orphans: () => [].values(),

@@ -108,7 +108,7 @@ export class Core {
   merging: Merging | null = null;
   readonly floors = new Floors();
   readonly snapshots = new Snapshots();
-  /** The state is not on the lineage of the log and cannot be built from it: nothing is applied to it. */
+  /** No state is known to be on the lineage of the log, or can be built from it: nothing is applied. */
   stateless: boolean;
   /** In this incarnation a member, without interruption, of a view that it saw form. */
   hot = false;
@@ -142,7 +142,7 @@ export class Core {
   #cutAfter: number | null = null;
   #neighbours: Neighbours | null = null;
 
-  /** `state`: null if there is none on the lineage of a log that begins above 1. */
+  /** `state`: null if there is none of use, and the log begins above 1. */
   constructor(options: ReplicaOptions, recovered: RecoveredLog, state: StateFound | null, reader: LogReader) {
     this.options = options;
     this.retention = options.retention ?? retentionDefault;
@@ -156,9 +156,11 @@ export class Core {
     this.durableIndex = this.log.lastIndex;
     // What is damaged may be what had superseded the end of this log: nothing there is known to be committed.
     const known = recovered.damaged ? 0 : this.log.decided(recovered.commit, this.log.lastIndex);
-    this.stateless = state === null;
-    this.delivered = state?.index ?? 0;
-    this.stateClock = state?.clock ?? 0;
+    const applied = state?.isLogged === true ? state : null;
+    this.stateless = applied === null;
+    this.delivered = applied?.position.index ?? 0;
+    this.stateClock = applied?.clock ?? 0;
+    this.snapshots.kept = applied === null ? state : null;
     this.commit = Math.max(this.delivered, known, this.log.base.index);
     assert(this.commit <= this.log.lastIndex, "nothing is applied that is not in the log");
     assert(this.stateless || this.delivered >= this.log.base.index, "the state goes on where the log begins");

@@ -28,10 +28,16 @@ export function ownPromise(core: Core): FrameOf<"promised"> {
     // One without a state votes with its log; a member is one who can apply it too.
     behind: core.stateless || (core.damaged && !core.refetched),
     commit: core.commit,
-    applied: core.stateless ? null : core.delivered,
+    applied: appliedIndex(core),
     attempts: [...core.log.attempts()],
     views: core.log.viewTable(core.log.lastIndex, promisedViewsMax),
   };
+}
+
+/** Where the state goes on from, with certainty: one that is being put in its place takes its place, whatever happens. */
+function appliedIndex({ snapshots: { transfer }, stateless, delivered }: Core): number | null {
+  if (transfer?.stage === "installing" && transfer.snapshot !== null) return transfer.snapshot.position.index;
+  return stateless ? null : delivered;
 }
 
 /**

@@ -182,7 +182,7 @@ export function hasCaughtUp(core: Core, installed: Installed, pid: number): bool
   if (installed.entry.members.some((each) => isSame(each, member))) return false;
   const isNear =
     heartbeat.lastView === installed.view && heartbeat.durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
-  return heartbeat.role === "learner" && isNear && !heartbeat.stateless;
+  return heartbeat.role === "learner" && isNear && heartbeat.stateIndex !== null;
 }
 
 /** Notes an admission: one that keeps flapping waits longer each time, up to half a minute. */

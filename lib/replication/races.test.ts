@@ -178,7 +178,7 @@ describe("late news of a view", () => {
       ...{ type: "heartbeat", role: "candidate", installed: mine, formed: false, promised: next, starting: next },
       ...{ epoch: 1, lastActView: mine, lastIndex: viewAt + 1, lastView: mine, commit: viewAt + 1 },
       ...{ durableIndex: viewAt + 1, hears: [self.pid], stuck: false, hot: true, left: false, merged: true },
-      ...{ stateless: false, members: [one, two, self], connections: 0 },
+      ...{ stateIndex: viewAt + 1, members: [one, two, self], connections: 0 },
     });
     replica.tick(100);
     expect(replica.sent("heartbeat", one).hot).toBe(false);
@@ -262,7 +262,7 @@ describe("a learner whose log does not reach back to build its state again", () 
     const { nonce } = replica.sent("fetch", one);
     replica.hear(one, { type: "compacted", nonce, serves, ...later.beginning });
     replica.tick(100);
-    expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex: log.last.index, stateless: false });
+    expect(replica.sent("heartbeat", one)).toMatchObject({ lastIndex: log.last.index, stateIndex: log.last.index });
     expect(replica.taken("abandon", "beginAnew")).toEqual([]);
   });
 
@@ -285,10 +285,10 @@ describe("a learner whose log does not reach back to build its state again", () 
         },
         ...{ stuck: false, hot: false, left: false, merged: true, members: [], connections: 0 },
       };
-      replica.hear(one, { type: "heartbeat", ...standing, role: "candidate", stateless: true });
+      replica.hear(one, { type: "heartbeat", ...standing, role: "candidate", stateIndex: null });
       replica.tick(10);
       expect(() => replica.sent("snapshotFetch", other)).toThrow();
-      replica.hear(other, { type: "heartbeat", ...standing, role: "candidate", stateless: false });
+      replica.hear(other, { type: "heartbeat", ...standing, role: "candidate", stateIndex: theirs.last.index });
       replica.tick(10);
       expect(replica.sent("snapshotFetch", other)).toMatchObject({ snapshot: null });
     },
@@ -318,7 +318,15 @@ describe("a learner whose log does not reach back to build its state again", () 
     const standing = {
       ...{ installed: mine, formed: true, promised: mine, starting: 0, epoch: 1, lastActView: mine },
       ...{ lastIndex: theirs.last.index, lastView: mine, commit: theirs.last.index, durableIndex: theirs.last.index },
-      ...{ hears: [self.pid], stuck: false, hot: true, left: false, merged: true, stateless: false, connections: 0 },
+      ...{
+        hears: [self.pid],
+        stuck: false,
+        hot: true,
+        left: false,
+        merged: true,
+        stateIndex: theirs.last.index,
+        connections: 0,
+      },
     };
     replica.hear(two, { type: "heartbeat", ...standing, role: "backup", members });
     replica.diverge(two, theirs);

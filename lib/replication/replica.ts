@@ -25,7 +25,14 @@ import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLe
 import { dueChange, onChange, tickMembership } from "./membership.ts";
 import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
 import { isMerged, tickMerging } from "./merging.ts";
-import { onSnapshotFetch, onSnapshotOffer, onSnapshotPart, onStateReport, tickSnapshots } from "./snapshots.ts";
+import {
+  givenUpTo,
+  onSnapshotFetch,
+  onSnapshotOffer,
+  onSnapshotPart,
+  onStateReport,
+  tickSnapshots,
+} from "./snapshots.ts";
 import { announced, correspondents, isSameStanding, isSettled, roleOf, stand, type Announced } from "./standing.ts";
 import type { StateFound } from "./state.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
@@ -356,7 +363,7 @@ export class Replica {
       hot: core.hot,
       left: core.left,
       merged: isMerged(core, core.self.pid),
-      stateless: core.stateless || core.snapshots.holdsUpApplying,
+      stateIndex: givenUpTo(core),
       members: installed === null ? [] : [...installed.entry.members],
       connections: core.connections,
     };

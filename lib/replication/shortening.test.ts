@@ -25,7 +25,7 @@ function member(replica: Told, leader: Member, view: number, theirs: Records): v
       ...{ type: "heartbeat", role: from === leader ? "primary" : "backup", installed: view, formed: true },
       ...{ promised: view, starting: 0, epoch: 1, lastActView: view, lastIndex: index, lastView: view },
       ...{ commit: index, durableIndex: index, hears: [one.pid, two.pid, self.pid], stuck: false, hot: true },
-      ...{ left: false, merged: true, stateless: false, members: [one, two, self], connections: 0 },
+      ...{ left: false, merged: true, stateIndex: index, members: [one, two, self], connections: 0 },
     });
   }
 }

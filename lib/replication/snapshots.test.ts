@@ -20,7 +20,7 @@ const waiting = (promised: number, { index, view }: Position, lastActView: numbe
     lastActView,
   },
   ...{ lastIndex: index, lastView: view, commit: index, durableIndex: index, hears: [self.pid], stuck: false },
-  ...{ hot: false, left: false, merged: true, stateless: false, members: [], connections: 0 },
+  ...{ hot: false, left: false, merged: true, stateIndex: index, members: [], connections: 0 },
 });
 
 describe("a candidate that has given its state up for the base", () => {
@@ -66,7 +66,7 @@ describe("a candidate that has given its state up for the base", () => {
     const theirs = new Records(begun).view(makeView(4, 2), [two], 2);
     const heard = (): void => {
       replica.tick(100);
-      replica.hear(two, { ...waiting(greater, begun.last, greater), hot: true, stateless: true });
+      replica.hear(two, { ...waiting(greater, begun.last, greater), hot: true, stateIndex: null });
     };
     for (let at = 0; at < 20; at++) heard();
     replica.hear(two, { type: "askReply", nonce: replica.sent("ask", two).nonce, verdict: "go", maxSeen: greater });
@@ -181,4 +181,40 @@ test("a late word about the check of a snapshot that was given up puts no other 
   expect(replica.taken("install")).toEqual([]);
   replica.checked(second);
   expect(replica.taken("install")).toEqual(["install"]);
+});
+
+test("one whose state cannot be read here is not asked again for a while, but another is", () => {
+  const log = new Records(new Records().view(founding, [one, two, self], 6));
+  const replica = new Told(log);
+  const theirs = log.forkedAfter(log.last.index).view(mine, [one], 80);
+  replica.hearOfView(one, mine, theirs);
+  replica.feed(one, theirs, log.last.index + 2, mine);
+  replica.tick(10);
+  replica.receive(one, theirs.at(60));
+  replica.checked(replica.lastCheck, "unreadable");
+  expect(replica.taken("discard", "install")).toEqual(["discard"]);
+  const heard = (): void => {
+    replica.tick(100);
+    replica.hearOfView(one, mine, theirs);
+  };
+  for (let at = 0; at < 590; at++) heard();
+  expect(() => replica.sent("snapshotFetch", one)).toThrow();
+  replica.hear(two, waiting(mine, theirs.last, mine));
+  replica.tick(10);
+  expect(replica.sent("snapshotFetch", two)).toMatchObject({ snapshot: null, offset: 0 });
+});
+
+test("a promise tells of the state that is being put in place, not of the one that it takes the place of", () => {
+  const log = new Records().view(founding, [one, two, self], 2);
+  const replica = new Told(log);
+  const theirs = log.forkedAfter(log.last.index).view(mine, [one], 40);
+  replica.hearOfView(one, mine, theirs);
+  replica.feed(one, theirs, 6, mine);
+  replica.tick(10);
+  replica.handOver(one, theirs.at(30));
+  replica.feed(one, theirs, theirs.last.index, mine);
+  replica.tick(10);
+  expect(replica.taken("install")).toEqual(["install"]);
+  replica.hear(two, { type: "join", view: greater, epoch: 1, lastActView: mine, removes: null });
+  expect(replica.sent("promised", two)).toMatchObject({ view: greater, applied: 30 });
 });

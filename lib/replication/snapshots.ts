@@ -2,18 +2,21 @@
  * State transfer: a replica whose state cannot be built from its log any more, or only in a long time, takes a copy of a
  * peer's. The log itself is always fetched as far back as the peer holds it (`fetching.ts`): a snapshot only takes the
  * place of applying. So it is installed when the log here holds, on disk, the very entry at which it was taken; one off
- * the lineage never is. Here is decided from whom, what and when; the bytes are the affair of whoever runs the orders.
+ * the lineage never is. The same holds for the own state, where its place cannot be read in a damaged log. Here is
+ * decided from whom, what and when; the bytes are the affair of whoever runs the orders.
  */
 import type { SnapshotName } from "../protocol/fields.ts";
-import type { FrameOf, Member } from "../protocol/messages.ts";
+import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import type { StateReport } from "../protocol/state-files.ts";
 import type { Core } from "./core.ts";
-import type { Transfer } from "./state.ts";
+import type { StateFound, Transfer } from "./state.ts";
 
 /** A snapshot that nobody has asked for this long is deleted. */
 const unusedMs = 30_000;
 /** Who has offered none for so long (making one takes its time) is given up for another. */
 const patienceMs = 20_000;
+/** Who has one that cannot be read here is left alone for so long: until then somebody may have started a newer build. */
+const unreadableMs = 60_000;
 
 // ---- who needs one
 
@@ -25,7 +28,8 @@ export function tickSnapshots(core: Core): void {
     snapshots.made = null;
     core.order({ type: "drop" });
   }
-  const { transfer } = snapshots;
+  const { transfer, kept } = snapshots;
+  if (kept !== null) return tickKept(core, kept);
   if (transfer === null) {
     if (isNeeded(core)) begin(core);
     return;
@@ -41,6 +45,39 @@ export function tickSnapshots(core: Core): void {
     return changeGiver(core, transfer);
   const lostMs = Math.max(core.options.timeoutMs / 2, 2 * core.options.heartbeatMs);
   if (nowMs >= transfer.askMs && nowMs - transfer.askedMs >= lostMs) ask(core, transfer);
+}
+
+/** The own state, which waits for the log to be fetched anew: it has come as far, or goes on without it. */
+function tickKept(core: Core, kept: StateFound): void {
+  const { snapshots, log } = core;
+  const { position, clock } = kept;
+  const isWholeAgain = !core.damaged || core.refetched;
+  if (isWholeAgain && isUseless(core, kept)) {
+    snapshots.kept = null;
+    if (log.base.index > 0) return core.loseState(`index ${position.index} is not on the lineage of the log`);
+    core.say(
+      "warn",
+      `the state at index ${position.index} is not on the lineage of the log: building it again from that`,
+    );
+    core.stateless = false;
+    core.rewind();
+  } else if (isLogged(core, position)) {
+    snapshots.kept = null;
+    goOnFrom(core, position, clock);
+    core.say("info", `goes on from the state at index ${position.index}: the log has been fetched as far again`);
+  }
+}
+
+const isLogged = ({ durableIndex, log }: Core, position: Position): boolean =>
+  durableIndex >= position.index && log.holds(position);
+
+/** What is applied now: it is in the log. */
+function goOnFrom(core: Core, { index }: Position, clock: number): void {
+  core.delivered = index;
+  core.stateClock = clock;
+  core.stateless = false;
+  core.commit = Math.max(core.commit, index);
+  core.copies = core.log.copies(core.commit);
 }
 
 function isNeeded(core: Core): boolean {
@@ -62,7 +99,7 @@ function isWorthIt(core: Core): boolean {
  * The entry at which it was taken is not the one in the log here, nor can it come there: the log has begun anew behind it, or
  * goes on in a later view already, on another lineage.
  */
-function isUseless({ log }: Core, { position }: SnapshotName): boolean {
+function isUseless({ log }: Core, { position }: { readonly position: Position }): boolean {
   if (position.index > log.lastIndex) return log.lastView > position.view;
   return position.index < log.base.index || !log.holds(position);
 }
@@ -95,7 +132,8 @@ function isAskedInVain(core: Core, { snapshot, from }: Transfer): boolean {
 function hasWhatIsNeeded(core: Core, pid: number): boolean {
   const heartbeat = core.detector.fresh(pid);
   if (core.candidacy?.beyondBase.has(pid) === true) return false;
-  return heartbeat?.stateless === false && heartbeat.commit >= leastIndex(core);
+  if ((core.snapshots.unreadable.get(pid) ?? 0) > core.nowMs) return false;
+  return (heartbeat?.stateIndex ?? -1) >= leastIndex(core);
 }
 
 /** Whether anybody is known who has it. */
@@ -188,7 +226,7 @@ export function onSnapshotPart(core: Core, from: Member, message: FrameOf<"snaps
 
 function installWhenLogged(core: Core, transfer: Transfer): void {
   const { snapshot } = transfer;
-  if (snapshot === null || core.durableIndex < snapshot.position.index || !core.log.holds(snapshot.position)) return;
+  if (snapshot === null || !isLogged(core, snapshot.position)) return;
   transfer.stage = "installing";
   core.order({ type: "install" });
 }
@@ -197,31 +235,39 @@ function installed(core: Core, { position, clock }: Extract<StateReport, { type:
   const { snapshots, log } = core;
   const handedOut = core.delivered;
   snapshots.transfer = null;
-  core.delivered = position.index;
-  core.stateClock = clock;
-  core.stateless = false;
   core.floors.appliedDurably = position.index;
   if (!log.holds(position)) {
     // What stood there was superseded meanwhile.
+    core.stateless = false;
     if (log.base.index > 0) core.loseState(`index ${position.index} has left the lineage`);
     else core.rewind();
     // What was told before comes again.
     core.replayedIndex = Math.max(core.replayedIndex, handedOut);
     return;
   }
-  core.commit = Math.max(core.commit, position.index);
-  core.copies = log.copies(core.commit);
+  goOnFrom(core, position, clock);
   core.say("info", `goes on from the snapshot of the state at index ${position.index}`);
 }
 
 // ---- who has one
 
-/** Anyone gives who has a state: a snapshot made before if it is on the lineage and not old, else a new one. */
+/** How far the state goes that others can be given; null when there is none. */
+export function givenUpTo({ snapshots, stateless, delivered }: Core): number | null {
+  if (snapshots.kept !== null) return snapshots.kept.position.index;
+  return stateless || snapshots.holdsUpApplying ? null : delivered;
+}
+
+/**
+ * Anyone gives who has a state, though its own log be damaged, for it is only taken where another's log holds its place: a
+ * snapshot made before if it is on the lineage and not old, else a new one.
+ */
 export function onSnapshotFetch(core: Core, from: Member, message: FrameOf<"snapshotFetch">): void {
   const { snapshots, nowMs } = core;
-  if (core.stateless || core.damaged || snapshots.holdsUpApplying || core.delivered < message.least) return;
-  const { made } = snapshots;
-  const isSound = made !== null && core.log.holds(made.snapshot.position);
+  const upTo = givenUpTo(core);
+  if (upTo === null || upTo < message.least) return;
+  const { made, kept } = snapshots;
+  const isSound =
+    made !== null && (kept === null ? core.log.holds(made.snapshot.position) : made.snapshot.position.index === upTo);
   if (isSound && message.snapshot !== null && isSame(made.snapshot, message.snapshot)) {
     made.askedMs = nowMs;
     core.order({ type: "read", to: from.pid, nonce: message.nonce, offset: message.offset });
@@ -231,7 +277,7 @@ export function onSnapshotFetch(core: Core, from: Member, message: FrameOf<"snap
   const isNew =
     isSound &&
     made.snapshot.position.index >= message.least &&
-    (!made.isOffered || core.delivered - made.snapshot.position.index <= core.retention.snapshotBehindEntries / 2);
+    (!made.isOffered || upTo - made.snapshot.position.index <= core.retention.snapshotBehindEntries / 2);
   if (isNew) {
     made.askedMs = nowMs;
     made.isOffered = true;
@@ -240,7 +286,7 @@ export function onSnapshotFetch(core: Core, from: Member, message: FrameOf<"snap
   }
   // Somebody else is at the one there is.
   if (isSound && nowMs - made.askedMs < 2 * core.options.timeoutMs) return;
-  if (snapshots.isMaking || core.delivered === 0) return;
+  if (snapshots.isMaking || upTo === 0) return;
   snapshots.isMaking = true;
   snapshots.made = null;
   core.order({ type: "capture" });
@@ -265,13 +311,13 @@ export function onStateReport(core: Core, report: Exclude<StateReport, { type: "
       const { transfer } = snapshots;
       // A late word about one that was given up says nothing of the next.
       if (transfer?.stage !== "checking" || report.check !== snapshots.checks) return;
-      if (report.isWhole) {
+      if (report.verdict === "whole") {
         transfer.stage = "whole";
-        installWhenLogged(core, transfer);
-      } else {
-        giveUp(core, "what was received is not what was sent");
+        return installWhenLogged(core, transfer);
       }
-      return;
+      if (report.verdict === "different") return giveUp(core, "what was received is not what was sent");
+      snapshots.unreadable.set(transfer.from, core.nowMs + unreadableMs);
+      return giveUp(core, "it cannot be read here");
     }
     case "installed":
       installed(core, report);

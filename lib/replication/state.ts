@@ -141,10 +141,12 @@ export interface Merging {
 
 export const keyOf = (op: { readonly session: string; readonly seq: number }): string => `${op.session}/${op.seq}`;
 
-/** The state as it was found: where it stands on the log's lineage, and the greatest time of an op in it. */
+/** The state as it was found: where it stands, and the greatest time of an op in it. */
 export interface StateFound {
-  readonly index: number;
+  readonly position: Position;
   readonly clock: number;
+  /** The log holds its place. If not, that may be where a damaged log cannot be read. */
+  readonly isLogged: boolean;
 }
 
 /** What is known of how much of the log may go. */
@@ -190,13 +192,17 @@ export interface Transfer {
   askedMs: number;
 }
 
-/** The copies of states that come and go. */
+/** The copies of states that come and go, and a state that waits for its log. */
 export class Snapshots {
+  /** The own state, whose place could not be read in the log: it can be given, and gone on with once the log holds that again. */
+  kept: StateFound | null = null;
   made: Made | null = null;
   isMaking = false;
   /** How many were checked: which one a report is about. */
   checks = 0;
   transfer: Transfer | null = null;
+  /** Until when those whose state this build cannot read are not asked again, by pid. */
+  readonly unreadable = new Map<number, number>();
 
   /** What is committed is not applied meanwhile: the snapshot holds it. */
   get holdsUpApplying(): boolean {

@@ -8,6 +8,7 @@ import { makeView } from "../protocol/ids.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
 import type { Configured, FrameOf, Member, Policy, Position, ReplicaMessage } from "../protocol/messages.ts";
 import { encodeRecord, joinRecords, recordKind, type LogRecord } from "../protocol/record.ts";
+import type { SnapshotVerdict } from "../protocol/state-files.ts";
 import type { Effect, Event } from "./events.ts";
 import { Replica } from "./replica.ts";
 
@@ -111,7 +112,7 @@ export class Told {
         views: Float64Array.from(log.all, ({ view }) => view),
         chains: BigUint64Array.from(log.all, ({ chain }) => chain),
       },
-      { index: log.last.index, clock: 0 },
+      { position: log.last, clock: 0, isLogged: true },
       {
         read: (from) => log.all.slice(from - log.base.index - 1).map(({ bytes }) => bytes),
         ...{
@@ -164,7 +165,7 @@ export class Told {
     this.hear(from, {
       ...{ type: "heartbeat", role: "primary", installed: view, formed: true, promised: view, starting: 0, epoch: 1 },
       ...{ lastActView: view, lastIndex: last.index, lastView: view, commit: last.index, durableIndex: last.index },
-      ...{ hears: [self.pid], stuck: false, hot: true, left: false, merged: true, stateless: false },
+      ...{ hears: [self.pid], stuck: false, hot: true, left: false, merged: true, stateIndex: last.index },
       ...{ members: [from], connections: 0 },
     });
   }
@@ -207,9 +208,9 @@ export class Told {
     this.feed(from, log, log.last.index, view);
   }
 
-  /** What it has received, and is checking, is found to be whole. */
-  checked(check = this.lastCheck): void {
-    this.step({ type: "state", report: { type: "finished", check, isWhole: true } });
+  /** What it has received, and is checking, is found to be whole, or what else is said of it. */
+  checked(check = this.lastCheck, verdict: SnapshotVerdict = "whole"): void {
+    this.step({ type: "state", report: { type: "finished", check, verdict } });
   }
 
   /** The number of the check that it has ordered last. */

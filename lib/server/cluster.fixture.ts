@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { limits } from "../base/limits.ts";
 import type { Connection } from "../base/transport.ts";
-import { openChat, type Chat } from "../chat/chat.ts";
+import { openChat, snapshotRefusal, type Chat } from "../chat/chat.ts";
 import { createClient } from "../client/client.ts";
 import type { ChatClient } from "../client/types.ts";
 import { nextTurn, systemClock } from "../io/clock.ts";
@@ -119,6 +119,7 @@ export class TestCluster {
           ...hooks,
           path: statePath,
           openState: () => openState(statePath),
+          refusal: snapshotRefusal,
           openNothing: () => openChat(new Database(":memory:")),
           failed: (error) => void this.fatal.push(error.message),
           log: (level, message) => void this.said.push(`${pid} ${level}: ${message}`),

@@ -69,7 +69,7 @@ export class ReplicaDriver {
 
   /**
    * State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed; where
-   * the log begins above 1 it is given up, and taken from a peer.
+   * the log begins above 1 it is given up, and taken from a peer. Where the log is damaged it waits for that to be fetched anew.
    */
   constructor(options: ReplicaOptions, log: DriverLog, stateMachine: StateMachine, ports: DriverPorts) {
     this.#log = log;
@@ -90,18 +90,21 @@ export class ReplicaDriver {
 
   #findState(recovered: RecoveredLog): StateFound | null {
     const state = this.#stateMachine;
-    if (isOnLineage(state, recovered)) return { index: state.applied.index, clock: state.clock };
-    const where = `the state at index ${state.applied.index} is not on the log's lineage`;
-    // Of a log of which nothing can be read it is not known where it begins.
-    const isKnown = !recovered.damaged || recovered.views.length > 0;
-    if (recovered.beginning === null && isKnown) {
+    const isLogged = isOnLineage(state, recovered);
+    const found = { position: { ...state.applied }, clock: state.clock, isLogged };
+    if (isLogged) return found;
+    const where = `the state at index ${found.position.index} is not on the log's lineage`;
+    if (recovered.damaged) {
+      this.#ports.log("warn", `${where} as far as that can be read: it is kept until the log has been fetched again`);
+      return found;
+    }
+    if (recovered.beginning === null) {
       this.#ports.log("warn", `${where}: replaying the log`);
       state.reset();
-      return { index: 0, clock: 0 };
+      return { position: { ...state.applied }, clock: state.clock, isLogged: true };
     }
-    const begins =
-      recovered.beginning === null ? "is damaged" : `begins behind index ${recovered.beginning.position.index}`;
-    this.#ports.log("warn", `${where}, which ${begins}: it needs a snapshot from another replica`);
+    const { index } = recovered.beginning.position;
+    this.#ports.log("warn", `${where}, which begins behind index ${index}: it needs a snapshot from another replica`);
     this.#ports.stateFiles.run({ type: "abandon" });
     return null;
   }

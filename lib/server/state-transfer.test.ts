@@ -1,5 +1,7 @@
-/** A replica whose disk was replaced, when the others have deleted what it would need to build its state: real files. */
+/** Replicas without a state that goes with their log, when the log does not reach back to build it again: real files. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { ChatClient } from "../client/types.ts";
 import type { Policy } from "../protocol/messages.ts";
 import { TestCluster, until } from "./cluster.fixture.ts";
@@ -33,25 +35,35 @@ async function inboxOn(cluster: TestCluster, pid: number): Promise<number> {
   }
 }
 
+/** All of the config, with accounts, and a log that does not begin at 1 any more. */
+async function shortened(
+  size: number,
+  policy: Policy,
+): Promise<{ readonly cluster: TestCluster; readonly alice: ChatClient }> {
+  const cluster = new TestCluster(size, policy);
+  clusters.push(cluster);
+  cluster.segmentBytes = 16 * 1024;
+  for (const { pid } of cluster.peers) await cluster.start(pid, { retention });
+  await until(() => cluster.ready.length === size, "all to be ready");
+  const alice = cluster.client(1);
+  const bob = cluster.client(2);
+  for (const [client, user] of [
+    [alice, "alice"],
+    [bob, "bob"],
+  ] as const) {
+    await client.request({ type: "createAccount", user, password });
+    await client.request({ type: "login", user, password });
+  }
+  await bob.close();
+  await send(alice, 0, 400);
+  for (const { pid } of cluster.peers)
+    await until(() => !cluster.segments(pid).includes("00000001.wal"), `${pid} to delete`);
+  return { cluster, alice };
+}
+
 describe.each(["available", "quorum"] as const)("under %s", (policy: Policy) => {
   test("a replica with an empty disk goes on from another's snapshot, where the others' logs begin", async () => {
-    const three = new TestCluster(3, policy);
-    clusters.push(three);
-    three.segmentBytes = 16 * 1024;
-    for (const { pid } of three.peers) await three.start(pid, { retention });
-    await until(() => three.ready.length === 3, "all to be ready");
-    const alice = three.client(1);
-    const bob = three.client(2);
-    for (const [client, user] of [
-      [alice, "alice"],
-      [bob, "bob"],
-    ] as const) {
-      await client.request({ type: "createAccount", user, password });
-      await client.request({ type: "login", user, password });
-    }
-    await bob.close();
-    await send(alice, 0, 400);
-    for (const pid of [1, 2, 3]) await until(() => !three.segments(pid).includes("00000001.wal"), `${pid} to delete`);
+    const { cluster: three, alice } = await shortened(3, policy);
 
     await three.stop(3);
     await send(alice, 400, 500);
@@ -73,4 +85,29 @@ describe.each(["available", "quorum"] as const)("under %s", (policy: Policy) => 
     expect(await inboxOn(three, 3)).toBe(520);
     expect(three.fatal).toEqual([]);
   });
+});
+
+const flipped = [
+  { what: "an entry", offset: 6_000 },
+  { what: "where the log begins", offset: 128 + 41 },
+];
+
+test.each(flipped)("one bit of $what that rots takes no state, not even the last one", async ({ offset }) => {
+  const { cluster, alice } = await shortened(2, "available");
+  await alice.close();
+  for (const pid of [1, 2]) await cluster.stop(pid);
+  cluster.forgetState(2);
+  const path = join(cluster.directory, "1", cluster.segments(1).toSorted()[0] ?? "");
+  const bytes = readFileSync(path);
+  bytes.writeUInt8(bytes.readUInt8(offset) ^ 4, offset);
+  writeFileSync(path, bytes);
+  cluster.said.length = 0;
+  for (const pid of [1, 2]) await cluster.start(pid, { retention, recoveryWaitMs: 500 });
+  await until(() => [1, 2].every((pid) => cluster.nodes.get(pid)?.standing.ready === true), "both to be ready");
+  const said = cluster.said.join("\n");
+  expect(said).toContain("1 info: the log is damaged: waiting for a replica to repair it from");
+  expect(said).toMatch(/2 info: goes on from the snapshot of the state at index \d+/);
+  expect(said).toMatch(/1 info: goes on from the state at index \d+: the log has been fetched as far again/);
+  for (const pid of [1, 2]) expect(await inboxOn(cluster, pid)).toBe(400);
+  expect(cluster.fatal).toEqual([]);
 });

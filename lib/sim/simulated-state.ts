@@ -122,7 +122,8 @@ export class SimulatedState {
         }
         case "finish": {
           const isWhole = hashOf(received) === Buffer.from(order.snapshot.sha256).toString("hex");
-          return later(5, () => process.report({ type: "finished", check: order.check, isWhole }));
+          const verdict = isWhole ? "whole" : "different";
+          return later(5, () => process.report({ type: "finished", check: order.check, verdict }));
         }
         case "install": {
           const content = this.world.library.get(hashOf(received));
