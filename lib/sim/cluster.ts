@@ -5,20 +5,20 @@
 import { encodeFrame, decodeFrame } from "../protocol/codec.ts";
 import { framePrefixBytes } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
-import { formatView } from "../protocol/ids.ts";
 import type { Configured, ReplicaMessage } from "../protocol/messages.ts";
-import { Oracle, type Acknowledged } from "./checkers.ts";
+import { Oracle } from "./checkers.ts";
 import { SimulationFailure } from "./failure.ts";
 import { Chaos } from "./faults.ts";
 import { clusterTagOf } from "../log/segment.ts";
-import { judgeChat, replay } from "./chat-judge.ts";
 import { makeChatOp } from "./chat-workload.ts";
+import { mayBeRestored, mayBeWiped } from "./losses.ts";
 import { MemoryDisk } from "./memory-log.ts";
 import { Network, type LinkQuality, type Wire } from "./network.ts";
 import { Operator } from "./operator.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Profile } from "./profile.ts";
 import { Random } from "./random.ts";
+import { mustComeTogether, mustConverge } from "./settling.ts";
 import { Simulator } from "./simulator.ts";
 import { chatState, hasherOf, memoryState } from "./state-stores.ts";
 import type { Surroundings, Tally, Flags } from "./surroundings.ts";
@@ -90,8 +90,8 @@ export class Cluster {
       snapshots: new Map(),
       tally: this.tally,
       disturbed: () => this.users?.judge.disturbed(this.simulator.nowMs),
-      wipeable: (node) => this.mayBeWiped(node),
-      restorable: (node, uuid) => this.mayBeRestored(node, uuid),
+      wipeable: (node) => mayBeWiped(this, node),
+      restorable: (node, uuid) => mayBeRestored(this, node, uuid),
       replacementFlags: (pid) => (this.operator === null ? null : this.joining(pid)),
       written: (pid, records) => this.written?.(pid, records),
     };
@@ -168,7 +168,7 @@ export class Cluster {
     const { profile, simulator, oracle } = this;
     const { timeoutMs } = profile;
     this.heal();
-    this.mustComeTogether();
+    mustComeTogether(this);
     if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— one link is cut ———");
     this.chaos.cutOneLink();
     const primary = this.nodes.find((node) => node.standing?.role === "primary");
@@ -206,189 +206,15 @@ export class Cluster {
     for (const client of this.clients) client.finish(Math.ceil(opsWanted / Math.max(1, present)));
   }
 
-  /** With nothing in its way a change of the config comes into force within a bounded time. */
-  private mustChange(operator: Operator): void {
-    const { simulator, profile } = this;
-    // Who is awaited since a total stop may have been a disk that is lost: nothing ends that but accepting the loss.
-    if (this.nodes.some(({ standing }) => standing?.provisional === true)) return;
-    operator.finish();
-    const isDone = simulator.run(simulator.nowMs + 60 * profile.timeoutMs, () => !operator.busy);
-    if (!isDone)
-      throw new SimulationFailure("liveness", "a change of the config was not made although nothing was wrong");
-    operator.stop();
-    this.mustBeTogether();
-  }
-
-  /** Within a bounded time after the heal. */
-  private mustComeTogether(): void {
-    const { profile, simulator } = this;
-    // Deaths and suspicions that were under way still come; what stands after them must last. Behind what a slow link has
-    // still to bring nothing is heard.
-    const behindMs = this.network.arrivesMs - simulator.nowMs;
-    const silentMs = behindMs > profile.timeoutMs / 2 ? behindMs : 0;
-    simulator.run(simulator.nowMs + silentMs + 2 * profile.timeoutMs + 600);
-    this.mustBeTogether();
-  }
-
-  /** Everyone in one formed view with one log, and every op of every client answered, within a bounded time. */
-  private mustBeTogether(): void {
-    const { profile, simulator } = this;
-    const waitMs = profile.recoveryWaitMs < 1e9 ? profile.recoveryWaitMs : 0;
-    const boundMs = simulator.nowMs + 60 * profile.timeoutMs + 2 * waitMs;
-    let obstacle: string | null = "";
-    let checkedMs = 0;
-    const converged = simulator.run(boundMs, () => {
-      if (simulator.nowMs - checkedMs < 20) return false;
-      checkedMs = simulator.nowMs;
-      obstacle = this.obstacle();
-      return obstacle === null;
-    });
-    if (!converged) {
-      const standings = this.nodes.map((node) => describeStanding(node)).join("; ");
-      throw new SimulationFailure("liveness", `not converged long after the heal: ${obstacle} [${standings}]`);
-    }
-  }
-
-  /** Together, also after another change of the config, and calm from then on. */
+  /** See `settling.ts`. */
   mustConverge(): void {
-    const { profile, simulator } = this;
-    this.mustComeTogether();
-    if (this.operator !== null) this.mustChange(this.operator);
-    const views = this.nodes.map((node) => node.standing?.view);
-    simulator.run(simulator.nowMs + 3 * profile.timeoutMs);
-    for (const [at, node] of this.nodes.entries()) {
-      if (node.standing?.view === views[at]) continue;
-      throw new SimulationFailure("liveness", `replica ${node.pid} left a view although nothing was wrong`);
-    }
-    // A session whose loss was noticed, or that expired, just now is under way to everybody.
-    if (this.obstacle() !== null)
-      simulator.run(simulator.nowMs + 20 * profile.timeoutMs, () => this.obstacle() === null);
-    this.judgeEnd();
+    mustConverge(this);
+    this.tally.expiries = this.oracle.expired.size;
   }
 
   /** Frees what the states hold. */
   close(): void {
     for (const node of this.nodes) node.close();
-  }
-
-  /** Why the run has not come to rest; null when it has. */
-  obstacle(): string | null {
-    const [first] = this.nodes;
-    const primary = this.nodes.find((node) => node.standing?.role === "primary");
-    const model = (primary ?? first)?.standing;
-    if (model == null) return "nobody runs";
-    const idleMs = this.simulator.nowMs - (this.operator?.askedMs ?? -Infinity);
-    if (idleMs < wantedMs) return "a change of the config may still be wanted";
-    const { awaiting, config } = model;
-    const mayCome = awaiting.some((awaited) => config.some(({ uuid }) => uuid === awaited));
-    if (awaiting.length > 0 && !mayCome) return `${formatView(model.view)} awaits disks that were replaced`;
-    for (const node of this.nodes) {
-      const { standing } = node;
-      if (standing === null) return `replica ${node.pid} is down`;
-      const isConfigured = model.config.some(({ pid }) => pid === node.pid);
-      const serves = standing.ready && (standing.role === "primary" || standing.role === "backup");
-      if (isConfigured && !serves) return `replica ${node.pid} is ${standing.role}, not ready: ${standing.waitingFor}`;
-      if (!isConfigured && standing.role !== "learner")
-        return `replica ${node.pid}, not in the config, is ${standing.role}`;
-      if (standing.view !== model.view) {
-        return `replica ${node.pid} is in ${formatView(standing.view)}, another in ${formatView(model.view)}`;
-      }
-      if (standing.members.length !== model.config.length) return `view ${formatView(standing.view)} lacks members`;
-    }
-    for (const client of this.clients) {
-      if (!client.done) return `session ${client.session} waits for ${client.waiting.join(", ") || "its next op"}`;
-    }
-    const unaware = this.users?.unaware;
-    if (unaware !== undefined) return `session ${unaware.session} has yet to notice that its connection is frozen`;
-    for (const node of this.nodes) {
-      const { index } = node.applied.applied;
-      const [lost] = this.oracle.oneOrder ? [] : this.missingOn(node);
-      // Where there were forks, their ops come back by the merge, which takes its time.
-      if (lost !== undefined) return `${lost.op}, acknowledged as entry ${lost.index}, is missing on ${node.pid}`;
-      if (index !== model.lastIndex) return `replica ${node.pid} has applied ${index} of ${model.lastIndex}`;
-    }
-    return null;
-  }
-
-  private missingOn(node: SimulatedNode): Acknowledged[] {
-    const { oracle } = this;
-    return oracle.missing((session, seq) => {
-      if (node.applied.holds(session, seq)) return true;
-      // Of a session that expired what only a machine given up for lost had acknowledged is gone, also if it returns.
-      return oracle.lossAccepted && node.applied.forgotten.has(session);
-    });
-  }
-
-  /** Everything that was under way has arrived. */
-  private judgeEnd(): void {
-    const [first, ...rest] = this.nodes;
-    if (first === undefined) return;
-    this.tally.expiries = this.oracle.expired.size;
-    if (this.profile.chat) {
-      const replayed = replay(first.applied);
-      judgeChat(first.applied.inner, replayed);
-      this.users?.judgeEnd(replayed);
-    }
-    for (const node of this.nodes) {
-      const missing = this.missingOn(node);
-      const [lost] = missing;
-      if (lost === undefined) continue;
-      throw new SimulationFailure(
-        "lost",
-        `${missing.length} acknowledged ops are missing on replica ${node.pid}, first ${lost.op}, ` +
-          `acknowledged at ${lost.atMs.toFixed(1)} as entry ${lost.index}`,
-      );
-    }
-    const { digest } = first;
-    for (const node of rest) {
-      const same =
-        node.applied.applied.index === first.applied.applied.index &&
-        node.applied.applied.chain === first.applied.applied.chain;
-      if (!same) throw new SimulationFailure("order", `replicas 1 and ${node.pid} applied different logs`);
-      if (digest !== node.digest) {
-        throw new SimulationFailure("digest", `replicas 1 and ${node.pid} have different states`);
-      }
-    }
-  }
-
-  /**
-   * A disk may be lost without breaking a promise only while the disks known to the cluster stay a majority. In
-   * `available` an acknowledgement that stood for the lost disks alone is excused.
-   */
-  private mayBeWiped(node: SimulatedNode): boolean {
-    const { nodes } = this;
-    const config = this.oracle.latestConfig;
-    if (config === null || config.length === 1 || this.oracle.disks > 25) return false;
-    const { disksReturn } = this.profile;
-    // The config that is attempted may be the one that has to do without this disk.
-    if (!disksReturn && (this.operator?.busy === true || this.oracle.isChanging)) return false;
-    // Who has given its own state up for another's has nothing to go on from until it has that one.
-    if (!nodes.some((other) => other !== node && other.applied.applied.index > 0)) return false;
-    if (!config.some(({ pid }) => pid === node.pid)) return false;
-    // Whichever of these comes into force, a majority of it must be left: see "Not promised" in `lib/replication`.
-    const configs = disksReturn ? [config, ...this.oracle.attempted.configs] : [config];
-    return configs.every((each) => this.canDoWithout(node, each));
-  }
-
-  private canDoWithout(node: SimulatedNode, config: readonly Configured[]): boolean {
-    const isConfigured = (each: SimulatedNode): boolean => config.some(({ pid }) => pid === each.pid);
-    const isSound = ({ log, uuid }: SimulatedNode): boolean =>
-      !log.damaged && config.some((each) => each.uuid === uuid) && this.oracle.knowsItself(log);
-    const lost = this.nodes.filter((each) => isConfigured(each) && (each === node || !isSound(each)));
-    if (this.profile.policy === "quorum") return 2 * lost.length < config.length;
-    return lost.length <= Math.max(1, (config.length - 1) / 2);
-  }
-
-  /**
-   * The disk that is there now is lost with it, unless the one that comes back is the one that counts, or neither does: a
-   * replica that was removed has given what it held.
-   */
-  private mayBeRestored(node: SimulatedNode, uuid: string): boolean {
-    const { latestConfig, attempted } = this.oracle;
-    if (latestConfig === null) return false;
-    const configs = [latestConfig, ...attempted.configs];
-    if (configs.every((each) => each.some((other) => other.uuid === uuid))) return true;
-    return configs.every((each) => !each.some(({ pid }) => pid === node.pid)) || this.mayBeWiped(node);
   }
 
   private addClient(number: number): void {
@@ -423,8 +249,6 @@ export class Cluster {
 }
 
 const foundingMs = 3_000;
-/** For how long a replica goes on wanting a change that nobody asks for any more, and a little. */
-const wantedMs = 3_300;
 /** So many are asked for in every run, after the heal if the fire left no time for them. */
 const opsWanted = 110;
 const addressOf = (pid: number): string => `replica-${pid}:1538`;
@@ -433,15 +257,6 @@ const addressOf = (pid: number): string => `replica-${pid}:1538`;
 function makeOp(client: number, session: string, seq: number, oldest: number): OpEntry {
   const command = new Uint8Array([client, seq & 0xff, seq >> 8, 0x5e]);
   return { session, seq, oldest, at: 0, origAt: 0, digest: new Uint8Array(8).fill(seq & 0xff), command };
-}
-
-function describeStanding({ pid, standing }: SimulatedNode): string {
-  if (standing === null) return `${pid} down`;
-  const members = standing.members.map((member) => member.pid).join("");
-  return (
-    `${pid} ${standing.role}${standing.ready ? " ready" : ""} ${formatView(standing.view)}{${members}} ` +
-    `commit ${standing.commit} of ${standing.lastIndex}`
-  );
 }
 
 /** What is sent to several is made bytes of once, and shared by them as what is handed over without bytes is. */
