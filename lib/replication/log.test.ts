@@ -82,6 +82,7 @@ test("what a later view carried over is decided only together with its ACT", () 
   appendView(log, makeView(2, 1), [disk(1, 1), disk(2, 2)]);
   append(log, makeView(2, 1), op(3));
   // Indexes: VIEW 1, ACT 2, ops 3 and 4, VIEW 5, ACT 6, op 7.
+  expect(log.decided(4, 1)).toBe(0);
   expect(log.decided(4, 3)).toBe(3);
   expect(log.decided(3, 4)).toBe(3);
   expect(log.decided(6, 4)).toBe(2);
