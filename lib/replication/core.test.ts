@@ -119,6 +119,16 @@ test("of a damaged log nothing is known to be committed but what was applied: it
   expect(started(true, 1).commit).toBe(1);
 });
 
+test("whoever cannot read what it has promised leaps above the view in which its state was", () => {
+  const chains = BigUint64Array.from([]);
+  const recovered = { promised: 0, beginning: null, isKnown: false, views: Float64Array.from([]), chains, commit: 0 };
+  const view = makeView(2 ** 22, 1);
+  const reader = { read: () => [], orphans: () => [].values(), hasForks: false, compactable: () => null };
+  const state = { position: { index: 9, view, chain: 9n }, clock: 0, isLogged: false };
+  const core = new Core(options, { ...recovered, damaged: true }, state, reader);
+  expect(core.nextView(true)).toBeGreaterThan(view);
+});
+
 test("forks are looked for anew once what was cut has become one on the disk, which is with the next entry", () => {
   const core = started(false, 1);
   core.supersedeAfter(1);

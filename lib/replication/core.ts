@@ -152,7 +152,8 @@ export class Core {
     this.random = new Random(options.seed);
     this.damaged = recovered.damaged;
     this.promised = recovered.promised;
-    this.maxSeen = Math.max(recovered.promised, this.log.lastView);
+    // That of its state it has been in, though the log that told it be damaged.
+    this.maxSeen = Math.max(recovered.promised, this.log.lastView, state?.position.view ?? 0);
     this.durableIndex = this.log.lastIndex;
     // What is damaged may be what had superseded the end of this log: nothing there is known to be committed.
     const known = recovered.damaged ? 0 : this.log.decided(recovered.commit, this.log.lastIndex);
