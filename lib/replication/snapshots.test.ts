@@ -183,6 +183,56 @@ test("a late word about the check of a snapshot that was given up puts no other 
   expect(replica.taken("install")).toEqual(["install"]);
 });
 
+test("a state from behind the end of a log that nobody brings on gives way to another's, which the log holds", () => {
+  const deleted = new Records().view(founding, [one, two, self], 6);
+  const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
+  // 1 leads alone, and dies before all is learnt here; in its damaged log it and 2, who has learnt less, find no place for their states.
+  const theirs = new Records(deleted).view(mine, [one], 40);
+  const after = deleted.last.index;
+  replica.hearOfView(one, mine, theirs);
+  replica.diverge(one, theirs);
+  replica.feed(one, theirs, after + 20, mine);
+  expect(replica.taken("abandon")).toEqual(["abandon"]);
+  const [first, second] = [one, two].map((member) => ({ ...member, incarnation: 2 }));
+  const heard = (): void => {
+    replica.tick(100);
+    if (first !== undefined)
+      replica.hear(first, { ...waiting(mine, theirs.at(after + 10), mine), stateIndex: after + 40 });
+    if (second !== undefined) replica.hear(second, { ...waiting(mine, deleted.last, mine), stateIndex: after + 15 });
+  };
+  for (let at = 0; at < 15; at++) heard();
+  replica.receive(first ?? one, theirs.at(after + 40));
+  replica.checked();
+  for (let at = 0; at < 250; at++) heard();
+  replica.receive(second ?? two, theirs.at(after + 15));
+  replica.checked();
+  expect(replica.taken("discard", "install")).toEqual(["discard", "install"]);
+});
+
+test("a state from behind the end of the log that is followed gives way to the state of who is in that view", () => {
+  const deleted = new Records().view(founding, [one, two, self], 6);
+  const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
+  const theirs = new Records(deleted).view(mine, [one], 40);
+  replica.follow(one, mine, theirs);
+  // 2 cannot read in its damaged log where its state belongs, which has gone another way; 1 is heard again after a while.
+  const beyond = { index: theirs.last.index + 50, view: greater, chain: 5n };
+  const heard = (): void => {
+    replica.tick(100);
+    replica.hear(two, { ...waiting(mine, deleted.last, mine), stateIndex: beyond.index });
+  };
+  for (let at = 0; at < 15; at++) heard();
+  replica.receive(two, beyond);
+  replica.checked();
+  replica.taken();
+  for (let at = 0; at < 250; at++) {
+    heard();
+    replica.hearOfView(one, mine, theirs);
+    if (at === 0) replica.feed(one, theirs, theirs.last.index, mine);
+  }
+  replica.handOver(one, theirs.last);
+  expect(replica.taken("discard", "install")).toEqual(["discard", "install"]);
+});
+
 test("one whose state cannot be read here is not asked again for a while, but another is", () => {
   const log = new Records(new Records().view(founding, [one, two, self], 6));
   const replica = new Told(log);

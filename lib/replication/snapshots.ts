@@ -13,7 +13,7 @@ import type { StateFound, Transfer } from "./state.ts";
 
 /** A snapshot that nobody has asked for this long is deleted. */
 const unusedMs = 30_000;
-/** Who has offered none for so long (making one takes its time) is given up for another. */
+/** Who has offered none for so long (making one takes its time), or one that the log does not come to, is given up for another. */
 const patienceMs = 20_000;
 /** Who has one that cannot be read here is left alone for so long: until then somebody may have started a newer build. */
 const unreadableMs = 60_000;
@@ -38,7 +38,7 @@ export function tickSnapshots(core: Core): void {
   if (!core.stateless && !isWorthIt(core)) return giveUp(core, "it is not needed any more");
   if (transfer.snapshot !== null && isUseless(core, transfer.snapshot))
     return giveUp(core, "the log went on without it");
-  if (transfer.stage === "whole") return installWhenLogged(core, transfer);
+  if (transfer.stage === "whole") return installOrTryAnother(core, transfer);
   if (transfer.stage === "checking") return;
   const patience = transfer.snapshot === null ? patienceMs : 2 * core.options.timeoutMs;
   if (core.detector.suspects(transfer.from) || nowMs - transfer.progressMs > patience || isAskedInVain(core, transfer))
@@ -111,8 +111,9 @@ export function logGoesOnFrom(core: Core, index: number): void {
   if ((transfer.snapshot?.position.index ?? 0) > index) giveUp(core, "the view goes on without it");
 }
 
-function begin(core: Core): void {
-  const from = chooseGiver(core, 0);
+/** From somebody, the next one after `not`. */
+function begin(core: Core, not = 0): void {
+  const from = chooseGiver(core, not);
   if (from === null) return;
   const { nowMs } = core;
   const transfer: Transfer = {
@@ -222,6 +223,23 @@ export function onSnapshotPart(core: Core, from: Member, message: FrameOf<"snaps
   transfer.askMs = Math.max(transfer.askMs, core.nowMs - 50) + waitMs;
   transfer.askedMs = -Infinity;
   if (core.nowMs >= transfer.askMs) ask(core, transfer);
+}
+
+/**
+ * All of it is here, and the log has not come to its place. If nobody is known to bring that on so far, its giver may be the only
+ * one who knows of it, and unable to read it; the state of another may stand where the log is.
+ */
+function installOrTryAnother(core: Core, transfer: Transfer): void {
+  installWhenLogged(core, transfer);
+  if (transfer.stage === "installing") return;
+  const { fetch } = core;
+  const end = fetch === null ? 0 : Math.max(fetch.end, fetch.target?.index ?? 0);
+  if (end >= (transfer.snapshot?.position.index ?? 0)) transfer.progressMs = core.nowMs;
+  if (core.nowMs - transfer.progressMs <= patienceMs) return;
+  const other = chooseGiver(core, transfer.from);
+  if (other === null || other === transfer.from) return;
+  giveUp(core, "nobody brings the log to its place");
+  begin(core, transfer.from);
 }
 
 function installWhenLogged(core: Core, transfer: Transfer): void {
