@@ -34,9 +34,15 @@ export function ownPromise(core: Core): FrameOf<"promised"> {
   };
 }
 
-/** Where the state goes on from, with certainty: one that is being put in its place takes its place, whatever happens. */
-function appliedIndex({ snapshots: { transfer }, stateless, delivered }: Core): number | null {
-  if (transfer?.stage === "installing" && transfer.snapshot !== null) return transfer.snapshot.position.index;
+/**
+ * Where the state goes on from, with certainty: one that is being put in its place takes its place, whatever happens, and is lost
+ * if its entry has left the log meanwhile. MUST NOT be told then: others would give theirs up for it.
+ */
+function appliedIndex({ snapshots: { transfer }, log, stateless, delivered }: Core): number | null {
+  if (transfer?.stage === "installing" && transfer.snapshot !== null) {
+    const { position } = transfer.snapshot;
+    return log.holds(position) ? position.index : null;
+  }
   return stateless ? null : delivered;
 }
 

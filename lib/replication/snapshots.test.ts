@@ -268,3 +268,19 @@ test("a promise tells of the state that is being put in place, not of the one th
   replica.hear(two, { type: "join", view: greater, epoch: 1, lastActView: mine, removes: null });
   expect(replica.sent("promised", two)).toMatchObject({ view: greater, applied: 30 });
 });
+
+test("a promise tells of no state that is being put in place, when its entry has left the log meanwhile", () => {
+  const deleted = new Records().view(founding, [one, two, self], 6);
+  const log = new Records(deleted).view(makeView(1, 3), [self], 5);
+  const replica = new Told(log);
+  const theirs = log.forkedAfter(log.base.index).view(mine, [one], 40);
+  const others = log.forkedAfter(log.base.index).view(greater, [two], 60);
+  replica.follow(one, mine, theirs);
+  replica.tick(10);
+  replica.handOver(one, theirs.at(30));
+  expect(replica.taken("install")).toEqual(["install"]);
+  replica.follow(two, greater, others);
+  const view = makeView(4, 1);
+  replica.hear(one, { type: "join", view, epoch: 1, lastActView: mine, removes: null });
+  expect(replica.sent("promised", one)).toMatchObject({ view, last: others.last, applied: null });
+});
