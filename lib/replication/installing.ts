@@ -35,15 +35,15 @@ export function ownPromise(core: Core): FrameOf<"promised"> {
 }
 
 /**
- * Where the state goes on from, with certainty: one that is being put in its place takes its place, whatever happens, and is lost
- * if its entry has left the log meanwhile. MUST NOT be told then: others would give theirs up for it.
+ * How far the state will have come when the view forms, whatever view that is: what is committed here is applied meanwhile, and a
+ * state that is on its way takes the place of this one. MUST NOT be told of one that is just being put in place when its entry has
+ * left the log, for it is lost, and what was there before it: others would give theirs up for that.
  */
-function appliedIndex({ snapshots: { transfer }, log, stateless, delivered }: Core): number | null {
-  if (transfer?.stage === "installing" && transfer.snapshot !== null) {
-    const { position } = transfer.snapshot;
-    return log.holds(position) ? position.index : null;
-  }
-  return stateless ? null : delivered;
+function appliedIndex({ snapshots: { transfer }, log, stateless, delivered, commit }: Core): number | null {
+  const coming = transfer?.snapshot?.position ?? null;
+  const isLogged = coming !== null && log.holds(coming);
+  const hasState = transfer?.stage === "installing" ? isLogged : !stateless;
+  return hasState ? Math.max(delivered, commit, isLogged ? coming.index : 0) : null;
 }
 
 /**

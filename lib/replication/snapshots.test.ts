@@ -262,7 +262,7 @@ test("a promise tells of the state that is being put in place, not of the one th
   replica.feed(one, theirs, 6, mine);
   replica.tick(10);
   replica.handOver(one, theirs.at(30));
-  replica.feed(one, theirs, theirs.last.index, mine);
+  replica.feed(one, theirs, theirs.last.index, mine, 6);
   replica.tick(10);
   expect(replica.taken("install")).toEqual(["install"]);
   replica.hear(two, { type: "join", view: greater, epoch: 1, lastActView: mine, removes: null });
@@ -283,4 +283,24 @@ test("a promise tells of no state that is being put in place, when its entry has
   const view = makeView(4, 1);
   replica.hear(one, { type: "join", view, epoch: 1, lastActView: mine, removes: null });
   expect(replica.sent("promised", one)).toMatchObject({ view, last: others.last, applied: null });
+});
+
+test("a promise tells of what is applied while the view is made: all that is committed, and a state that is on its way", () => {
+  const log = new Records().view(founding, [one, two, self], 2);
+  const theirs = log.forkedAfter(log.last.index).view(mine, [one], 40);
+  const join = { type: "join", view: greater, epoch: 1, lastActView: mine, removes: null } as const;
+  const told = (commit: number): number | null => {
+    const replica = new Told(log);
+    replica.hearOfView(one, mine, theirs);
+    replica.feed(one, theirs, 6, mine);
+    replica.tick(10);
+    replica.receive(one, theirs.at(30));
+    replica.feed(one, theirs, theirs.last.index, mine, commit);
+    replica.hear(two, join);
+    const { applied } = replica.sent("promised", two);
+    replica.checked();
+    expect(replica.taken("install")).toEqual(["install"]);
+    return applied;
+  };
+  expect([6, 40].map(told)).toEqual([30, 40]);
 });

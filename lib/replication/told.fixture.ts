@@ -193,12 +193,12 @@ export class Told {
     this.hear(from, { type: "diverged", nonce, lastIndex: last.index, views: starts });
   }
 
-  /** Answers its fetch with the entries of this log up to `to`, perhaps as a member of a view that goes on. */
-  feed(from: Member, log: Records, to = log.last.index, serves = 0): void {
+  /** Answers its fetch with the entries of this log up to `to`, perhaps as a member of a view that goes on, and not all committed. */
+  feed(from: Member, log: Records, to = log.last.index, serves = 0, commit = to): void {
     const { nonce, after } = this.sent("fetch", from);
     const records = log.between(after.index, to);
     const lastIndex = log.last.index;
-    this.hear(from, { type: "entries", nonce, previous: after, commit: to, lastIndex, serves, records });
+    this.hear(from, { type: "entries", nonce, previous: after, commit, lastIndex, serves, records });
   }
 
   /** Hears of the view that this primary serves with this log, and takes all of it over from where the logs part. */
