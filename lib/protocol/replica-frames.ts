@@ -65,7 +65,7 @@ export const replicaFrames = {
     damaged: bool,
     behind: bool,
     commit: index,
-    /** How far the state goes that it has applied; null when none goes with this log. */
+    /** How far the state will have come when the view forms; null when none goes with this log. */
     applied: optional(index),
     /** The VIEW entries of this log from the last formed view on (that one included), oldest first. */
     attempts: list(attempt, 1024),
