@@ -128,7 +128,9 @@ export class Replica {
         onDurable(core);
         return;
       case "propose":
-        accept(core, event.ops, core.delivered);
+        // Nothing is prepared from a state that may be on another lineage: it would come into the log that is fetched.
+        if (core.snapshots.kept === null) accept(core, event.ops, core.delivered);
+        else core.effects.push({ type: "unavailable", ops: event.ops });
         return;
       case "change":
         onChange(core, event);
