@@ -154,6 +154,8 @@ export class SimulatedState {
     const position = { ...this.observed.applied };
     const bytes = this.random.bytes(100 + this.random.below(200));
     const { index, view, chain } = position;
+    // Where chance is steady, as in stories, states at two places would have one name else.
+    new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(0, chain);
     library.set(hashOf(bytes), {
       position: { index, view, chain },
       observed: this.observed.image(),
