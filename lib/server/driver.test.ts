@@ -1,5 +1,6 @@
 /** What the driver does with a state that it cannot apply to, or that does not fit its log. Log and state are in memory. */
 import { expect, test } from "bun:test";
+import type { LogBeginning } from "../protocol/log-port.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import type { ReplicaOptions } from "../replication/events.ts";
 import { memoryState } from "../sim/state-stores.ts";
@@ -45,6 +46,20 @@ test.each([false, true])(
     expect(stateMachine.applied.index).toBe(damaged ? 1 : 0);
   },
 );
+
+test("a state of nothing is not kept beside a damaged log that begins later: a snapshot is needed", () => {
+  const { stateMachine } = memoryState(false);
+  const orders: string[] = [];
+  const stateFiles = { run: ({ type }: { readonly type: string }): void => void orders.push(type) };
+  const beginning: LogBeginning = {
+    ...{ position: { index: 9, view: 257, chain: 9n }, policy: "available" },
+    attempts: [{ view: 257, index: 1, epoch: 1, members: [], config: [], awaiting: [], formed: true }],
+    views: [{ view: 257, firstIndex: 1 }],
+  };
+  const recovered = { ...empty.recovered, damaged: true, beginning };
+  driverOf({ ...empty, recovered }, stateMachine, { ...quiet, stateFiles });
+  expect(orders).toEqual(["abandon"]);
+});
 
 test("a replica whose state cannot be written applies nothing behind that", () => {
   const persisted: number[] = [];

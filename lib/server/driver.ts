@@ -94,7 +94,8 @@ export class ReplicaDriver {
     const found = { position: { ...state.applied }, clock: state.clock, isLogged };
     if (isLogged) return found;
     const where = `the state at index ${found.position.index} is not on the log's lineage`;
-    if (recovered.damaged) {
+    // One of nothing is of no use to anybody.
+    if (recovered.damaged && found.position.index > 0) {
       this.#ports.log("warn", `${where} as far as that can be read: it is kept until the log has been fetched again`);
       return found;
     }
