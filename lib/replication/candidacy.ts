@@ -164,12 +164,24 @@ const isForgetful = (core: Core): boolean => core.maxSeen > 0 && (core.isReplace
 
 function sendJoins(core: Core, candidacy: Candidacy): void {
   const lastActView = core.log.lastFormed()?.view ?? 0;
-  const { change } = candidacy.wanted ?? { change: null };
-  const removes = change?.kind === "remove" ? change.pid : null;
+  const removes = leftOut(core, candidacy);
   for (const pid of invited(core, candidacy)) {
     if (candidacy.promises.has(pid)) continue;
     core.send(pid, { type: "join", view: candidacy.view, epoch: core.epoch, lastActView, removes });
   }
+}
+
+/**
+ * Who is removed by this view: whoever an operator wants removed, or whose removal was begun by a view of this log and is
+ * carried on. The JOIN of that one may not have told it, if the loss was accepted, and it MUST NOT go on alone as one who has
+ * everything (`available`).
+ */
+function leftOut({ log, options }: Core, { wanted }: Candidacy): number | null {
+  if (wanted?.change.kind === "remove") return wanted.change.pid;
+  if (options.policy !== "available") return null;
+  const attempts = log.attempts();
+  const begun = attempts.at(-1)?.config ?? [];
+  return attempts[0]?.config.find(({ pid }) => !begun.some((each) => each.pid === pid))?.pid ?? null;
 }
 
 /**
