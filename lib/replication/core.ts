@@ -289,6 +289,8 @@ export class Core {
     this.effects.push({ type: "rewind" });
     this.floors.superseded(0);
     this.delivered = 0;
+    // The fork's clock may have been ahead.
+    this.stateClock = 0;
   }
 
   /** What was applied is of no use any more, and the log does not reach back to build it again. */

@@ -3,9 +3,10 @@
  * by hand what its peers and its disk say.
  */
 import { describe, expect, test } from "bun:test";
+import { decodeEntry } from "../protocol/codec.ts";
 import { makeView } from "../protocol/ids.ts";
 import type { Policy, Position, ReplicaMessage } from "../protocol/messages.ts";
-import type { LogRecord } from "../protocol/record.ts";
+import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import { founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
 
 describe("a fetch", () => {
@@ -334,5 +335,43 @@ describe("a learner whose log does not reach back to build its state again", () 
     replica.feed(two, theirs, theirs.last.index, 0);
     expect(replica.sent("fetch", one).after).toEqual(log.last);
     expect(replica.taken("abandon")).toEqual([]);
+  });
+});
+
+describe("the clock of the log", () => {
+  test("is not that of a fork that was left, when this replica leads next", () => {
+    const op = {
+      type: "op",
+      session: "00000000-0000-4000-8000-00000000000a",
+      seq: 1,
+      oldest: 1,
+      at: 0,
+      origAt: 0,
+    } as const;
+    const content = { digest: new Uint8Array(8), command: new Uint8Array([1]) };
+    const common = new Records().view(founding, [one, two, self], 2);
+    // The clock of its primary was far ahead.
+    const fork = common.forkedAfter(common.last.index).view(mine, [one], 0);
+    fork.add(mine, { ...op, ...content, at: 1e9, origAt: 1e9 });
+    const lineage = common.forkedAfter(common.last.index).view(greater, [two], 1);
+    const replica = new Told(common);
+    replica.hearOfView(one, mine, fork);
+    replica.feed(one, fork, fork.last.index, mine);
+    replica.follow(two, greater, lineage);
+    expect(replica.taken("rewind")).toEqual(["rewind"]);
+    // Both are gone, and the recovery wait is over.
+    for (let passedMs = 0; passedMs < 15_000; passedMs += 100) replica.tick(100);
+    replica.effects.splice(0);
+    replica.step({ type: "propose", ops: [{ ...op, ...content }] });
+    replica.tick(10);
+    const records = replica.effects.flatMap((effect) => (effect.type === "append" ? effect.records : []));
+    const times = records.flatMap((bytes) => {
+      const record = decodeRecord(bytes, 0);
+      const entry =
+        typeof record === "string" || record.kind !== recordKind.op ? null : decodeEntry(record.kind, record.payload);
+      return entry?.type === "op" ? entry.at : [];
+    });
+    expect(times).toHaveLength(1);
+    expect(times[0]).toBeLessThan(1e6);
   });
 });
