@@ -12,12 +12,13 @@ import { systemSessionOf } from "./identity.ts";
 const self = { pid: 2, uuid: "00000000-0000-4000-8000-000000000002", incarnation: 7 };
 const session = "00000000-0000-4000-8000-0000000000aa";
 
-/** Those of this process, and what it has asked to be put into the log. */
-function ofSelf() {
+/** Those of this process, and what it has asked to be put into the log. `applied`: how far the state has come. */
+function ofSelf(applied = (): number => 1_000) {
   const proposed: Command[] = [];
   const attachments = new Attachments(self, systemSessionOf(self), {
     propose: ({ command }) => void proposed.push(decodeCommand(command)),
     common: (place) => place,
+    applied,
   });
   return { attachments, proposed };
 }
@@ -94,4 +95,27 @@ test("one that stands again is ended again, whatever is being ended of another p
   attachments.standsAgain(own);
   sweep(limits.graceSeconds);
   expect(proposed.at(-1)).toMatchObject({ type: "detach", pid: self.pid, number: own.number });
+});
+
+test("an end is not put into the log before the state, which is built again, has come as far as its client had", () => {
+  let applied = 1_000;
+  const { attachments, proposed } = ofSelf(() => applied);
+  const state = openChat(new Database(":memory:"));
+  const nobody = { isLive: () => true, commitOf: () => ({ index: 0, view: 0 }) };
+  const sweep = (): void => attachments.sweep(state, false, nobody, () => false);
+  const attachment = attachments.next(session);
+  attachments.settled(attachments.attach(attachment));
+  attachments.detach(attachment, { index: 900, view: 1 });
+  expect(proposed).toHaveLength(2);
+  // The log goes over to another lineage, which is the same up to 950.
+  applied = 300;
+  attachments.lineageChanged();
+  sweep();
+  sweep();
+  // Now it might go over to a third one, which is the same up to 500, and keep what was proposed.
+  expect(proposed).toHaveLength(2);
+  applied = 900;
+  sweep();
+  expect(proposed.at(-1)).toEqual({ type: "detach", ...attachment, seen: 900 });
+  expect(proposed).toHaveLength(3);
 });

@@ -36,6 +36,8 @@ export interface AttachmentsPorts {
   readonly propose: (op: OpEntry) => void;
   /** The last place, at most at index `upTo`, that the log has in common with one that went through `place`. */
   readonly common: (place: Place, upTo: number) => Place;
+  /** How far the state has come: with it goes what is proposed, should the log leave that. */
+  readonly applied: () => number;
 }
 
 /** What is known of the processes that hold, or held, sessions. */
@@ -94,11 +96,13 @@ export class Attachments {
 
   /**
    * The connection ended on purpose. `seen`: what was delivered after this place has not arrived. If the log has gone
-   * another way meanwhile, nor has what it holds since.
+   * another way meanwhile, nor has what it holds since. MUST NOT be proposed before the state has come so far again: the log
+   * may go another way once more from before that place, and the op would stay, and tell of one of the lineage before.
    */
   detach(attachment: Attachment, seen: Place): void {
     this.#remember(attachment, seen);
     const { index } = this.#ports.common(seen, seen.index);
+    if (index > this.#ports.applied()) return this.#tryAgain({ attachment, seen });
     this.#detaching.set(this.#op({ type: "detach", ...attachment, seen: index }), { attachment, seen });
   }
 
@@ -164,7 +168,7 @@ export class Attachments {
   ): void {
     this.#sweeps++;
     if (this.#hasMoved && this.#sweeps % searchSweeps === 0) this.#loseStrays(state, isHeld);
-    for (const [ended, sweeps] of this.#lost) {
+    for (const [ended, sweeps] of [...this.#lost]) {
       if (sweeps > 1) {
         this.#lost.set(ended, sweeps - 1);
         continue;

@@ -74,7 +74,8 @@ export class Clients implements Hub {
   constructor(options: ClientsOptions, ports: ClientsPorts) {
     this.#options = options;
     this.#ports = ports;
-    this.#attachments = new Attachments(options.self, systemSessionOf(options.self), ports);
+    const applied = (): number => ports.state.applied.index;
+    this.#attachments = new Attachments(options.self, systemSessionOf(options.self), { ...ports, applied });
     ports.state.onReset = () => {
       this.#attachments.lineageChanged();
       // What of it is not in the log is not put there: it was prepared from a state that is given up.

@@ -47,7 +47,8 @@ export class Presence {
   constructor(ports: PresencePorts) {
     this.#ports = ports;
     const { self, expiry } = ports;
-    this.#attachments = new Attachments(self, systemSessionOf(self), ports, expiry.unusedMs);
+    const applied = (): number => ports.state().applied.index;
+    this.#attachments = new Attachments(self, systemSessionOf(self), { ...ports, applied }, expiry.unusedMs);
     this.#beganAt = placeOf(ports.state());
   }
 
