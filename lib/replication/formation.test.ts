@@ -130,17 +130,19 @@ test("a damaged log has no voice, and is taken in by those who have", () => {
   expect(membersOf("available", [promise(process(1), 20, [formed]), damaged])).toBe("who may hold more");
 });
 
+/** On a log that is the same as the others' up to 64, and shortened. */
+function forked(pid: number, of: Attempt, last: number, applied: number | null): PromiseGiven {
+  const { from, message } = promise(process(pid), last, [of]);
+  const views = [
+    { view: makeView(1, 1), firstIndex: 1 },
+    { view: of.view, firstIndex: 65 },
+  ];
+  return { from, message: { ...message, floor: 48, floorView: makeView(1, 1), applied, views } };
+}
+
 test("available: a log whose state nobody has is not the base while a lesser one has its own", () => {
   const other = attempt(makeView(4, 1), 65, [process(1)], true);
   const lesser = attempt(makeView(3, 2), 65, [process(2)], true);
-  const forked = (pid: number, of: Attempt, last: number, applied: number | null): PromiseGiven => {
-    const { from, message } = promise(process(pid), last, [of]);
-    const views = [
-      { view: makeView(1, 1), firstIndex: 1 },
-      { view: of.view, firstIndex: 65 },
-    ];
-    return { from, message: { ...message, floor: 48, floorView: makeView(1, 1), applied, views } };
-  };
   const baseOf = (...promises: PromiseGiven[]) => {
     const verdict = judge({
       ...{ policy: "available", self: process(2), founders: config, promises, waited: false },
@@ -154,4 +156,15 @@ test("available: a log whose state nobody has is not the base while a lesser one
   expect(baseOf(without, forked(2, lesser, 66, 64), forked(1, lesser, 66, 66))).toBe(106);
   // Nobody has any: the greatest, until somebody comes who has.
   expect(baseOf(without, forked(2, lesser, 66, null), forked(1, lesser, 66, null))).toBe(106);
+});
+
+test("available: who is awaited in the greatest view is awaited still when the base is a lesser log", () => {
+  const greatest = { ...attempt(makeView(4, 2), 65, [process(2)], true), awaiting: [uuid(3)] };
+  const lesser = attempt(makeView(3, 1), 65, [process(1)], true);
+  const verdict = judge({
+    ...{ policy: "available", self: process(1), founders: config, waited: true, behindEntriesMax: 2_000, wanted: null },
+    promises: [forked(2, greatest, 106, null), forked(1, lesser, 66, 66)],
+    suspected: (pid) => pid === 3,
+  });
+  expect(verdict).toMatchObject({ may: true, formation: { base: { index: 66 }, awaiting: [uuid(3)] } });
 });

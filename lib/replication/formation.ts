@@ -160,8 +160,9 @@ function judgeNext(
       return { may: false, why: "who may hold more", missing: pidsOf(open, [last, ...later]) };
     }
   }
-  // An attempt that took somebody in again whom the formed view awaits has perhaps not formed.
-  const inherits = new Set(basis.message.attempts.flatMap(({ awaiting }) => awaiting));
+  // An attempt that took somebody in again whom the formed view awaits has perhaps not formed. And the base may be a lesser
+  // log than that of the greatest view: whom that view awaits is awaited still.
+  const inherits = new Set([last, ...basis.message.attempts].flatMap(({ awaiting }) => awaiting));
   // In whose place another disk has been taken in, that disk has nothing more to tell.
   for (const uuid of inherits) if (!config.some((each) => each.uuid === uuid)) inherits.delete(uuid);
   if (input.policy === "available" && !sound.some((each) => isHot(each, last))) {
