@@ -51,6 +51,7 @@ export const mistakes = {
   "any end is the end": "who lags behind may not say where the log of a view ends: only who leads it",
   "state ahead of the log": "a learner applies what is on its own disk",
   "pending crosses over": "what was prepared from a fork is not proposed on another lineage",
+  "waits for the dead": "whoever is left goes on without a primary that is dead, for good perhaps",
   "followed from below the floor": "a lineage that departs from what is final here is not followed",
 } as const;
 

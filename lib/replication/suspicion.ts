@@ -93,7 +93,8 @@ export function reasonToStart(core: Core, due: ConfigChange | null, admissible: 
     // One that is stuck because of a member that it is about to leave out is left the time for that.
     const isStuckOnly = installed.primaryStuckSinceMs !== null && !core.detector.suspectsMember(installed.primary);
     const why = `primary ${installed.primary.pid} is ${isStuckOnly ? "stuck" : "lost"}`;
-    if (!hearsPrimary(core)) return { why, isUrgent: !isStuckOnly, change: null };
+    const isAwaited = globalThis.mistaken?.("waits for the dead") && !core.detector.alive(installed.primary.pid);
+    if (!hearsPrimary(core)) return isAwaited ? null : { why, isUrgent: !isStuckOnly, change: null };
     return due === null ? null : changing(due);
   }
   if (core.following !== null || isAwaitingView(core)) return null;

@@ -177,6 +177,7 @@ export const aims: Readonly<Record<Mistake, ProfileChoice>> = {
   "any end is the end": { profile: "partition", ...available, replicas: 5 },
   "state ahead of the log": { replicas: 3 },
   "pending crosses over": { profile: "partition", ...available, fixed: { expiry: null } },
+  "waits for the dead": { replicas: 3 },
   "followed from below the floor": {
     profile: "partition",
     ...available,

@@ -22,6 +22,7 @@ import { mustComeTogether, mustConverge } from "./settling.ts";
 import { Simulator } from "./simulator.ts";
 import { chatState, hasherOf, memoryState } from "./state-stores.ts";
 import type { Surroundings, Tally, Flags } from "./surroundings.ts";
+import { mustOutlive } from "./survivors.ts";
 import type { Trace } from "./trace.ts";
 import { Users } from "./users.ts";
 import { WalStorage } from "./wal-storage.ts";
@@ -158,6 +159,9 @@ export class Cluster {
     this.heal();
     this.mustConverge();
     if (this.users?.loseOne() === true) this.mustConverge();
+    if (this.trace.readable) this.trace.line(simulator.nowMs, "", "——— some die for good ———");
+    // Of its own, so that it changes nothing of what was before.
+    if (mustOutlive(this, new Random(profile.seed + 2 ** 50))) this.mustConverge();
   }
 
   /**

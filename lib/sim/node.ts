@@ -30,6 +30,8 @@ import type { ClientConnection, ClientPort } from "./workload.ts";
 
 export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
   powered = true;
+  /** Dead for good, whoever would start it. */
+  staysDown = false;
   private process: Process | null = null;
   /** The process is in the midst of a step. */
   private inside = false;
@@ -113,7 +115,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
 
   start(): void {
     const { simulator, oracle, profile, network } = this.world;
-    if (this.process !== null) return;
+    if (this.process !== null || this.staysDown) return;
     this.powered = true;
     const member: Member = { pid: this.pid, uuid: this.shadow.uuid, incarnation: this.shelf.nextIncarnation() };
     const log = this.open(member);

@@ -54,6 +54,7 @@ describe("the judge notices", () => {
     ...(["append supersedes", "half is a majority", "commit without act", "copies of the config"] as const),
     ...(["forks forgotten", "hung one waits", "ack after failed fsync", "expiry beside forks"] as const),
     ...(["missed is not pushed", "unheard counts as seen", "unanswered not sent again"] as const),
+    "waits for the dead",
   ];
   for (const mistake of quick) {
     test(mistake, () => {
