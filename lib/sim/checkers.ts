@@ -69,6 +69,8 @@ export class Oracle implements ShadowObserver, ClientJudge {
   private readonly realTime = new RealTime();
   private readonly doubtedOps = new Set<string>();
   private readonly refusedOps = new Set<string>();
+  /** Ops of entries that have committed somewhere, whether they still stand or not. */
+  private readonly committedOps = new Set<string>();
   private readonly saying = new MessageJudge((view) => this.formed.has(view));
   private readonly commitSeen = new Map<ShadowLog, number>();
 
@@ -252,7 +254,9 @@ export class Oracle implements ShadowObserver, ClientJudge {
 
   /** A client was told that its op was certainly never proposed. Called only for ops sent once, to one replica. */
   refused(session: string, seq: number): void {
-    this.refusedOps.add(opKey(session, seq));
+    const op = opKey(session, seq);
+    if (this.committedOps.has(op)) this.fail("refused", `${op} is refused as never proposed, and had committed before`);
+    this.refusedOps.add(op);
   }
 
   /** A replica forgets a session: nothing that was acknowledged of it may turn up later, to be taken for new. */
@@ -364,6 +368,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (info.committed) return;
     this.mayCommit(log, info);
     info.committed = true;
+    if (info.op !== null) this.committedOps.add(info.op);
     if (info.kind === recordKind.act) this.form(info, log);
     if (!this.oneOrder) return;
     const known = this.order[index - 1];
