@@ -8,7 +8,7 @@ import type { ViewEntry } from "../protocol/entries.ts";
 import type { Configured, Member, ReplicaMessage } from "../protocol/messages.ts";
 import { chainHolds, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { CommittedEntry } from "../protocol/state-machine.ts";
-import { Attempted, configFault } from "./config-judge.ts";
+import { Attempted, configFault, quorumFault } from "./config-judge.ts";
 import { SimulationFailure } from "./failure.ts";
 import { bits, name, place, rankOf, type EntryInfo } from "./judged-entry.ts";
 import { MessageJudge } from "./message-judge.ts";
@@ -417,19 +417,15 @@ export class Oracle implements ShadowObserver, ClientJudge {
       this.latestConfig = entry.config;
       this.attempted.formed(rank);
     }
-    if (entry.policy !== "quorum") return;
-    const members = entry.config.filter((one) => entry.members.some((member) => member.uuid === one.uuid)).length;
-    if (2 * members <= entry.config.length) {
-      this.fail("quorum", `view ${act.view} formed with ${members} of ${entry.config.length} replicas`);
-    }
   }
 
   /** A config differs from that of the view formed before it by one replica at most, and the epoch counts that. */
   private mayFollow(log: ShadowLog, act: EntryInfo, entry: ViewEntry): void {
     const before = this.formedBefore(log, act);
-    if (before === null) return;
-    const fault = configFault(before, entry, act.view, this.lossAccepted);
+    const fault = before === null ? null : configFault(before, entry, act.view, this.lossAccepted);
     if (fault !== null) this.fail("config", fault);
+    const minority = entry.policy === "quorum" ? quorumFault(before, entry, act.view) : null;
+    if (minority !== null) this.fail("quorum", minority);
   }
 
   /** The view that formed last in this log before the one of `act`. */

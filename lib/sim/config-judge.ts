@@ -24,6 +24,21 @@ export function configFault(before: ViewEntry, entry: ViewEntry, view: number, l
   return null;
 }
 
+/**
+ * Under `quorum` members are a majority of their config, by their disks, and meet each majority of the one that was in force
+ * before: else those who are left of that could go on beside them. `before`: null at the founding.
+ */
+export function quorumFault(before: ViewEntry | null, entry: ViewEntry, view: number): string | null {
+  const membersOf = ({ config }: ViewEntry): number =>
+    config.filter((each) => entry.members.some(({ uuid }) => uuid === each.uuid)).length;
+  const { config } = entry;
+  const count = membersOf(entry);
+  if (2 * count <= config.length) return `view ${view} formed with ${count} of ${config.length} replicas`;
+  const kept = before === null ? 0 : membersOf(before);
+  if (before === null || 2 * kept >= before.config.length) return null;
+  return `view ${view} formed with ${kept} of the ${before.config.length} disks of the config before: the others may go on`;
+}
+
 /** The configs of views that were begun after the last one that formed: any of them may have come, or come yet, into force. */
 export class Attempted {
   private views: ViewEntry[] = [];
