@@ -44,6 +44,8 @@ export interface Hub extends OpeningPorts {
   readonly copies: number;
   /** Nothing more is begun. */
   readonly stopping: boolean;
+  /** This replica is a member of a view: what it lacks the cluster lacks, but for what is on its way. */
+  serves(): boolean;
   readonly guesses: Guesses;
   nextAttachment(session: string): Attachment;
   /** The session stands on this connection: an older one here gives it up. */
@@ -77,6 +79,17 @@ export const unavailable = {
   code: "unavailable",
   message: "No view of the cluster could be reached; nothing was changed.",
 } as const;
+
+/**
+ * Refusals that a replica may give only as long as it serves: the others may have what it lacks, and go on without it. None
+ * for a wrong password: each time that it is asked again would count as another guess.
+ */
+const saysWhatIsThere: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "no-such-user",
+  "no-such-message",
+  "no-such-draft",
+  "name-taken",
+]);
 
 /** Of an op under whose seq something else has been asked for. */
 export const reusedSeq = {
@@ -409,7 +422,8 @@ export class ClientConnection implements WireOwner {
       const prepared = guesses.judge(user, host, outcome);
       // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
       if (this.wire.over) return;
-      if (prepared.ok && this.#overtaking.overtakes(op)) {
+      const isUncertain = !prepared.ok && saysWhatIsThere.has(prepared.code) && !this.#hub.serves();
+      if (isUncertain || (prepared.ok && this.#overtaking.overtakes(op))) {
         this.#overtaking.refused(seq);
         this.#reply(request, unavailable);
       } else if (prepared.ok) {

@@ -215,6 +215,10 @@ export class Clients implements Hub {
     return ready && role !== "candidate" && this.state.applied.index >= commit;
   }
 
+  serves(): boolean {
+    return this.#ports.standing().ready;
+  }
+
   get staleSweeps(): number {
     return Math.ceil((2 * this.#options.timeoutMs) / 1_000);
   }
