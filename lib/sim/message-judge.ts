@@ -54,8 +54,10 @@ export class MessageJudge {
   }
 }
 
+/** A candidate tells its own promise nobody: that it is on the disk is enough, for its own log counts for the base. */
 function notBelowPromise(log: ShadowLog, view: number): void {
-  if (view < log.toldPromise) fail("promise", `${name(log)} acks in view ${view} after it promised ${log.toldPromise}`);
+  const promised = Math.max(log.toldPromise, log.durable.promised);
+  if (view < promised) fail("promise", `${name(log)} acks in view ${view} after it promised ${promised}`);
 }
 
 function fail(rule: string, message: string): never {
