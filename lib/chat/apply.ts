@@ -5,7 +5,7 @@
  *
  * An op is *merged* when it was first accepted on another side of a partition: `origAt` differs from `at`. Its sender has
  * its acknowledgement already, so what cannot stand as it was is put right and told by a notice. What was refused here
- * before it was acknowledged there is done after all, as long as its result is kept.
+ * and done there is done after all, as long as its result is kept.
  */
 import { assert, unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
@@ -20,6 +20,7 @@ import { MessageOps } from "./message-ops.ts";
 import { Presence } from "./presence.ts";
 import {
   forgottenResult,
+  copiesRefused,
   isOverruled,
   loadFinding,
   refuse,
@@ -136,11 +137,12 @@ export class Applier {
     const session = merged ? sessions.retained(op.session) : sessions.byUuid(op.session);
     if (session === null) return unknownSession;
     if (op.seq === 0) return refuse("bad-command", "Number 0 of a session is its registration.");
-    const isOver = sessions.hasApplied(session, op.seq) && !isOverruled(sessions.resultOf(session, op.seq), op);
+    const kept = sessions.hasApplied(session, op.seq) ? sessions.resultOf(session, op.seq) : null;
+    const isOver = sessions.hasApplied(session, op.seq) && !isOverruled(kept, op);
     if (isOver) return this.#again(session, op);
     const finding = this.#execute({ entry, op, session, merged }, command);
     const place = { number: entry.index, view: entry.view, at: op.at };
-    sessions.record(session, op.seq, op.digest, place, storeFinding(finding, op.origAt));
+    sessions.record(session, op.seq, op.digest, place, storeFinding(finding, [...copiesRefused(kept), op.origAt]));
     return replyTo(this.#stores, finding, op, entry.index, entry.view, false);
   }
 

@@ -149,8 +149,8 @@ test("what users see of a merged message is when it was first accepted", () => {
   expect(lineage.pushes(bob.session)).toMatchObject([{ message: { at: 1 } }]);
 });
 
-/** Asked for here, refused, and the answer lost; so asked for again on the other side, and done there. */
-describe("what was refused here and acknowledged on the other side later", () => {
+/** Asked for on two sides, as an answer was lost: refused here, and done there. */
+describe("what was refused here and done on the other side", () => {
   function asked() {
     const lineage = fresh();
     const { session } = lineage.client(1);
@@ -181,12 +181,19 @@ describe("what was refused here and acknowledged on the other side later", () =>
     expect(bob.texts()).toEqual(["acknowledged"]);
   });
 
-  test("stays refused when it was the later answer, or when something else was asked for", () => {
+  test.each([-5_000, 5_000])("is done whatever the clocks of both sides say: %p ms apart", (apartMs) => {
     const { merge, hasMerged, refusedAt } = asked();
-    for (const fields of [{ origAt: refusedAt }, { origAt: refusedAt - 1 }]) {
-      expect(hasMerged(fields)).toBe(true);
-      expect(merge(fields)).toMatchObject({ code: "name-taken" });
-    }
+    const fields = { origAt: refusedAt + apartMs };
+    expect(hasMerged(fields)).toBe(false);
+    expect(merge(fields)).toMatchObject({ type: "created", user: "alice~2" });
+    expect(hasMerged(fields)).toBe(true);
+  });
+
+  test("stays refused when it is the very copy that was refused here, or when something else was asked for", () => {
+    const { merge, hasMerged, refusedAt } = asked();
+    const same = { origAt: refusedAt };
+    expect(hasMerged(same)).toBe(true);
+    expect(merge(same)).toMatchObject({ code: "name-taken" });
     const other = { digest: new Uint8Array(8).fill(2) };
     expect(hasMerged(other)).toBe(true);
     expect(merge(other)).toMatchObject({ code: "bad-command" });

@@ -28,8 +28,8 @@ export type Finding =
   | { readonly type: "opened"; readonly owner: number; readonly numbers: readonly number[] }
   | { readonly type: "refused"; readonly code: ErrorCode; readonly message: string };
 
-/** `origAt`: when the op was first accepted, or this copy of it. What was done later on another side overrules a refusal. */
-export function storeFinding(finding: Finding, origAt: number): StoredResult {
+/** `copies`: by the time (`origAt`) of each, those of the op that came to this; see {@link isOverruled}. */
+export function storeFinding(finding: Finding, copies: readonly number[]): StoredResult {
   const kind = kinds[finding.type];
   switch (finding.type) {
     case "created":
@@ -45,7 +45,7 @@ export function storeFinding(finding: Finding, origAt: number): StoredResult {
     case "opened":
       return { kind, value: finding.owner, detail: JSON.stringify(finding.numbers) };
     case "refused":
-      return { kind, value: 0, detail: JSON.stringify([finding.code, finding.message, origAt]) };
+      return { kind, value: 0, detail: JSON.stringify([finding.code, finding.message, ...copies]) };
     default:
       return unreachable(finding);
   }
@@ -82,13 +82,21 @@ export function loadFinding({ kind, value, detail }: StoredResult): Finding {
 }
 
 /**
- * Whether an op was refused here before it was done on another side of a partition: its sender, who got no answer here and
- * asked again there, has its acknowledgement. Told by time, as the one asked last is the one that answered.
+ * Whether an op was refused here, and this is another copy of it, which was done on another side of a partition: its sender
+ * was without an answer on one side and asked again on the other, and may have its acknowledgement from either. Which was asked
+ * last nobody can tell, the clocks of two sides least of all; so what was done anywhere is done. MUST hold for each copy but
+ * once: it may be refused again, and those who hold it would propose it for ever.
  */
 export function isOverruled(kept: (StoredResult & { readonly digest: Uint8Array }) | null, op: OpEntry): boolean {
   if (kept?.kind !== kinds.refused || op.origAt === op.at || Buffer.compare(kept.digest, op.digest) !== 0) return false;
-  const [, , at = Infinity] = JSON.parse(kept.detail ?? "[]") as [ErrorCode, string, number?];
-  return at < op.origAt;
+  return !copiesRefused(kept).includes(op.origAt);
+}
+
+/** The copies of an op that were refused here, by their times; none if it was not refused. */
+export function copiesRefused(kept: StoredResult | null): readonly number[] {
+  if (kept?.kind !== kinds.refused) return [];
+  const [, , ...copies] = JSON.parse(kept.detail ?? "[]") as [ErrorCode, string, ...number[]];
+  return copies;
 }
 
 export type Refused = Extract<Finding, { type: "refused" }>;

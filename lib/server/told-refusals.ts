@@ -1,19 +1,20 @@
 /**
  * Ops that came out of the log refused, and are told so: that is final. Should what this log holds of them become a fork,
- * they are not merged, since the lineage could do what their senders know to be refused.
+ * they are not merged, since the lineage could do what their senders know to be refused. Another copy of such an op, for which
+ * its sender asked on another side, may have been done there, and is merged.
  *
  * Held in memory, for as long as it can matter: a process that starts anew before the heal has forgotten them. Knows no
  * log, and not which view an entry was applied in.
  */
 import type { OpEntry } from "../protocol/entries.ts";
+import type { ErrorCode } from "../protocol/messages.ts";
 import type { CommittedEntry, Outcome } from "../protocol/state-machine.ts";
 
 /** About 10 MB. Beyond that the oldest are forgotten. */
 const heldMaxDefault = 65_536;
 
 export class ToldRefusals {
-  /** The times of the refusals. */
-  readonly #held = new Map<string, number>();
+  readonly #held = new Set<string>();
   readonly #heldMax: number;
 
   constructor(heldMax = heldMaxDefault) {
@@ -24,9 +25,8 @@ export class ToldRefusals {
     return this.#held.size === 0;
   }
 
-  /** Not when it was asked for again on another side later: its sender has the answer of that side. */
   has(op: OpEntry): boolean {
-    return (this.#held.get(keyOf(op)) ?? -Infinity) >= op.origAt;
+    return this.#held.has(keyOf(op));
   }
 
   clear(): void {
@@ -38,16 +38,11 @@ export class ToldRefusals {
     const ops = entries.flatMap(({ op }) => op ?? []);
     for (const [at, { result }] of outcomes.entries()) {
       const op = ops[at];
-      if (op === undefined || result === null || saysNothing(result)) continue;
+      if (op === undefined || result?.type !== "refused" || saysNothing(result.code)) continue;
       // Whoever asked for a merged op has its acknowledgement, whatever came of it here.
-      const isRefused = result.type === "refused" && op.origAt === op.at;
-      if (!isRefused && this.isEmpty) continue;
-      const key = keyOf(op);
-      const before = this.#held.get(key) ?? -Infinity;
-      if (!isRefused && before <= op.at) this.#held.delete(key);
-      else if (isRefused && !isFinal()) this.#held.set(key, Math.max(before, op.at));
+      if (op.origAt === op.at && !isFinal()) this.#held.add(keyOf(op));
     }
-    for (const key of this.#held.keys()) {
+    for (const key of this.#held) {
       if (this.#held.size <= this.#heldMax) break;
       this.#held.delete(key);
     }
@@ -55,7 +50,7 @@ export class ToldRefusals {
 }
 
 /** It was done before, or its session is not known here. */
-const saysNothing = (result: NonNullable<Outcome["result"]>): boolean =>
-  result.type === "refused" && (result.code === "unknown" || result.code === "unauthorized");
+const saysNothing = (code: ErrorCode): boolean => code === "unknown" || code === "unauthorized";
 
-const keyOf = ({ session, seq, digest }: OpEntry): string => `${session}/${seq}/${digest.toHex()}`;
+/** Of this very copy: all that came of one asking have the time at which it was first accepted. */
+const keyOf = ({ session, seq, digest, origAt }: OpEntry): string => `${session}/${seq}/${digest.toHex()}/${origAt}`;

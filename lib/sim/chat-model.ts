@@ -32,10 +32,10 @@ interface ModelSession {
   /** The log index of the login. */
   login: number;
   attached: boolean;
-  /** `refusedAt`: when it was first accepted, if it was refused. */
+  /** `copies`: when each copy of it was first accepted that came to this. */
   readonly applied: Map<
     number,
-    { readonly content: string; readonly expected: Expected; readonly refusedAt: number | null }
+    { readonly content: string; readonly expected: Expected; readonly copies: readonly number[] }
   >;
 }
 
@@ -131,12 +131,11 @@ export class Model {
       if (newer) return refused("unknown");
       if (known.content !== content) return refused("bad-command");
       // Asked for again on another side, and done there.
-      const isOverruled = merged && known.refusedAt !== null && known.refusedAt < at;
+      const isOverruled = merged && known.expected.type === "refused" && !known.copies.includes(at);
       if (!isOverruled) return known.expected;
     }
     const expected = effect(own);
-    const refusedAt = expected.type === "refused" ? at : null;
-    own.applied.set(seq, { content, expected, refusedAt });
+    own.applied.set(seq, { content, expected, copies: [...(known?.copies ?? []), at] });
     return expected;
   }
 
