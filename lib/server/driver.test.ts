@@ -1,6 +1,7 @@
 /** What the driver does with a state that it cannot apply to, or that does not fit its log. Log and state are in memory. */
 import { expect, test } from "bun:test";
 import type { LogBeginning } from "../protocol/log-port.ts";
+import type { Policy } from "../protocol/messages.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import type { ReplicaOptions } from "../replication/events.ts";
 import { memoryState } from "../sim/state-stores.ts";
@@ -24,15 +25,46 @@ const empty: DriverLog = {
   ...{ beginAnew: nothing, compact: nothing, repaired: nothing },
 };
 
-function driverOf(log: DriverLog, stateMachine: StateMachine, ports: DriverPorts): ReplicaDriver {
+/** Of a log that has been shortened. */
+const beginning: LogBeginning = {
+  ...{ position: { index: 9, view: 257, chain: 9n }, policy: "available" },
+  attempts: [{ view: 257, index: 1, epoch: 1, members: [], config: [], awaiting: [], formed: true }],
+  views: [{ view: 257, firstIndex: 1 }],
+};
+
+function driverOf(
+  log: DriverLog,
+  stateMachine: StateMachine,
+  ports: DriverPorts,
+  policy: Policy = "available",
+): ReplicaDriver {
   const self = { pid: 1, uuid: "10000000-0000-4000-8000-000000000000", incarnation: 1 };
   const options: ReplicaOptions = {
-    ...{ self, policy: "available", founds: true, clusterTag: 7, seed: 1 },
+    ...{ self, policy, founds: true, clusterTag: 7, seed: 1 },
     peers: [{ pid: 1, address: "replica-1:1538", uuid: self.uuid }],
     ...{ heartbeatMs: 100, timeoutMs: 1_000, recoveryWaitMs: 10_000 },
   };
   return new ReplicaDriver(options, log, stateMachine, ports);
 }
+
+test.each([
+  { policy: "quorum", view: 513, isLost: true },
+  { policy: "available", view: 257, isLost: true },
+  { policy: "available", view: 513, isLost: false },
+] as const)("a state in view $view beyond a log that ends in view 257: $policy", ({ policy, view, isLost }) => {
+  const { stateMachine } = memoryState(false);
+  for (let index = 1; index <= 10; index++) stateMachine.apply([{ index, view, chain: BigInt(index), op: null }]);
+  const said: string[] = [];
+  const log = (level: string, message: string): void => void said.push(`${level}: ${message}`);
+  const orders: string[] = [];
+  const stateFiles = { run: ({ type }: { readonly type: string }): void => void orders.push(type) };
+  const recovered = { ...empty.recovered, beginning };
+  const driver = driverOf({ ...empty, recovered }, stateMachine, { ...quiet, log, stateFiles }, policy);
+  const [lost, left] = ["error: the log ends at index 9, but the state has come to 10", "warn: the state at index 10"];
+  expect(said[0]).toStartWith(isLost ? lost : left);
+  expect(orders).toEqual(isLost ? [] : ["abandon"]);
+  expect(driver.standing.waitingFor.includes("damaged")).toBe(isLost);
+});
 
 test.each([false, true])(
   "a state beyond a log without entries is emptied, but not where that is damaged: %p",
@@ -51,11 +83,6 @@ test("a state of nothing is not kept beside a damaged log that begins later: a s
   const { stateMachine } = memoryState(false);
   const orders: string[] = [];
   const stateFiles = { run: ({ type }: { readonly type: string }): void => void orders.push(type) };
-  const beginning: LogBeginning = {
-    ...{ position: { index: 9, view: 257, chain: 9n }, policy: "available" },
-    attempts: [{ view: 257, index: 1, epoch: 1, members: [], config: [], awaiting: [], formed: true }],
-    views: [{ view: 257, firstIndex: 1 }],
-  };
   const recovered = { ...empty.recovered, damaged: true, beginning };
   driverOf({ ...empty, recovered }, stateMachine, { ...quiet, stateFiles });
   expect(orders).toEqual(["abandon"]);

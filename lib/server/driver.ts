@@ -63,20 +63,27 @@ export class ReplicaDriver {
   #flushing = false;
   #stepping = false;
   #closed = false;
+  /** Nothing in the log is damaged, but what stood at its end is gone. */
+  readonly #hasLostItsEnd: boolean;
   #tickedMs = -Infinity;
   readonly #refusals = new ToldRefusals();
   readonly #queue: Event[] = [];
 
   /**
    * State that is not on the log's lineage (it lies beyond the log, or the chain differs) is emptied and replayed; where
-   * the log begins above 1 it is given up, and taken from a peer. Where the log is damaged it waits for that to be fetched anew.
+   * the log begins above 1 it is given up, and taken from a peer. Where the log is damaged, or has lost its end, it waits for
+   * that to be fetched anew.
    */
   constructor(options: ReplicaOptions, log: DriverLog, stateMachine: StateMachine, ports: DriverPorts) {
     this.#log = log;
     this.#stateMachine = stateMachine;
     this.#ports = ports;
     this.#policy = options.policy;
-    const found = this.#findState(log.recovered);
+    const loss = lossOf(stateMachine, log.recovered, options.policy);
+    this.#hasLostItsEnd = loss !== null;
+    if (loss !== null) ports.log("error", loss);
+    const recovered = loss === null ? log.recovered : { ...log.recovered, damaged: true };
+    const found = this.#findState(recovered);
     const reader: LogReader = {
       read: (fromIndex, maxBytes) => log.read(fromIndex, maxBytes),
       orphans: () => this.#owed(log.orphans()),
@@ -85,7 +92,7 @@ export class ReplicaDriver {
       },
       compactable: (floor, evenForks) => log.compactable(floor, evenForks),
     };
-    this.#replica = new Replica(options, log.recovered, found, reader);
+    this.#replica = new Replica(options, recovered, found, reader);
   }
 
   #findState(recovered: RecoveredLog): StateFound | null {
@@ -249,9 +256,10 @@ export class ReplicaDriver {
         this.#log.compact(effect.index);
         return;
       case "repaired":
-        this.#log.repaired(() =>
-          ports.log("info", "the log is repaired from a peer: what was damaged is kept beside it as *.corrupt"),
-        );
+        this.#log.repaired(() => {
+          if (this.#hasLostItsEnd) ports.log("info", "the log has again what it had lost, from a peer");
+          else ports.log("info", "the log is repaired from a peer: what was damaged is kept beside it as *.corrupt");
+        });
         return;
       case "standing":
         ports.standing(effect.standing);
@@ -277,6 +285,23 @@ function isOnLineage(stateMachine: StateMachine, { beginning, chains }: Recovere
   const base = beginning?.position ?? { index: 0, chain: 0n };
   if (index === base.index) return index === 0 || chain === base.chain;
   return index > base.index && index <= base.index + chains.length && chains[index - base.index - 1] === chain;
+}
+
+/**
+ * What is to be said of a log that nothing is damaged in, and whose end is gone all the same, with what it had acknowledged
+ * and promised: a segment was lost, or an old copy put in its place. The state applies only what the log has on the disk, and
+ * where that stands is cut from a log only by what takes its place: under `quorum` by nothing, else by another view. Null when
+ * there is no proof of it.
+ */
+function lossOf({ applied }: StateMachine, recovered: RecoveredLog, policy: Policy): string | null {
+  const { beginning, chains, views, damaged } = recovered;
+  const end = (beginning?.position.index ?? 0) + chains.length;
+  const view = views.at(-1) ?? beginning?.position.view ?? 0;
+  if (damaged || applied.index <= end || (policy !== "quorum" && applied.view !== view)) return null;
+  return (
+    `the log ends at index ${end}, but the state has come to ${applied.index}: what stood there was on this disk and is gone ` +
+    `(a segment is missing, or the log is an older copy): put it back, or it is to be fetched again from a peer`
+  );
 }
 
 /** An op beside the lineage that somebody may have an acknowledgement of, and that the lineage lacks. */
