@@ -1,4 +1,4 @@
-/** What is said of a log that ends in a write that did not finish. */
+/** What is said of a log whose last segment has been emptied. */
 import { expect, test } from "bun:test";
 import { PlainLog } from "../../lib/log/log.fixture.ts";
 import { LogInspection } from "../../lib/log/reader.ts";
@@ -21,6 +21,6 @@ test("a replica that has started before does not start on a log whose only segme
   expect(said(1)).toContain("00000001.wal (header); a replica that has started before has lost its log");
 });
 
-test("a last segment of which nothing was written yet is no loss", () => {
-  expect(said(2)).toContain("00000002.wal (header); the next start goes on from the record before it");
+test("a last segment that is empty has lost what stood in it", () => {
+  expect(said(2)).toContain("corrupt: offset 0 of 00000002.wal (header, 128 bytes, from index ");
 });

@@ -149,8 +149,8 @@ function refuseUnknown(disk: Disk, found: Survey): void {
 }
 
 /**
- * A header that is not whole means that a new segment was being begun, unless it is the first one of a log that has been
- * used: then the log is gone, and what it had promised and acknowledged is not known.
+ * An only segment in which nothing is sound need not be one of a log that was ever used; if it was, that log is gone, and what
+ * it had promised and acknowledged is not known.
  */
 function refuseLost(disk: Disk, { segments, tail }: Survey): void {
   const [only] = segments;
@@ -211,15 +211,14 @@ function sayAgain(file: DiskFile, sync: Uint8Array, offset: number): void {
 function rewritten(
   disk: Disk,
   identity: LogIdentity,
-  { segments, tail, assembly }: Survey,
+  { tail, assembly }: Survey,
   last: SegmentFound,
 ): { content: Uint8Array; isSaid: boolean; wholeBytes: number } {
   assert(tail !== null, "there is a segment to be rewritten");
   const { number, end } = last;
   const { sizeBytes } = last.range;
   if (tail.torn?.fault === "header") {
-    const [before, { lineage, hasGap }] = [segments.at(-2)?.end ?? 0, assembly];
-    const made = headOf(identity, number, sizeBytes, before, endOf(assembly), lineage, hasGap);
+    const made = headOf(identity, number, sizeBytes, 0, endOf(assembly), assembly.lineage, assembly.hasGap);
     return { content: made.head, isSaid: true, wholeBytes: made.sizeBytes };
   }
   const bytes = new Uint8Array(end + fillerBytes + syncReserveBytes);

@@ -290,7 +290,8 @@ class Surveyor {
       bad: (from, to, fault) => bad.push({ from, to, fault }),
     });
     const short = bytes.length < range.sizeBytes;
-    if (header === null && records === 0) {
+    // Of the only one it cannot be told whether there was ever anything in it; whoever knows that there was refuses it.
+    if (header === null && records === 0 && this.segments.length === 1) {
       const torn = { from: 0, to: Math.max(end, segmentHeaderBytes), fault: "header" } as const;
       this.tail = { torn, clean: false, syncAt, short };
       return;
