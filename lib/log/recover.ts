@@ -88,8 +88,9 @@ export function recover(disk: Disk, identity: LogIdentity, segmentBytes: number,
   if (established) refuseLost(disk, found);
   const { assembly, segments } = found;
   const torn = saveTorn(disk, found);
-  deleteBefore(disk, numbers, segments[0]?.number ?? 1);
   const tail = makeTail(disk, identity, found, segmentBytes);
+  // Only now: the TRIM that lets them go may have been in the cache alone.
+  deleteBefore(disk, numbers, segments[0]?.number ?? 1);
   const report: OpenReport = {
     segments: Math.max(1, segments.length),
     entries: assembly.lastIndex,

@@ -106,6 +106,30 @@ describe("compaction", () => {
     expect(textsOf(again.wal.read(begin + 1, 40))).toEqual([`another ${begin + 1}`]);
   });
 
+  test("that could not make its TRIM durable leaves a log that opens clean, whatever moment the machine stops at in that", () => {
+    let hasStopped = true;
+    for (let stopAt = 1; hasStopped; stopAt++) {
+      const log = filled();
+      log.disk.faults.failSync = true;
+      log.wal.compact(log.wal.compactable(40, false) ?? 0);
+      log.settle();
+      expect(log.failures).toHaveLength(1);
+      // The next process sees the TRIM, which the disk will never have.
+      const disk = log.disk.restart();
+      disk.stopAt = stopAt;
+      hasStopped = false;
+      try {
+        expect(new PlainLog(segmentBytes, disk).wal.firstIndex).toBeGreaterThan(1);
+      } catch (error) {
+        if (!(error instanceof MachineStopped)) throw error;
+        hasStopped = true;
+      }
+      const { wal } = new PlainLog(segmentBytes, disk.crash());
+      expect(wal.report.damage).toEqual([]);
+      expect(wal.lastIndex).toBe(60);
+    }
+  });
+
   test("is damage when what it says of the time before has rotted: nothing is made up", () => {
     const log = filled();
     compact(log, 40);
