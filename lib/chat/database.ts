@@ -68,7 +68,8 @@ export function snapshotRefusal(format: StateFormat): string | null {
 /**
  * What stands in SQLite's write-ahead log may be in memory alone, if a process before this one could not make it durable: the
  * next sync of that file would succeed and say nothing of it (Rebello et al. 2020, §3). Copied into the database it is written
- * anew, and SQLite syncs that before it begins the log again. A reader of another program puts it off.
+ * anew, and SQLite syncs that before it begins the log again. A reader of another program puts it off. Whoever opens a file
+ * sees to it that the log is on the disk before that (`writeLogAnew` in `lib/io/state-copy.ts`), for this may be cut short.
  */
 function beginLogAnew(database: Database): void {
   database.run("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -1,10 +1,11 @@
 /** The state as a file on a real disk. */
 import { Database } from "bun:sqlite";
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { syncState } from "./state-copy.ts";
+import { syncState, writeLogAnew } from "./state-copy.ts";
+import { syncedFiles } from "./synced-files.fixture.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "chatd-state-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -43,4 +44,25 @@ test("a write-ahead log that is gone is not called durable", () => {
   rmSync(`${path}-wal`);
   expect(() => syncState(path)).toThrow("ENOENT");
   database.close();
+});
+
+test("what another process has left of the write-ahead log is written once more as it is, and synced", () => {
+  const { path, database } = opened("killed.sqlite");
+  database.run("INSERT INTO t VALUES (zeroblob(3000000))");
+  const left = join(directory, "left.sqlite");
+  for (const suffix of ["", "-wal"]) copyFileSync(path + suffix, left + suffix);
+  database.close();
+  utimesSync(`${left}-wal`, 1, 1);
+  const before = readFileSync(`${left}-wal`);
+  using files = syncedFiles();
+  writeLogAnew(left);
+  expect(files.take()).toEqual([`${left}-wal`]);
+  expect(statSync(`${left}-wal`).mtimeMs).toBeGreaterThan(1000);
+  expect(readFileSync(`${left}-wal`).equals(before)).toBe(true);
+  const again = new Database(left);
+  expect(again.query("SELECT length(a) AS bytes FROM t").get()).toEqual({ bytes: 3_000_000 });
+  again.close();
+  expect(existsSync(`${left}-wal`)).toBe(false);
+  writeLogAnew(left);
+  expect(files.take()).toEqual([]);
 });

@@ -13,6 +13,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { syncDirectory } from "./directories.ts";
@@ -36,6 +37,27 @@ export interface StateCopy {
 export function syncState(path: string): void {
   const file = openSync(`${path}-wal`, "r+");
   try {
+    fdatasyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * What another process has left of SQLite's write-ahead log is durable afterwards, as it is read. If that one could not make it
+ * so, the cache shows what the disk has not got, and no sync would write (Rebello et al. 2020, §3): SQLite would copy it into
+ * the database all the same, and a loss of power on the way would leave a database with half of a transaction, and a log that
+ * does not have the other half. Before anybody opens the database.
+ */
+export function writeLogAnew(path: string): void {
+  if (!existsSync(`${path}-wal`)) return;
+  const file = openSync(`${path}-wal`, "r+");
+  try {
+    const buffer = new Uint8Array(1024 * 1024);
+    for (let at = 0, read = -1; read !== 0; at += read) {
+      read = readSync(file, buffer, 0, buffer.length, at);
+      for (let done = 0; done < read;) done += writeSync(file, buffer, done, read - done, at + done);
+    }
     fdatasyncSync(file);
   } finally {
     closeSync(file);

@@ -11,7 +11,7 @@ import type { SnapshotName } from "../protocol/fields.ts";
 import type { SnapshotVerdict, StateFiles, StateOrder, StateReport } from "../protocol/state-files.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import { startCheckpoints, type Checkpoints } from "./checkpoints.ts";
-import { finishTakeOver, removeDatabase } from "./state-copy.ts";
+import { finishTakeOver, removeDatabase, writeLogAnew } from "./state-copy.ts";
 
 export interface StateFileOptions {
   /** The database; in use already. */
@@ -36,9 +36,10 @@ export interface OpenStateFiles extends StateFiles {
   stop(): Promise<void>;
 }
 
-/** Before the state is opened: completes what a crash has interrupted, and removes what it has left. */
+/** Before the state is opened: completes what a crash has interrupted, makes durable or removes what it has left. */
 export function prepareStateFiles(path: string): void {
   finishTakeOver(path);
+  writeLogAnew(path);
   for (const name of Object.values(filesBeside(path))) removeDatabase(name);
 }
 
