@@ -232,6 +232,35 @@ describe("a replica that cannot start", () => {
     await stopped(founders[0]);
   }, 120_000);
 
+  test("with a log of which nothing can be read keeps it, though another cluster is found where its peers were", async () => {
+    const [one, two] = [freePort(), freePort()];
+    const peers = `1=127.0.0.1:${one},2=127.0.0.1:${two}`;
+    const serve = (pid: number, among: string, name: string): Serve =>
+      new Serve(["--pid", `${pid}`, "--peers", among, "--data", join(directory, name)]);
+    const stopped = async (replica: Serve): Promise<void> => {
+      replica.child.kill("SIGTERM");
+      expect(await replica.ended()).toBe(0);
+    };
+    const founders = [serve(1, peers, "unread-1"), serve(2, peers, "unread-2")];
+    for (const founder of founders) await founder.says(/^ready /m);
+    for (const founder of founders) await stopped(founder);
+    const file = join(directory, "unread-1", "log", "00000001.wal");
+    const bytes = new Uint8Array(await Bun.file(file).arrayBuffer());
+    // What stands in the first entry, on which all others follow.
+    const at = Buffer.from(bytes).indexOf(`127.0.0.1:${one}`);
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    await Bun.write(file, bytes);
+    const other = serve(2, `2=127.0.0.1:${two}`, "unread-other");
+    await other.says(/^ready /m);
+    const damaged = serve(1, peers, "unread-1");
+    await damaged.says(/00000001\.wal is damaged at \d+ .*from index 1 on/);
+    await Bun.sleep(2500);
+    await stopped(damaged);
+    await stopped(other);
+    expect(damaged.errors).not.toContain("joining");
+    expect(Buffer.from(await Bun.file(file).arrayBuffer()).indexOf(`127.0.0.1:${two}`)).toBeGreaterThan(0);
+  });
+
   test("for damage in its log that no other replica can repair: exit 74, naming file, offset and index", async () => {
     const port = freePort();
     const first = new Serve(alone("damaged", port));

@@ -208,6 +208,7 @@ async function start(
   const incarnationFile = join(directory.path, "incarnation");
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
   let files: OpenStateFiles | null = null;
+  let isDamaged = false;
   prepareStateFiles(directory.statePath);
   const queries = new QueryThread(
     (message) => journal.write("warn", message),
@@ -230,6 +231,7 @@ async function start(
       directory.established();
       saveIncarnation(incarnationFile, incarnation);
       describeLog(log, journal);
+      isDamaged = log.damaged;
       refuseUnfit(log, directory, founding, settings);
       return log;
     },
@@ -275,7 +277,8 @@ async function start(
   let stopped = false;
   return {
     get mayJoin() {
-      return founds && peers.length > 1 && !stopped && node.standing.lastIndex === 0;
+      // A log that cannot be read from its first entry on is not empty: it would be deleted.
+      return founds && peers.length > 1 && !stopped && !isDamaged && node.standing.lastIndex === 0;
     },
     get hasMoved() {
       const ownIn = (replicas: readonly Configured[]) => replicas.find((replica) => replica.pid === pid)?.address;
