@@ -9,6 +9,7 @@ import type { ServeSettings } from "./serve-flags.ts";
 
 export function statusOf(error: unknown): number {
   if (error instanceof CommandFailure) return error.status;
+  if (error instanceof DataDirectoryError && failing.test(error.message)) return exitStatus.disk;
   if (error instanceof DataDirectoryError || error instanceof LogRefusedError || error instanceof StateFormatError) {
     return exitStatus.dataDirectory;
   }
@@ -21,6 +22,7 @@ export function statusOf(error: unknown): number {
 
 /** Errors reach this through libraries and threads that keep nothing but their message. */
 const denied = /\b(EACCES|EPERM)\b/;
+const failing = /\b(EIO|ENOSPC|EDQUOT)\b/;
 
 /** What went wrong, in one line that names the thing and says what to do; a mistake in chatd itself is left as it is. */
 export function explain(error: unknown, { data, pid }: Pick<ServeSettings, "data" | "pid">): unknown {

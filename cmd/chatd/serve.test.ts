@@ -3,6 +3,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DataDirectoryError } from "../../lib/io/data-directory.ts";
 import { DiskError } from "../../lib/log/disk.ts";
 import { explain, statusOf } from "./serve-failure.ts";
 import { nextIncarnation, saveIncarnation } from "./incarnation.ts";
@@ -289,6 +290,27 @@ test("files that this user may not use are not a failing disk: 73, and not 74", 
   expect(statusOf(new DiskError("cannot write /data/log/00000001.wal: ENOSPC: no space left on device, write"))).toBe(
     74,
   );
+});
+
+test("a disk that fails or is full where the data directory is made ready is 74, and not 73", () => {
+  const of = (what: string): DataDirectoryError =>
+    new DataDirectoryError(`cannot use the data directory /data: ${what}`);
+  expect(statusOf(of("EIO: i/o error, fsync; have its disk looked at"))).toBe(74);
+  expect(statusOf(of("ENOSPC: no space left on device, write; make room there"))).toBe(74);
+  expect(statusOf(of("EACCES: permission denied, open"))).toBe(73);
+});
+
+test("files of the state that cannot be made ready end it with what and where", async () => {
+  const port = freePort();
+  const first = new Serve(alone("unready", port));
+  await first.says(/^ready /m);
+  first.child.kill("SIGTERM");
+  await first.ended();
+  const inTheWay = join(directory, "unready", "received.sqlite");
+  await Bun.write(join(inTheWay, "file"), "");
+  const unready = new Serve(alone("unready", port));
+  expect(await unready.ended()).toBe(74);
+  expect(unready.lastError).toContain(`cannot prepare the state ${join(directory, "unready", "state.sqlite")}: `);
 });
 
 test("each process of a replica has a greater number than the one before, whatever the clock says", () => {

@@ -209,7 +209,7 @@ async function start(
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
   let files: OpenStateFiles | null = null;
   let isDamaged = false;
-  prepareStateFiles(directory.statePath);
+  prepareState(directory.statePath);
   const queries = new QueryThread(
     (message) => journal.write("warn", message),
     (error) => end.fail(error),
@@ -298,6 +298,15 @@ async function start(
 }
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256").update(bytes).digest();
+
+function prepareState(path: string): void {
+  try {
+    prepareStateFiles(path);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new StateStorageError(`cannot prepare the state ${path}: ${message}`, { cause: error });
+  }
+}
 
 function openState(path: string, journal: Journal) {
   const database = new Database(path, { create: true, readwrite: true, strict: true });

@@ -76,6 +76,14 @@ describe("a data directory", () => {
     expect(synced.take()).toEqual(expect.arrayContaining([dirname(other), other]));
   });
 
+  test("that cannot be established says which one it is", () => {
+    const directory = openDataDirectory(path, owner);
+    rmSync(join(path, "identity.json.new"));
+    expect(refusal(() => directory.established())).toStartWith(`cannot use the data directory ${path}: ENOENT`);
+    expect(directory.isNew).toBe(true);
+    directory.close();
+  });
+
   test("that a crash kept from being established is gone on with under the same uuid", () => {
     const directory = openDataDirectory(path, owner);
     directory.close();

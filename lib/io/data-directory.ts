@@ -22,7 +22,7 @@ import { join, resolve } from "node:path";
 import { makeDirectories, syncDirectory } from "./directories.ts";
 import { isHeld, lockFile, NoLocksError, type Lock } from "./lock.ts";
 
-/** The data directory cannot be used; nothing in it was changed. `serve` exits with 73. The message is for people. */
+/** The data directory cannot be used. `serve` exits with 73, or with 74 where the disk has failed. The message is for people. */
 export class DataDirectoryError extends Error {
   override readonly name = "DataDirectoryError";
 }
@@ -78,7 +78,7 @@ export function openDataDirectory(
   owner: { readonly cluster: Uint8Array; readonly pid: number },
 ): DataDirectory {
   const directory = resolve(path);
-  try {
+  return explained(directory, () => {
     makeDirectory(directory);
     refuseStrangeContent(directory);
     const lock = acquire(directory);
@@ -88,6 +88,13 @@ export function openDataDirectory(
       lock.release();
       throw error;
     }
+  });
+}
+
+/** What the file system throws leaves with the name of the directory, and what to do. */
+function explained<T>(directory: string, action: () => T): T {
+  try {
+    return action();
   } catch (error) {
     if (error instanceof DataDirectoryError) throw error;
     const message = error instanceof Error ? error.message : String(error);
@@ -100,6 +107,7 @@ export function openDataDirectory(
 
 function remedyOf(error: unknown, message: string): string {
   if (error instanceof NoLocksError) return "put it on a disk of this machine";
+  if (message.startsWith("EIO")) return "have its disk looked at";
   return /^(ENOSPC|EDQUOT)/.test(message) ? "make room there" : "make it readable and writable for this user";
 }
 
@@ -151,17 +159,21 @@ function openLocked(
     statePath,
     established: () => {
       if (established) return;
-      renameSync(join(directory, unestablishedName), join(directory, identityName));
-      syncDirectory(directory);
+      explained(directory, () => {
+        renameSync(join(directory, unestablishedName), join(directory, identityName));
+        syncDirectory(directory);
+      });
       established = true;
     },
     adopt: (adopted) => {
       // In this order: whenever it is interrupted, the directory is the old one or a new one of the cluster adopted.
-      current = writeIdentity(directory, { ...identity, cluster: adopted, joined: true });
-      rmSync(join(directory, identityName), { force: true });
-      syncDirectory(directory);
-      established = false;
-      emptyLog(logPath);
+      explained(directory, () => {
+        current = writeIdentity(directory, { ...identity, cluster: adopted, joined: true });
+        rmSync(join(directory, identityName), { force: true });
+        syncDirectory(directory);
+        established = false;
+        emptyLog(logPath);
+      });
     },
     close: () => lock.release(),
   };
