@@ -52,3 +52,42 @@ test("says of a snapshot whether it is the one of that name, and whether this bu
   expect(await received(bytes, 3)).toEqual({ type: "finished", check: 3, verdict: "whole" });
   await files.stop();
 });
+
+test("a sync that is ordered while another state is put in place comes after that", async () => {
+  const own = join(folder, "replaced.sqlite");
+  const database = new Database(own);
+  for (const sql of ["PRAGMA journal_mode = WAL", "CREATE TABLE point (number INTEGER)"]) database.run(sql);
+  const theirs = join(folder, "successor.sqlite");
+  databaseAt(theirs, 1);
+  const opened: Database[] = [];
+  const reports: string[] = [];
+  const done = Promise.withResolvers<void>();
+  const files = openStateFiles({
+    path: own,
+    openState: () => {
+      const successor = new Database(own);
+      successor.run("PRAGMA journal_mode = WAL");
+      successor.run("CREATE TABLE more (number INTEGER)");
+      opened.push(successor);
+      return memoryState(false).stateMachine;
+    },
+    openNothing: () => memoryState(false).stateMachine,
+    replace: () => database.close(),
+    refusal: () => null,
+    report: ({ type }) => {
+      reports.push(type);
+      if (type === "synced") done.resolve();
+    },
+    failed: (error) => done.reject(error),
+    log: () => {},
+  });
+  const bytes = readFileSync(theirs);
+  files.run({ type: "receive" });
+  files.run({ type: "write", offset: 0, bytes });
+  files.run({ type: "install" });
+  files.run({ type: "sync" });
+  await done.promise;
+  expect(reports).toEqual(["installed", "synced"]);
+  await files.stop();
+  for (const each of opened) each.close();
+});

@@ -100,8 +100,7 @@ class Files implements OpenStateFiles {
   async #run(order: StateOrder): Promise<void> {
     switch (order.type) {
       case "sync":
-        await this.#checkpoints.sync();
-        return this.#report({ type: "synced" });
+        return this.#inTurn(() => this.#sync());
       case "capture":
         return this.#inTurn(async () => this.#report({ type: "captured", snapshot: await this.#capture() }));
       case "read":
@@ -122,18 +121,23 @@ class Files implements OpenStateFiles {
       case "discard":
         return this.#discard();
       case "install":
-        return this.#install();
+        return this.#inTurn(() => this.#install());
       case "abandon":
         this.#options.replace(this.#options.openNothing());
         return;
     }
   }
 
-  /** One after the other: they are about the same file. */
+  /** One after the other: they are about the same file, and while another takes its place there is no log of it to be synced. */
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => {});
     return done;
+  }
+
+  async #sync(): Promise<void> {
+    await this.#checkpoints.sync();
+    this.#report({ type: "synced" });
   }
 
   async #capture(): Promise<SnapshotName | null> {
