@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { syncState, writeLogAnew } from "./state-copy.ts";
+import { copyState, syncState, writeLogAnew } from "./state-copy.ts";
 import { syncedFiles } from "./synced-files.fixture.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "chatd-state-"));
@@ -65,4 +65,13 @@ test("what another process has left of the write-ahead log is written once more 
   expect(existsSync(`${left}-wal`)).toBe(false);
   writeLogAnew(left);
   expect(files.take()).toEqual([]);
+});
+
+test("a copy that could not be finished takes no room", () => {
+  const { database } = opened("uncopied.sqlite");
+  const to = join(directory, "copy.sqlite");
+  // It has no applied point.
+  expect(() => copyState(database, to)).toThrow("no such table");
+  expect(existsSync(to)).toBe(false);
+  database.close();
 });

@@ -64,17 +64,27 @@ export function writeLogAnew(path: string): void {
   }
 }
 
-/** Copies the database as it is at one moment, without free pages, into a file that is not there yet. */
+/** Copies the database as it is at one moment, without free pages, into a file that is not there yet. Leaves none if that fails. */
 export function copyState(database: Database, to: string): StateCopy {
   removeDatabase(to);
-  // What is not finalized keeps the database, and so the space of a file that another has replaced, until it is collected.
-  const vacuum = database.prepare("VACUUM INTO ?");
   try {
-    vacuum.run(to);
-  } finally {
-    vacuum.finalize();
+    // What is not finalized keeps the database, and so the space of a file that another has replaced, until it is collected.
+    const vacuum = database.prepare("VACUUM INTO ?");
+    try {
+      vacuum.run(to);
+    } finally {
+      vacuum.finalize();
+    }
+    return finishCopy(to);
+  } catch (error) {
+    // On a disk that is full it would take what others need.
+    removeDatabase(to);
+    throw error;
   }
-  const copy = new Database(to, { readwrite: true, create: false, strict: true });
+}
+
+function finishCopy(path: string): StateCopy {
+  const copy = new Database(path, { readwrite: true, create: false, strict: true });
   try {
     // Whoever opens it would have to change that, alone.
     copy.run("PRAGMA journal_mode = WAL");
@@ -84,7 +94,7 @@ export function copyState(database: Database, to: string): StateCopy {
     if (point === null) throw new Error("the copy has no applied point");
     const { number: index, view, chain } = point;
     copy.close();
-    return { index, view, chain, sizeBytes: statSync(to).size, sha256: hashOf(to) };
+    return { index, view, chain, sizeBytes: statSync(path).size, sha256: hashOf(path) };
   } finally {
     copy.close();
   }
