@@ -14,6 +14,7 @@ import type { Lineage } from "./lineage.ts";
 import {
   clusterTagOf,
   encodeSegmentHeader,
+  keepAside,
   logFormatVersion,
   replaceFile,
   segmentName,
@@ -167,11 +168,7 @@ function saveTorn(disk: Disk, { segments, tail }: Survey): OpenReport["torn"] {
   const last = segments.at(-1);
   if (last === undefined || tail === null || tail.torn === null) return null;
   const { from, to } = tail.torn;
-  const names = disk.list();
-  const stem = last.name.replace(/\.wal$/, "");
-  let keptIn = `${stem}.torn`;
-  for (let count = 2; names.includes(keptIn); count++) keptIn = `${stem}-${count}.torn`;
-  replaceFile(disk, keptIn, readSegment(disk, last.name).subarray(from, to)).close();
+  const keptIn = keepAside(disk, last.name, "torn", readSegment(disk, last.name).subarray(from, to));
   return { file: last.name, offset: from, bytes: to - from, keptIn };
 }
 

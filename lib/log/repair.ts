@@ -10,6 +10,7 @@ import type { Disk } from "./disk.ts";
 import {
   clusterTagOf,
   encodeSegmentHeader,
+  keepAside,
   logFormatVersion,
   replaceFile,
   segmentHeaderBytes,
@@ -51,7 +52,7 @@ function repairSegment(
   const end = Math.max(segmentHeaderBytes, found.end, next?.previousEnd ?? 0);
   const content = new Uint8Array(end);
   content.set(old.subarray(0, end));
-  if (!isAbsent) keepAside(disk, name, old);
+  if (!isAbsent) keepAside(disk, name, "corrupt", old);
   if (damage.some(({ from }) => from < segmentHeaderBytes) || found.header === null) {
     const header = {
       ...identity,
@@ -71,14 +72,6 @@ function repairSegment(
   for (const { from, to } of damage)
     fillGap(content, clusterTagOf(identity.cluster), Math.max(from, segmentHeaderBytes), to);
   replaceFile(disk, name, content, Math.max(found.range.sizeBytes, end)).close();
-}
-
-function keepAside(disk: Disk, name: string, bytes: Uint8Array): void {
-  const names = disk.list();
-  const stem = name.replace(/\.wal$/, "");
-  let aside = `${stem}.corrupt`;
-  for (let count = 2; names.includes(aside); count++) aside = `${stem}-${count}.corrupt`;
-  replaceFile(disk, aside, bytes).close();
 }
 
 /** GAP records from…to, as many as their greatest length asks for. */

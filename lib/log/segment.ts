@@ -144,6 +144,31 @@ export function replaceFile(disk: Disk, name: string, content: Uint8Array, sizeB
 }
 
 /**
+ * Keeps bytes of a segment for people, in a file of their own; returns its name. What was kept already by a process that did
+ * not come to the end of what it was about is not kept again: most likely there was no room for the rest.
+ */
+export function keepAside(disk: Disk, segment: string, extension: "torn" | "corrupt", bytes: Uint8Array): string {
+  const names = disk.list();
+  const stem = segment.replace(/\.wal$/, "");
+  let aside = `${stem}.${extension}`;
+  for (let count = 2; names.includes(aside); count++) {
+    if (Buffer.compare(contentOf(disk, aside), bytes) === 0) return aside;
+    aside = `${stem}-${count}.${extension}`;
+  }
+  replaceFile(disk, aside, bytes).close();
+  return aside;
+}
+
+function contentOf(disk: Disk, name: string): Uint8Array {
+  const file = disk.open(name, "read");
+  try {
+    return readWhole(file);
+  } finally {
+    file.close();
+  }
+}
+
+/**
  * The whole content of a file, at most `maxBytes`; in `into`, if it is large enough, which is then used up. Throws
  * `DiskError`.
  */

@@ -146,6 +146,37 @@ describe("the last segment", () => {
   });
 });
 
+test("what is kept for people is kept once, however often there is no room for what comes after", () => {
+  const torn = new PlainLog(8192);
+  torn.put("one");
+  torn.settle();
+  torn.put("two");
+  const disk = torn.disk.clone();
+  disk.flip("00000001.wal", lastNonZero(disk.contentOf("00000001.wal"), 0) - 4, 2);
+  let full = disk;
+  for (let start = 0; start < 3; start++) {
+    full.faults.capacityBytes = full.usedBytes() + 1024;
+    expect(() => new PlainLog(8192, full)).toThrow("no space left");
+    full = full.restart();
+  }
+  expect(full.list().filter((name) => name.includes(".torn"))).toEqual(["00000001.torn"]);
+
+  let damaged = sound.disk.clone();
+  damaged.flip(segments[0] ?? "", 500, 2);
+  for (let start = 0; start < 3; start++) {
+    const log = reopen(damaged);
+    refetch(log);
+    log.settle();
+    damaged.faults.capacityBytes = damaged.usedBytes() + segmentBytes + 512;
+    if (start > 0) damaged.faults.capacityBytes = damaged.usedBytes() + 512;
+    log.wal.repaired();
+    log.settle();
+    expect(log.failures.map(({ message }) => message).join()).toContain("no space left");
+    damaged = damaged.restart();
+  }
+  expect(damaged.list().filter((name) => name.includes(".corrupt"))).toEqual(["00000001.corrupt"]);
+});
+
 describe("an earlier segment", () => {
   test("with any byte of its records or header changed is damage, told with file, offset and index", () => {
     const name = segments[1] ?? "";
