@@ -6,7 +6,7 @@ import { assert } from "../base/assert.ts";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { Position } from "../protocol/fields.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
-import { encodeRecord, recordHeaderBytes, recordKind } from "../protocol/record.ts";
+import { encodeRecord, recordKind } from "../protocol/record.ts";
 import type { Assembly } from "./assembly.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { LogRefusedError } from "./errors.ts";
@@ -14,6 +14,7 @@ import type { Lineage } from "./lineage.ts";
 import {
   clusterTagOf,
   encodeSegmentHeader,
+  fillerBytes,
   keepAside,
   logFormatVersion,
   replaceFile,
@@ -23,12 +24,6 @@ import {
   type LogIdentity,
 } from "./segment.ts";
 import { readHeader, readSegment, segmentsOn, survey, type SegmentFound, type Survey } from "./survey.ts";
-
-/**
- * Zeros that stand in for what a shortened file has lost. With a SYNC behind them they stay visible as damage, and there
- * is room for a GAP record when it is repaired.
- */
-const fillerBytes = recordHeaderBytes;
 
 /** What opening found and did, for the log of the process and for messages. */
 export interface OpenReport {

@@ -15,6 +15,12 @@ export const syncReserveBytes = recordHeaderBytes + 32;
 /** Kept free at the end of a segment: for the SYNC of a log at rest, and for what opening may have to add. */
 export const endReserveBytes = 3 * syncReserveBytes;
 
+/**
+ * Zeros that stand in for what is lost. With a SYNC behind them they stay visible as damage, and there is room for a GAP record
+ * when it is repaired.
+ */
+export const fillerBytes = recordHeaderBytes;
+
 const magic = new TextEncoder().encode("CHATDWAL");
 const namePattern = /^([0-9]{8})\.wal$/;
 const zeros = new Uint8Array(1024 * 1024);

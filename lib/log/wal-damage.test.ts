@@ -177,6 +177,63 @@ test("what is kept for people is kept once, however often there is no room for w
   expect(damaged.list().filter((name) => name.includes(".corrupt"))).toEqual(["00000001.corrupt"]);
 });
 
+describe("a log of which the last segment is gone", () => {
+  const without = (): SimulatedDisk => {
+    const disk = sound.disk.clone();
+    disk.remove(lastSegment);
+    disk.syncDirectory();
+    return disk;
+  };
+
+  test("is damaged once that is known, also when it has all again, until it is repaired", () => {
+    const log = reopen(without());
+    expect(log.wal.recovered.damaged).toBe(false);
+    log.wal.lostItsEnd();
+    expect(log.wal.recovered.damaged).toBe(true);
+    const before = log.wal.lastIndex;
+    const known = reopen(log.disk.clone());
+    expect(known.wal.report.damage).toMatchObject([{ file: segments.at(-2), fault: "lost", index: before + 1 }]);
+    expect(prefixLength(known)).toBe(before);
+    refetch(log);
+    log.settle();
+    const between = reopen(log.disk.restart());
+    expect(between.wal.recovered.damaged).toBe(true);
+    expect(prefixLength(between)).toBe(sound.entries.length);
+    between.wal.repaired();
+    between.settle();
+    const last = reopen(between.close());
+    expect(last.wal.report.damage).toEqual([]);
+    expect(prefixLength(last)).toBe(sound.entries.length);
+    expect([...last.wal.orphans()].flat()).toEqual([]);
+  });
+
+  test("is repaired by the process that found it so, whatever operation the machine stops at", () => {
+    const left = reopen(without()).wal.lastIndex;
+    let hasStopped = true;
+    for (let stopAt = 1; hasStopped; stopAt++) {
+      const disk = without();
+      disk.stopAt = stopAt;
+      hasStopped = false;
+      try {
+        const log = reopen(disk);
+        log.wal.lostItsEnd();
+        refetch(log);
+        log.settle();
+        log.wal.repaired();
+        log.settle();
+        expect(log.wal.damaged).toBe(false);
+      } catch (error) {
+        if (!(error instanceof MachineStopped)) throw error;
+        hasStopped = true;
+      }
+      const log = reopen(disk.crash());
+      if (!hasStopped) expect(prefixLength(log)).toBe(sound.entries.length);
+      // Nothing that was fetched is kept without a word of what is missing.
+      if (!log.wal.recovered.damaged) expect([left, sound.entries.length]).toContain(prefixLength(log));
+    }
+  });
+});
+
 describe("an earlier segment", () => {
   test("with any byte of its records or header changed is damage, told with file, offset and index", () => {
     const name = segments[1] ?? "";

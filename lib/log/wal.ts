@@ -263,6 +263,22 @@ export class Wal implements LogReader {
     });
   }
 
+  /**
+   * What stood behind its end is known to be gone, though nothing here is damaged. It counts as damaged from now on, also after a
+   * restart, until it was {@link repaired}. Before anything is appended. Throws `DiskError`.
+   */
+  lostItsEnd(): void {
+    assert(
+      !this.#hasAppended && !this.#damaged,
+      "what is lost is told before anything is appended, and of a sound log",
+    );
+    const { assembly } = this.#recovery;
+    const gap = this.#writer.leaveGap();
+    if (gap !== null) assembly.hurt(gap.segment, gap.from, gap.to, "lost");
+    this.#recovered = null;
+    this.#damaged = true;
+  }
+
   /** Makes everything durable, says so on disk, and closes. What is appended from the call on is dropped and never acknowledged. */
   close(done: (error: DiskError | null) => void): void {
     this.#writer.close((error) => {

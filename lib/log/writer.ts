@@ -8,7 +8,14 @@ import { decodeRecord, recordKind } from "../protocol/record.ts";
 import { DiskError, type Disk, type DiskFile } from "./disk.ts";
 import type { Lineage } from "./lineage.ts";
 import { encodeSync, headOf, type NewBeginning, type Tail } from "./recover.ts";
-import { clusterTagOf, endReserveBytes, positionOf, syncReserveBytes, type LogIdentity } from "./segment.ts";
+import {
+  clusterTagOf,
+  endReserveBytes,
+  fillerBytes,
+  positionOf,
+  syncReserveBytes,
+  type LogIdentity,
+} from "./segment.ts";
 import { SpareSegment } from "./spare-segment.ts";
 
 /** The kernel takes no more buffers in one write. */
@@ -136,6 +143,23 @@ export class LogWriter {
     this.#syncedTo = made.head.length;
     this.#saidTo = 0;
     this.hooks.began(number, last, made.canBegin);
+  }
+
+  /**
+   * Leaves room for a GAP record where something is missing, with a SYNC behind it: durable when this returns, and damage to who
+   * opens the log next. Where it was left; null where there is no room for it, which only a file has that was cut short often.
+   * Before anything is written. Throws `DiskError`.
+   */
+  leaveGap(): { readonly segment: number; readonly from: number; readonly to: number } | null {
+    const from = this.#position;
+    const sync = encodeSync(this.#clusterTag, this.#number, from + fillerBytes, this.#durableCommit);
+    if (from + fillerBytes + sync.length > this.#sizeBytes) return null;
+    this.#position += fillerBytes;
+    this.#write([sync], this.#position + sync.length);
+    this.#file.syncBlocking();
+    this.#syncedTo = this.#position;
+    this.#saidTo = this.#position;
+    return { segment: this.#number, from, to: from + fillerBytes };
   }
 
   /** Writes and syncs what is queued, then a last SYNC, then closes the files. */

@@ -22,7 +22,7 @@ const empty: DriverLog = {
     chains: new BigUint64Array(0),
   },
   ...{ append: nothing, read: () => [], orphans: () => [].values(), hasForks: false, compactable: () => null },
-  ...{ beginAnew: nothing, compact: nothing, repaired: nothing },
+  ...{ beginAnew: nothing, compact: nothing, repaired: nothing, lostItsEnd: nothing },
 };
 
 /** Of a log that has been shortened. */

@@ -26,6 +26,8 @@ export interface DriverLog extends LogReader {
   compact(index: number): void;
   /** What was damaged has been appended again: put the damaged files aside. `done` is called when that is durable. */
   repaired(done: () => void): void;
+  /** What stood behind its end is known to be gone: it counts as damaged until it is repaired. Before anything is appended. */
+  lostItsEnd(): void;
 }
 
 export interface DriverPorts {
@@ -63,8 +65,6 @@ export class ReplicaDriver {
   #flushing = false;
   #stepping = false;
   #closed = false;
-  /** Nothing in the log is damaged, but what stood at its end is gone. */
-  readonly #hasLostItsEnd: boolean;
   #tickedMs = -Infinity;
   readonly #refusals = new ToldRefusals();
   readonly #queue: Event[] = [];
@@ -80,8 +80,10 @@ export class ReplicaDriver {
     this.#ports = ports;
     this.#policy = options.policy;
     const loss = lossOf(stateMachine, log.recovered, options.policy);
-    this.#hasLostItsEnd = loss !== null;
-    if (loss !== null) ports.log("error", loss);
+    if (loss !== null) {
+      ports.log("error", loss);
+      log.lostItsEnd();
+    }
     const recovered = loss === null ? log.recovered : { ...log.recovered, damaged: true };
     const found = this.#findState(recovered);
     const reader: LogReader = {
@@ -256,10 +258,9 @@ export class ReplicaDriver {
         this.#log.compact(effect.index);
         return;
       case "repaired":
-        this.#log.repaired(() => {
-          if (this.#hasLostItsEnd) ports.log("info", "the log has again what it had lost, from a peer");
-          else ports.log("info", "the log is repaired from a peer: what was damaged is kept beside it as *.corrupt");
-        });
+        this.#log.repaired(() =>
+          ports.log("info", "the log is repaired from a peer: what was damaged is kept beside it as *.corrupt"),
+        );
         return;
       case "standing":
         ports.standing(effect.standing);
@@ -297,10 +298,11 @@ function lossOf({ applied }: StateMachine, recovered: RecoveredLog, policy: Poli
   const { beginning, chains, views, damaged } = recovered;
   const end = (beginning?.position.index ?? 0) + chains.length;
   const view = views.at(-1) ?? beginning?.position.view ?? 0;
-  if (damaged || applied.index <= end || (policy !== "quorum" && applied.view !== view)) return null;
+  // One without entries may be new, whatever state was put beside it.
+  if (damaged || end === 0 || applied.index <= end || (policy !== "quorum" && applied.view !== view)) return null;
   return (
     `the log ends at index ${end}, but the state has come to ${applied.index}: what stood there was on this disk and is gone ` +
-    `(a segment is missing, or the log is an older copy): put it back, or it is to be fetched again from a peer`
+    `(a segment is missing, or the log is an older copy); to be fetched again from a peer`
   );
 }
 

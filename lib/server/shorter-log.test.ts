@@ -43,6 +43,6 @@ test("what only the others' disks and a lost segment held is not voted away by w
   const found = await again.request({ type: "inbox" });
   await again.close();
   expect(found).toMatchObject({ type: "inboxCount", count: 100 });
-  expect(cluster.said.join("\n")).toMatch(/2 info: the log has again what it had lost/);
+  expect(cluster.said.join("\n")).toMatch(/2 info: the log is repaired from a peer/);
   expect(cluster.fatal).toEqual([]);
 });

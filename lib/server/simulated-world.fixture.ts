@@ -73,6 +73,8 @@ class MemoryLog implements NodeLog {
 
   repaired(): void {}
 
+  lostItsEnd(): void {}
+
   close(done: (error: Error | null) => void): void {
     done(null);
   }

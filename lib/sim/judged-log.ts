@@ -68,5 +68,9 @@ export function judgedLog(
         tally.repairs++;
         done();
       }),
+    lostItsEnd: () => {
+      effect();
+      log.lostItsEnd();
+    },
   };
 }

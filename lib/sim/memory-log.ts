@@ -218,6 +218,9 @@ class MemoryLog implements NodeLog {
     done();
   }
 
+  /** Nor lost. */
+  lostItsEnd(): void {}
+
   /** The disk was set faster: a sync that hangs may return. */
   hurry(): void {
     if (this.syncing.length > 0 && this.disk.syncMs !== Infinity) this.finishLater();

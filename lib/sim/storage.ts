@@ -11,6 +11,7 @@ export interface NodeLog extends LogReader {
   beginAnew(sequence: number, beginning: LogBeginning, kept: number): void;
   compact(index: number): void;
   repaired(done: () => void): void;
+  lostItsEnd(): void;
 }
 
 export interface LogHandlers {
