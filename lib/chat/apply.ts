@@ -205,6 +205,8 @@ export class Applier {
         return this.#accounts.resetPassword(step, command);
       case "endSessions":
         return this.#accounts.endSessions(step, command);
+      case "refuse":
+        return refuse(command.code, command.message);
       case "openSession":
       case "registerSession":
       case "attach":

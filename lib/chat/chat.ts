@@ -273,8 +273,9 @@ class Parts {
   }
 }
 
-function recordOf({ uuid, tokenHash, account, attachment }: Session): SessionRecord {
-  return { session: uuid, tokenHash, account: account?.id ?? null, user: account?.name ?? null, attachment };
+function recordOf({ uuid, tokenHash, account, attachment, attachedBefore }: Session): SessionRecord {
+  const [id, user] = [account?.id ?? null, account?.name ?? null];
+  return { session: uuid, tokenHash, account: id, user, attachment, isResumed: attachedBefore > 0 };
 }
 
 function bytesOf(chain: bigint): Uint8Array {

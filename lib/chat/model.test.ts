@@ -204,6 +204,7 @@ class Run {
         account: account.id,
         user: account.name,
         attachment: null,
+        isResumed: false,
       };
       const drafts = model.draftsOf(account);
       expect(state.waiting(record)).toEqual({ inbox: model.inbox(account).length, drafts: drafts.length });

@@ -21,6 +21,7 @@ describe("registration", () => {
       account: null,
       user: null,
       attachment: { session, ...place },
+      isResumed: false,
     });
     expect(lineage.state.hasApplied(session, 0)).toBe(true);
     expect(lineage.state.result(session, 0)).toEqual({ ...done, duplicate: true } as never);

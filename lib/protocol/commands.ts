@@ -3,7 +3,7 @@
  * Every command names accounts, messages and drafts by id, resolved before it is proposed, and carries everything random.
  */
 import { limits } from "../base/limits.ts";
-import { opId } from "./fields.ts";
+import { errorCode, opId } from "./fields.ts";
 import { bool, bytes, define, list, optional, text, uint, uuid, type ValueOf } from "./schema.ts";
 
 /** Which connection of which process holds a session. A later attachment replaces an earlier one. */
@@ -107,6 +107,10 @@ export const commands = {
     ...attachment,
     /** What its program calls itself. */
     software: text(100),
+  }),
+  refuse: define(21, "log", "Refuses the op for good: a copy of it that comes out of the log later is not done.", {
+    code: errorCode,
+    message: text(1000),
   }),
 } as const;
 

@@ -29,6 +29,8 @@ export interface SessionRecord {
   readonly account: OpId | null;
   readonly user: string | null;
   readonly attachment: Attachment | null;
+  /** It has stood on another connection before: what it asks for now it may have asked for there. */
+  readonly isResumed: boolean;
 }
 
 /** Without what only the connection knows: the request number. `copies` is filled in by the server when it replies. */

@@ -91,6 +91,15 @@ const saysWhatIsThere: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "name-taken",
 ]);
 
+/** Refusals for what the request itself says: every replica gives them at any time, and none has the op on its way. */
+const saysWhatIsAsked: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "bad-command",
+  "bad-name",
+  "bad-password",
+  "to-self",
+  "too-long",
+]);
+
 /** Of an op under whose seq something else has been asked for. */
 export const reusedSeq = {
   type: "refused",
@@ -411,11 +420,11 @@ export class ClientConnection implements WireOwner {
     const { host } = this.wire;
     if (op.type === "resetPassword" && !this.#hub.isOwnMachine(this.wire)) {
       const message = `A replica resets passwords for its own machine only, not for ${host}.`;
-      return this.#refuse(request, "unauthorized", message);
+      return this.#decline(op, record, "unauthorized", message);
     }
     const user = guessedUser(op, record);
     const slowed = guesses.refusal(user, host);
-    if (slowed !== null) return this.#refuse(request, slowed.code, slowed.message);
+    if (slowed !== null) return this.#decline(op, record, slowed.code, slowed.message);
     this.#preparing = true;
     void state.prepare(op, record, attachment).then((outcome) => {
       this.#preparing = false;
@@ -427,13 +436,26 @@ export class ClientConnection implements WireOwner {
         this.#overtaking.refused(seq);
         this.#reply(request, unavailable);
       } else if (prepared.ok) {
-        this.#count(op);
-        this.#hub.proposeCommand(this, op, prepared.command, prepared.digest);
+        this.#propose(op, prepared.command, prepared.digest);
       } else {
-        this.#refuse(request, prepared.code, prepared.message);
+        this.#decline(op, record, prepared.code, prepared.message);
       }
       this.#pump();
     });
+  }
+
+  #propose(op: ClientOp, command: Command, digest: Uint8Array): void {
+    this.#count(op);
+    this.#hub.proposeCommand(this, op, command, digest);
+  }
+
+  /**
+   * Refuses an op for good. MUST NOT do so by itself where the session may have asked for it elsewhere: another replica may
+   * have it on its way still, with what it was prepared from, and it would be done after all. So the log says which came first.
+   */
+  #decline(op: ClientOp, { isResumed }: SessionRecord, code: ErrorCode, message: string): void {
+    if (!isResumed || saysWhatIsAsked.has(code)) return this.#refuse(op.request, code, message);
+    this.#propose(op, { type: "refuse", code, message }, this.#hub.state.contentDigest(op));
   }
 
   #count(op: ClientOp): void {

@@ -23,6 +23,7 @@ export function judgeChat(inner: StateMachine, { model }: Replay): void {
       account: account.id,
       user: account.name,
       attachment: null,
+      isResumed: false,
     };
     same(`inbox of ${account.name}`, [inner.waiting(record).inbox], [model.inbox(account).length]);
     const drafts = inner.query({ type: "drafts", request: 1 }, record);
@@ -245,6 +246,8 @@ function effect(
       return model.sendDraft({ id, index, merged }, command.version, command.from, command.to, command.text);
     case "deleteDrafts":
       return model.deleteDrafts(command.account, command.versions);
+    case "refuse":
+      return { type: "refused", code: command.code };
     default:
       throw new SimulationFailure("simulator", `the model knows no ${command.type} (${formatOpId(id)})`);
   }

@@ -190,7 +190,8 @@ export class MemoryStateMachine implements StateMachine {
   session(session: string): SessionRecord | null {
     const known = this.opened(session);
     if (known === undefined) return null;
-    return { session, tokenHash: new Uint8Array(32), account: null, user: null, attachment: known.attachment };
+    const { attachment } = known;
+    return { session, tokenHash: new Uint8Array(32), account: null, user: null, attachment, isResumed: false };
   }
 
   private opened(uuid: string): MemorySession | undefined {
