@@ -432,7 +432,8 @@ export class ClientConnection implements WireOwner {
       // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
       if (this.wire.over) return;
       const isUncertain = !prepared.ok && saysWhatIsThere.has(prepared.code) && !this.#hub.serves();
-      if (isUncertain || (prepared.ok && this.#overtaking.overtakes(op))) {
+      // Also where it was prepared in vain: perhaps for want of what is asked for again.
+      if (isUncertain || this.#overtaking.overtakes(op)) {
         this.#overtaking.refused(seq);
         this.#reply(request, unavailable);
       } else if (prepared.ok) {

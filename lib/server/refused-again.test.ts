@@ -33,3 +33,26 @@ test("is not done when that one is heard again", async () => {
   again.send({ ...send, request: 11 });
   expect(await again.answerTo(11)).toMatchObject({ type: "refused", code: "not-logged-in" });
 });
+
+test("an op behind one that is asked for again is not refused for want of it", async () => {
+  const world = await SimulatedWorld.of(3, "quorum");
+  const bob = await world.client(1);
+  await bob.signIn("bob");
+  const first = await world.client(1);
+  await first.answerTo(first.op({ type: "createAccount", user: "alice", password }));
+  first.lose();
+  const alice = new SimulatedClient(world, first.session);
+  await alice.connect(3);
+  alice.hello({ create: false });
+  await alice.next("sessionOpened");
+  world.cut(3);
+  await world.until(() => !world.standing(3).ready);
+  const login = { type: "login", user: "alice", password, seq: 2, oldest: 2 } as const;
+  const send = { type: "send", to: "bob", text: "hi", seq: 3, oldest: 2 } as const;
+  alice.send({ ...login, request: 2 }, { ...send, request: 3 });
+  expect(await alice.answerTo(2)).toMatchObject({ type: "refused", code: "unavailable" });
+  expect(await alice.answerTo(3)).toMatchObject({ type: "refused", code: "unavailable" });
+  await world.heal();
+  alice.send({ ...login, request: 4 }, { ...send, request: 5 });
+  expect(await alice.answerTo(5)).toMatchObject({ type: "sent" });
+});
