@@ -255,6 +255,11 @@ export class ClientConnection implements WireOwner {
     this.#pump();
   }
 
+  /** A registration of this session was refused. */
+  notRegistered(session: string, refusal: Pick<Refusal, "code" | "message">): void {
+    if (this.#opening?.request.session === session) this.#opening.notRegistered(refusal);
+  }
+
   /** An op of the opening was certainly not proposed. */
   unavailable(op: { readonly session: string; readonly seq: number }, isSystem: boolean): boolean {
     return this.#opening?.unavailable(op, isSystem) ?? false;

@@ -123,9 +123,14 @@ export class Clients implements Hub {
     const settled = new Set<ClientConnection>();
     let next = 0;
     for (const outcome of outcomes) {
-      const index = outcome.result === null || outcome.result.type === "refused" ? 0 : outcome.result.index;
+      const { session, seq, result } = outcome;
+      const index = result === null || result.type === "refused" ? 0 : result.index;
+      // Number 0 of a session is its registration.
+      if (seq === 0 && result?.type === "refused") {
+        for (const connection of [...this.#opening]) connection.notRegistered(session, result);
+      }
       while (next < deliveries.length && indexOf(deliveries[next]) < index) this.#deliver(deliveries[next++]);
-      this.#settle(outcome, outcome.result, settled, outcome.digest);
+      this.#settle(outcome, result, settled, outcome.digest);
     }
     while (next < deliveries.length) this.#deliver(deliveries[next++]);
     for (const connection of settled) connection.proceed();

@@ -4,7 +4,7 @@
  */
 import type { OpEntry } from "../protocol/entries.ts";
 import { encodeCommand } from "../protocol/codec.ts";
-import type { ErrorCode, FrameOf } from "../protocol/messages.ts";
+import type { ErrorCode, FrameOf, Refusal } from "../protocol/messages.ts";
 import type { Attachment, SessionRecord, StateMachine } from "../protocol/state-machine.ts";
 import type { Place } from "../replication/kinship.ts";
 import { isSystemSession } from "./identity.ts";
@@ -102,6 +102,13 @@ export class Opening {
     this.#op = null;
     this.#refuse("unavailable", "No view of the cluster could be reached.");
     return true;
+  }
+
+  /** A registration of its session came out of the log refused: that was known once, and has expired. */
+  notRegistered({ code, message }: Pick<Refusal, "code" | "message">): void {
+    if (this.#stage !== "registering") return;
+    this.#op = null;
+    this.#refuse(code, message);
   }
 
   /** Called whenever the state or this replica's standing has changed. */
