@@ -54,7 +54,11 @@ export class DraftOps {
     const { accounts, sessions, drafts, messages } = this.#stores;
     const { op, merged } = step;
     const sender = accounts.byId(from);
-    if (sender === null) return ownAccountGone(this.#stores, from);
+    if (sender === null) {
+      const named = merged ? accounts.byId(to) : null;
+      if (named !== null) this.#messages.tellLost(named, step, from, text);
+      return ownAccountGone(this.#stores, from);
+    }
     const sentAt = drafts.sentAt(sender, version);
     if (sentAt !== null) return { type: "sent", at: sentAt, id: version };
     const draft = drafts.byVersion(sender, version);

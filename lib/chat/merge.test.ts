@@ -140,6 +140,36 @@ describe("a message to an account deleted on the other side", () => {
   });
 });
 
+describe("what an account sent that was deleted on the other side", () => {
+  function deleted() {
+    const lineage = fresh();
+    const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];
+    const version = { session: alice.session, seq: 9 };
+    const from = { from: alice.account, to: bob.account } as const;
+    lineage.commit({ session: alice.session, seq: 4 }, { type: "deleteAccount", account: alice.account });
+    lineage.pushes();
+    return { lineage, alice, bob, version, from };
+  }
+
+  test("a message: its recipient, who may have had it there, is told what it was", () => {
+    const { lineage, alice, bob, from } = deleted();
+    const send = { type: "send", ...from, text: "the keys are under the mat" } as const;
+    expect(lineage.merge(alice.session, 5, send)).toMatchObject({ code: "not-logged-in" });
+    const [push] = lineage.pushes(bob.session);
+    expect(push).toMatchObject({ type: "notice", text: expect.stringContaining("the keys are under the mat") });
+    // In the lineage itself nobody has an acknowledgement.
+    lineage.commit({ session: alice.session, seq: 6 }, send);
+    expect(lineage.pushes(bob.session)).toEqual([]);
+  });
+
+  test("a draft", () => {
+    const { lineage, alice, bob, version, from } = deleted();
+    const draft = { type: "sendDraft", ...from, version, text: "the keys are under the mat" } as const;
+    expect(lineage.merge(alice.session, 5, draft)).toMatchObject({ code: "not-logged-in" });
+    expect(lineage.pushes(bob.session)).toMatchObject([{ type: "notice" }]);
+  });
+});
+
 test("what users see of a merged message is when it was first accepted", () => {
   const lineage = fresh();
   const [alice, bob] = [lineage.client(1).signUp("alice"), lineage.client(2).signUp("bob")];

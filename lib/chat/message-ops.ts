@@ -29,8 +29,11 @@ export class MessageOps {
   send(step: Step, { from, to, text }: CommandOf<"send">): Finding {
     const { accounts } = this.#stores;
     const sender = accounts.byId(from);
-    if (sender === null) return ownAccountGone(this.#stores, from);
     const named = accounts.byId(to);
+    if (sender === null) {
+      if (step.merged && named !== null) this.tellLost(named, step, from, text);
+      return ownAccountGone(this.#stores, from);
+    }
     const asked = named?.formerFold ?? named?.fold ?? "";
     const recipient = globalThis.mistaken?.("name resolved at apply") ? accounts.byName(asked) : named;
     if (recipient === null) {
@@ -64,6 +67,17 @@ export class MessageOps {
       entry.index,
       `Your message to ${name} could not be delivered: the account was deleted while the replicas were apart. ` +
         `The message began: ${excerptOf(text)}`,
+    );
+  }
+
+  /** The recipient of a merged message may have had it on the other side, and its sender is gone, as whose it would be kept. */
+  tellLost(recipient: Account, { entry }: Step, from: OpId, text: string): void {
+    const name = this.#stores.accounts.nameOf(from) ?? "An account that is gone";
+    this.#deliveries.tell(
+      recipient,
+      entry.index,
+      `${name} wrote to you while the replicas were apart, and the account was deleted on the other side: the message is ` +
+        `not kept. It began: ${excerptOf(text)}`,
     );
   }
 
