@@ -4,7 +4,7 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { ChatClient } from "../client/types.ts";
-import { SimulatedClient } from "./simulated-client.fixture.ts";
+import { password, SimulatedClient } from "./simulated-client.fixture.ts";
 import { SimulatedWorld } from "./simulated-world.fixture.ts";
 
 // Minutes of simulated time on a busy machine: the 5 s that Bun gives a test are for less.
@@ -105,6 +105,22 @@ test("a session that is resumed on the side that wins, with indexes of the other
   await world.done(bob.request({ type: "send", to: "alice", text: "after" }));
   await world.until(() => again.texts.includes("after"));
   expect(again.texts).toEqual(["from bob, while apart", ...fromCarol, "after"]);
+});
+
+test("a session that has logged in on the side that yields is logged in after the heal", async () => {
+  const world = await SimulatedWorld.of(2);
+  await world.signedIn(2, "bob");
+  const dave = world.library(1);
+  await world.done(dave.request({ type: "createAccount", user: "dave", password }));
+  await world.apart(1);
+  await world.done(dave.request({ type: "login", user: "dave", password }));
+  const events: string[] = [];
+  dave.on((event) => void events.push(event.type === "connection" ? event.connection.state : event.type));
+  await world.heal();
+  await world.until(() => events.includes("reconnected"));
+  const answer = await world.done(dave.request({ type: "send", to: "bob", text: "after" }));
+  expect(answer).toMatchObject({ type: "sent", copies: 2 });
+  expect(events).not.toContain("logged-out");
 });
 
 test("a session that began on the side that yields goes on after the heal", async () => {

@@ -145,12 +145,14 @@ export class Opening {
       return;
     }
     if (!sameBytes(record.tokenHash, this.#tokenHash)) return this.#unauthorized();
+    // Told that nobody is logged in, its client would take itself for logged out, and be refused until it logs out.
+    if (record.user === null && this.#comesWithMerge()) return;
     this.#attach();
   }
 
   /**
-   * It may have begun in a fork, as its client names a place that is not in this log; then it will be known here soon. Who is
-   * not heard may have that fork: mostly it is a moment later, but it may be gone for good.
+   * It may have begun, or logged in, in a fork, as its client names a place that is not in this log; then that will be known
+   * here soon. Who is not heard may have that fork: mostly it is a moment later, but it may be gone for good.
    */
   #comesWithMerge(): boolean {
     const { lastIndex: index, lastView: view } = this.request;
