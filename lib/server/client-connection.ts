@@ -81,8 +81,9 @@ export const unavailable = {
 } as const;
 
 /**
- * Refusals that a replica may give only as long as it serves: the others may have what it lacks, and go on without it. None
- * for a wrong password: each time that it is asked again would count as another guess.
+ * Refusals that a replica may give only as long as it serves: the others may have what it lacks, and go on without it; and to
+ * who comes from a fork, only when nothing of one is left to be merged. None for a wrong password: each time that it is asked
+ * again would count as another guess.
  */
 const saysWhatIsThere: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "no-such-user",
@@ -112,6 +113,7 @@ export class ClientConnection implements WireOwner {
   readonly #hub: Hub;
   #opening: Opening | null = null;
   #session: string | null = null;
+  #isFromFork = false;
   #attachment: Attachment | null = null;
   /** Requests that have not been begun, oldest first, from `#next` on. */
   #waiting: Request[] = [];
@@ -316,8 +318,9 @@ export class ClientConnection implements WireOwner {
     this.#hub.opening(this, false);
   }
 
-  #opened(request: number, record: SessionRecord, { from, at }: Resumption): void {
+  #opened(request: number, record: SessionRecord, { isFromFork, from, at }: Resumption): void {
     this.#endOpening();
+    this.#isFromFork = isFromFork;
     this.#session = record.session;
     const { inbox, drafts } = this.#hub.state.waiting(record);
     const { index, view } = at;
@@ -436,7 +439,7 @@ export class ClientConnection implements WireOwner {
       const prepared = guesses.judge(user, host, outcome);
       // Nobody waits for it any more, and nothing of it is in the log: the client asks again elsewhere.
       if (this.wire.over) return;
-      const isUncertain = !prepared.ok && saysWhatIsThere.has(prepared.code) && !this.#hub.serves();
+      const isUncertain = !prepared.ok && saysWhatIsThere.has(prepared.code) && this.#mayLack();
       // Also where it was prepared in vain: perhaps for want of what is asked for again.
       if (isUncertain || this.#overtaking.overtakes(op)) {
         this.#overtaking.refused(seq);
@@ -448,6 +451,11 @@ export class ClientConnection implements WireOwner {
       }
       this.#pump();
     });
+  }
+
+  /** Whether what this replica lacks may be there all the same, and come here. */
+  #mayLack(): boolean {
+    return !this.#hub.serves() || (this.#isFromFork && this.#hub.merging());
   }
 
   #propose(op: ClientOp, command: Command, digest: Uint8Array): void {

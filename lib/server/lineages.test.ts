@@ -123,6 +123,27 @@ test("a session that has logged in on the side that yields is logged in after th
   expect(events).not.toContain("logged-out");
 });
 
+test("who was on the side that yields is not told that there is no account which comes with the merge", async () => {
+  const { world, alice, carol, bob } = await apart();
+  // More than is merged at once; and as much on the other side, so that her place there is reached.
+  const many = [carol, bob].flatMap((from) =>
+    Array.from({ length: 600 }, (_, at) => from.request({ type: "send", to: "alice", text: `${at}` })),
+  );
+  await world.done(Promise.all(many));
+  await world.signedIn(1, "dave");
+  const send = (text: string) => {
+    const keep = () => Promise.resolve();
+    return world.done(alice.request({ type: "send", to: "dave", text }, { keep }));
+  };
+  expect(await send("while apart")).toMatchObject({ type: "sent" });
+  let isBack = false;
+  alice.on((event) => void (isBack ||= event.type === "connection" && event.connection.state === "reconnected"));
+  const healed = world.heal();
+  await world.until(() => isBack);
+  expect(await send("after")).toMatchObject({ type: "sent" });
+  await healed;
+});
+
 test("a session that began on the side that yields goes on after the heal", async () => {
   const { world } = await apart();
   const dave = await world.signedIn(1, "dave");

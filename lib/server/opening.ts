@@ -34,6 +34,8 @@ export interface OpeningPorts {
 
 /** Where a client goes on. */
 export interface Resumption {
+  /** It has been on a fork, and knows what only that holds, as long as it is not merged. */
+  readonly isFromFork: boolean;
   /** Up to here it has seen what was delivered: it is told what came after. */
   readonly from: number;
   /** Where it is told to be in the log. */
@@ -155,9 +157,13 @@ export class Opening {
    * here soon. Who is not heard may have that fork: mostly it is a moment later, but it may be gone for good.
    */
   #comesWithMerge(): boolean {
-    const { lastIndex: index, lastView: view } = this.request;
     const isThere = this.#ports.merging() || (this.#sweeps < waitSweeps && this.#ports.lacksSomebody());
-    return view !== 0 && isThere && this.#ports.common({ index, view }, index).index < index;
+    return isThere && this.#isFromFork();
+  }
+
+  #isFromFork(): boolean {
+    const { lastIndex: index, lastView: view } = this.request;
+    return view !== 0 && this.#ports.common({ index, view }, index).index < index;
   }
 
   /**
@@ -168,9 +174,10 @@ export class Opening {
     const { lastIndex, lastView, lastMessageIndex } = this.request;
     const { index, view } = this.#ports.state.applied;
     const from = Math.min(this.seen, index);
-    if (from >= lastMessageIndex || lastIndex === 0) return { from, at: { index, view } };
+    const isFromFork = this.#isFromFork();
+    if (from >= lastMessageIndex || lastIndex === 0) return { isFromFork, from, at: { index, view } };
     const at = this.#ports.common({ index: lastIndex, view: lastView }, Math.min(from, lastIndex - 1));
-    return { from, at };
+    return { isFromFork, from, at };
   }
 
   #register(): void {
