@@ -33,6 +33,8 @@ const connectTimeoutMsDefault = 1000;
 const silenceMsDefault = 3000;
 /** A replica may wait for a view before it opens a session; it says `unavailable` after 5 s. */
 const openTimeoutMs = 6000;
+/** For how long a replica that takes the session for another account's may yet learn whose it is. */
+const othersMs = 30_000;
 /** For how long a replica that the client has left may still bring it about that the session goes on there. */
 const openLateMs = 30_000;
 const goodbyeMs = 500;
@@ -88,6 +90,8 @@ class Client implements ChatClient, ConnectorOwner {
   /** When the session was taken back last that seemed to go on with another client. */
   #takenBackMs = -Infinity;
   #cancelOpen: () => void = () => {};
+  /** Since when replicas take the session for another account's. */
+  #othersSinceMs: number | null = null;
 
   constructor(session: Session, options: ClientOptions, ports: ClientPorts, cluster: Uint8Array | null = null) {
     this.#session = session;
@@ -252,6 +256,8 @@ class Client implements ChatClient, ConnectorOwner {
 
   #opened(link: Link, frame: FrameOf<"sessionOpened">): void {
     if (this.#open || frame.request !== this.#openRequest) return;
+    if (this.#isOthers(frame.user)) return this.#openedForOther(frame.user);
+    this.#othersSinceMs = null;
     this.#cancelOpen();
     this.#connector.steady();
     this.#open = true;
@@ -269,7 +275,25 @@ class Client implements ChatClient, ConnectorOwner {
     }
   }
 
-  /** Whether an op whose answer was lost explains that nobody is logged in. */
+  /**
+   * Whether the replica takes the session for another account's. The change of accounts was on another side of a partition then,
+   * and may come with a merge; what is asked for before would be done in the name of the other.
+   */
+  #isOthers(user: string | null): user is string {
+    const own = this.#session.user;
+    if (own === null || user === null || own === user || this.#leavesAccount()) return false;
+    return !isNamedAfter(own, user) && !isNamedAfter(user, own);
+  }
+
+  #openedForOther(user: string): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#othersSinceMs ??= nowMs;
+    const reason = `takes this session for one of ${user}, not of ${this.#session.user}`;
+    if (nowMs - this.#othersSinceMs < othersMs) return this.#connector.giveUp(reason);
+    void this.#shut(`the server ${reason}`);
+  }
+
+  /** Whether an op whose answer was lost explains that nobody, or somebody else, is logged in. */
   #leavesAccount(): boolean {
     for (let seq = this.#session.oldest; seq < this.#session.next; seq++) {
       const type = this.#session.get(seq)?.op.type;
@@ -395,4 +419,10 @@ class Client implements ChatClient, ConnectorOwner {
   #emit(event: ClientEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/** Whether an account of this name may be the other one, which lost its name in a merge. */
+function isNamedAfter(name: string, other: string): boolean {
+  const begins = name.replace(/~\d+$/, "");
+  return begins !== name && other.startsWith(begins);
 }

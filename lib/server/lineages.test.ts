@@ -123,6 +123,26 @@ test("a session that has logged in on the side that yields is logged in after th
   expect(events).not.toContain("logged-out");
 });
 
+test("who changed accounts on the side that yields goes on in the name of the new one after the heal", async () => {
+  const world = await SimulatedWorld.of(2);
+  const bob = await world.signedIn(2, "bob");
+  const senders: string[] = [];
+  bob.on((event) => void (event.type === "message" && senders.push(event.message.from)));
+  const client = await world.signedIn(1, "alice");
+  await world.done(client.request({ type: "createAccount", user: "dave", password }));
+  await world.apart(1);
+  await world.done(client.request({ type: "logout" }));
+  await world.done(client.request({ type: "login", user: "dave", password }));
+  const healed = world.heal();
+  await world.until(() => client.connection.state !== "connected");
+  const sent = client.request({ type: "send", to: "bob", text: "it is me" });
+  await healed;
+  expect(await world.done(sent)).toMatchObject({ type: "sent" });
+  await world.until(() => senders.length > 0);
+  expect(senders).toEqual(["dave"]);
+  expect(client.user).toBe("dave");
+});
+
 test("who was on the side that yields is not told that there is no account which comes with the merge", async () => {
   const { world, alice, carol, bob } = await apart();
   // More than is merged at once; and as much on the other side, so that her place there is reached.
