@@ -132,6 +132,26 @@ describe("resending", () => {
     expect(alice.client.outstanding).toBe(0);
   });
 
+  test("nothing is asked for where the session is taken for another account's, but for one that lost its name", async () => {
+    const alice = await loggedIn("alice");
+    const [state] = [...cluster.sessions.values()];
+    if (state === undefined) return expect.unreachable();
+    state.user = "alice~2";
+    cluster.kill(1);
+    expect(await network.run(1000, () => alice.client.user === "alice~2")).toBe(true);
+    await network.run(5000);
+    state.user = "bob";
+    cluster.kill(2);
+    const answer = alice.client.request({ type: "send", to: "alice", text: "as who I was" });
+    answer.catch(() => {});
+    await network.run(20_000);
+    expect(alice.client.connection).toMatchObject({ reason: expect.stringContaining("for one of bob, not of alice~2") });
+    await network.run(20_000);
+    expect(alice.client.connection.state).toBe("closed");
+    expect(sendsInLog()).toEqual([]);
+    await expect(answer).rejects.toBeInstanceOf(ClientClosedError);
+  });
+
   test("more than the window wait their turn, and the oldest unacknowledged is said with each", async () => {
     const alice = await loggedIn("alice");
     const held: (() => void)[] = [];
