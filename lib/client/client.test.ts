@@ -145,7 +145,9 @@ describe("resending", () => {
     const answer = alice.client.request({ type: "send", to: "alice", text: "as who I was" });
     answer.catch(() => {});
     await network.run(20_000);
-    expect(alice.client.connection).toMatchObject({ reason: expect.stringContaining("for one of bob, not of alice~2") });
+    expect(alice.client.connection).toMatchObject({
+      reason: expect.stringContaining("for one of bob, not of alice~2"),
+    });
     await network.run(20_000);
     expect(alice.client.connection.state).toBe("closed");
     expect(sendsInLog()).toEqual([]);
