@@ -122,6 +122,24 @@ test("quorum: whose place another disk was to take does not take it back from a 
   expect(membersOf("quorum", third)).toEqual([1, 2, 3]);
 });
 
+test("quorum: a view meets whoever goes on from any that was attempted, not from the last of them alone", () => {
+  const last = attempt(makeView(1, 2), 1, [process(1), process(2), process(3)], true);
+  const replaced = {
+    ...attempt(makeView(2, 2), 10, [process(1, 7), process(2), process(3)], false),
+    ...{ epoch: 2, config: config.map((each) => (each.pid === 1 ? { ...each, uuid: uuid(7) } : each)) },
+  };
+  const back = { ...attempt(makeView(3, 3), 11, [process(1), process(2), process(3)], false), epoch: 3 };
+  const both = [promise(process(1), 11, [last, replaced, back]), promise(process(3), 11, [last, replaced, back])];
+  // 2 may go on with the other disk, which has perhaps the ACT of the first, and has heard nothing of the second.
+  expect(membersOf("quorum", both)).toBe("for a majority");
+  expect(membersOf("quorum", [...both, promise(process(2), 11, [last, replaced, back])])).toEqual([1, 2, 3]);
+  // Far behind, and needed all the same.
+  const far = both.map(({ from }) => promise(from, 3_000, [last, replaced, { ...back, index: 3_000 }]));
+  expect(membersOf("quorum", [...far, promise(process(2), 10, [last, replaced])])).toEqual([1, 2, 3]);
+  // It may have gone on so before its log was damaged.
+  expect(membersOf("quorum", [...both, promise(process(2), 11, [last, replaced, back], true)])).toBe("for a majority");
+});
+
 test("a damaged log has no voice, and is taken in by those who have", () => {
   const damaged = promise(process(3), 20, [formed], true);
   const sound = [promise(process(1), 20, [formed]), promise(process(2), 20, [formed])];

@@ -100,6 +100,8 @@ function judgeFounding(input: FormationInput, sound: readonly PromiseGiven[], ba
 /** With whom a view may form, and the config that it brings. */
 interface Electorate {
   readonly members: readonly Member[];
+  /** Those of them who are in S. */
+  readonly voting: readonly Member[];
   readonly config: readonly Configured[];
   /** A disk has replaced another. */
   readonly isChanged: boolean;
@@ -116,6 +118,7 @@ function judgeNext(
   const inherited = basis.message.attempts.at(-1) ?? last;
   const isBegun = inherited.epoch > last.epoch && !globalThis.mistaken?.("attempted config dropped");
   const begun = isBegun ? inherited : last;
+  const attempted = basis.message.attempts.filter((each) => each.view > last.view).map((each) => each.config);
   const { wanted } = input;
   const isNear = (promise: PromiseGiven): boolean => isNearBase(input, promise, basis);
   const mending = input.promises.filter((each) => !sound.includes(each) && isNear(each));
@@ -124,20 +127,22 @@ function judgeNext(
   const makes = wanted !== null && lapsed === null;
   const having = (chosen: readonly Configured[]): Electorate => {
     const inConfig = sound.filter(({ from }) => chosen.some(({ pid }) => pid === from.pid));
-    const members = chooseMembers(input, inConfig, basis, last, chosen);
-    for (const { from } of mending) if (chosen.some(({ pid }) => pid === from.pid)) members.push(from);
+    const voting = chooseMembers(input, inConfig, basis, last, attempted, chosen);
+    const mended = mending.map(({ from }) => from).filter(({ pid }) => chosen.some((each) => each.pid === pid));
+    const members = byPid([...voting, ...mended]);
     const config = withUuids(chosen, members);
-    return { members: byPid(members), config, isChanged: config.some((each, i) => each.uuid !== chosen[i]?.uuid) };
+    return { members, voting, config, isChanged: config.some((each, i) => each.uuid !== chosen[i]?.uuid) };
   };
   const voters = sound.filter(({ from }) => isOf(last.config, from));
-  const isEnough = (electorate: Electorate): boolean => meetsAll(electorate, voters, last.config, begun.config);
+  const isEnough = (electorate: Electorate): boolean => meetsAll(electorate, voters, last.config, attempted);
   const onwards = having(makes ? changed(begun.config, wanted.change) : begun.config);
   // It cannot be carried on with those who are here, so it is taken back, which is one more change: nothing has committed in
   // that view without a member who has promised this one, and whoever finds its ACT later finds this view as well.
   const mayTakeBack = isBegun && input.policy === "quorum" && last.config.some(({ pid }) => pid === input.self.pid);
   const back = mayTakeBack && !isEnough(onwards) ? having(last.config) : null;
   const isTakenBack = back !== null && isEnough(back);
-  const { members, config, isChanged } = isTakenBack ? back : onwards;
+  const electorate = isTakenBack ? back : onwards;
+  const { members, config, isChanged } = electorate;
   if (!config.some(({ pid }) => pid === input.self.pid)) {
     return { may: "never", why: `replica ${input.self.pid} is not in the config` };
   }
@@ -148,7 +153,7 @@ function judgeNext(
   const open = [...closure].filter((uuid) => !promisedUuids.has(uuid));
 
   if (input.policy === "quorum") {
-    if (!isEnough({ members, config, isChanged })) {
+    if (!isEnough(electorate)) {
       const missing = last.config.filter((each) => !voters.some(({ from }) => from.pid === each.pid));
       return { may: false, why: "for a majority", missing: missing.map(({ pid }) => pid) };
     }
@@ -189,15 +194,16 @@ function judgeNext(
 
 /**
  * M, before those whose log is being mended: the promisers of the config without those far behind. Who is hot is always
- * in it (`available`), and the candidate, who leads. Without a member of the last formed view (`available`) or a
- * majority of its config (`quorum`) the view could go on unknown to those who come together next: then the far-behind
- * are in it too.
+ * in it (`available`), and the candidate, who leads. Without a member of the last formed view (`available`), or a
+ * majority of its config and half of each that was attempted since (`quorum`), the view could go on unknown to those who
+ * come together next: then the far-behind are in it too.
  */
 function chooseMembers(
   input: FormationInput,
   promises: readonly PromiseGiven[],
   basis: PromiseGiven,
   last: Attempt,
+  attempted: readonly (readonly Configured[])[],
   config: readonly Configured[],
 ): Member[] {
   const near = promises.filter(
@@ -211,7 +217,8 @@ function chooseMembers(
     input.policy === "available"
       ? near.some(({ from }) => last.members.some(({ uuid }) => uuid === from.uuid))
       : isMajority(near.length, config) &&
-        isMajority(near.filter(({ from }) => isOf(last.config, from)).length, last.config);
+        isMajority(near.filter(({ from }) => isOf(last.config, from)).length, last.config) &&
+        attempted.every((each) => isHalf(near.filter(({ from }) => isOf(each, from)).length, each));
   return (enough ? near : promises).map(({ from }) => from);
 }
 
@@ -227,23 +234,25 @@ function uncovered(input: FormationInput, sound: readonly PromiseGiven[], views:
 
 /**
  * Whether a view with these meets everyone that it must not go on beside (`quorum`): whoever forms a view from the config of
- * the last formed one, or from one that was begun after it and has perhaps formed. S and, with who leaves by the change, M
- * hold a majority of the former, and M one of its own config. Of the two before it M meets each majority by itself: a disk
- * that has replaced another counts for its own config, and who leaves for none, once it has promised a later view.
+ * the last formed one, or from any that was attempted after it (in the base) and has perhaps formed, by an ACT that is known
+ * only to some. S and, with who leaves by the change, M hold a majority of the former, and M one of its own config. Of all
+ * those before it M meets each majority by itself: a disk that has replaced another counts for its own config, and who leaves
+ * for none, once it has promised a later view. Of the attempted ones by those in S: a damaged log may have forgotten.
  */
 function meetsAll(
-  { members, config }: Electorate,
+  { members, voting, config }: Electorate,
   voters: readonly PromiseGiven[],
   last: readonly Configured[],
-  begun: readonly Configured[],
+  attempted: readonly (readonly Configured[])[],
 ): boolean {
   const leaving = voters.filter(({ from }) => !config.some(({ pid }) => pid === from.pid));
-  const count = (of: readonly Configured[]): number => members.filter((member) => isOf(of, member)).length;
+  const count = (of: readonly Configured[], whom = members): number => whom.filter((each) => isOf(of, each)).length;
   return (
     isMajority(voters.length, last) &&
     isMajority(count(last) + leaving.length, last) &&
     isMajority(count(config), config) &&
-    [last, begun].every((each) => isHalf(count(each), each))
+    isHalf(count(last), last) &&
+    attempted.every((each) => isHalf(count(each, voting), each))
   );
 }
 
