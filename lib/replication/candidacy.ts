@@ -42,6 +42,7 @@ export function startCandidacy(core: Core, why: string, asks: boolean, wanted: W
     sentMs: -Infinity,
     go: new Set(),
     promises: new Map(),
+    removes: null,
     members: [],
     formation: null,
     fetched: 0,
@@ -172,11 +173,12 @@ function sendJoins(core: Core, candidacy: Candidacy): void {
 }
 
 /**
- * Who is removed by this view: whoever an operator wants removed, or whose removal was begun by a view of this log and is
- * carried on. The JOIN of that one may not have told it, if the loss was accepted, and it MUST NOT go on alone as one who has
+ * Who is removed by this view: whoever an operator wants removed, or whose removal was begun by a view of this log, or as
+ * others tell with their promises, and is carried on. The JOIN of that one may not have told it, if the loss was accepted, and it MUST NOT go on alone as one who has
  * everything (`available`).
  */
-function leftOut({ log, options }: Core, { wanted }: Candidacy): number | null {
+function leftOut({ log, options }: Core, { wanted, removes }: Candidacy): number | null {
+  if (removes !== null) return removes;
   if (wanted?.change.kind === "remove") return wanted.change.pid;
   if (options.policy !== "available") return null;
   const attempts = log.attempts();
@@ -245,6 +247,7 @@ function consider(core: Core, candidacy: Candidacy): void {
     candidacy.obstacle = `waiting ${forReplicas(verdict.missing)}${verdict.why}`;
     return;
   }
+  if (awaitsCooling(core, candidacy, verdict.formation)) return;
   const silent = [...invited(core, candidacy)].some(
     (pid) => !candidacy.promises.has(pid) && !core.detector.suspects(pid),
   );
@@ -255,6 +258,22 @@ function consider(core: Core, candidacy: Candidacy): void {
   const { lapsed } = verdict.formation;
   if (lapsed !== null) core.say("warn", `the view goes without the change of the config: ${lapsed}`);
   bringBase(core, candidacy, verdict.formation);
+}
+
+/**
+ * Whether somebody is left out of the config who was hot when it promised, as no JOIN has told it: it is sent another one, and
+ * the view waits until it has answered that, or is dead. Else it would go on alone when the others are gone (`available`).
+ */
+function awaitsCooling(core: Core, candidacy: Candidacy, { config }: Formation): boolean {
+  if (core.options.policy !== "available") return false;
+  const isLeftOut = ({ from, message }: PromiseGiven): boolean =>
+    message.hot && !config.some(({ pid }) => pid === from.pid);
+  const unaware = [...candidacy.promises.values()].find(isLeftOut)?.from.pid;
+  if (unaware === undefined) return false;
+  candidacy.removes = unaware;
+  candidacy.promises.delete(unaware);
+  candidacy.obstacle = `waiting for replica ${unaware}, which is removed, to promise`;
+  return true;
 }
 
 /** In a view that this one has not heard of: what stands in its own log tells itself. */

@@ -64,6 +64,8 @@ export interface Candidacy {
   /** Pids that answered `go`. */
   readonly go: Set<number>;
   readonly promises: Map<number, PromiseGiven>;
+  /** The pid of one whose removal only others knew to be begun: its JOINs name it from then on. Null if there was none. */
+  removes: number | null;
   members: readonly Member[];
   formation: Formation | null;
   /** Entries of its log and bytes of a state, together: it changes as long as the base is on its way. */

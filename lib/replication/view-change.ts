@@ -33,19 +33,16 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
       core.send(from.pid, { type: "joinRefused", view, promised: view, reason: "promised" });
       return;
     }
-    if (core.persistedSequence >= core.promisedSequence && core.installed?.view !== view) {
-      core.send(from.pid, ownPromise(core));
-    }
+    if (core.installed?.view === view) return;
+    // Asked once more, when the others have told that it is removed.
+    coolIfRemoved(core, message);
+    if (core.persistedSequence >= core.promisedSequence) core.send(from.pid, ownPromise(core));
     return;
   }
   abandon(core, `promised view ${formatView(view)}`, core.options.timeoutMs);
   // Who learns asks again: what it has told with its promise it gives up for no answer from before that.
   core.fetch = null;
-  // Out of the config it may not go on by itself as one who has everything, nor when it hears late that its view has formed.
-  if (message.removes === core.self.pid) {
-    if (core.installed?.formed === false) core.leaveView();
-    core.coolDown();
-  }
+  coolIfRemoved(core, message);
   withdrawAct(core);
   core.promise(view, () => {
     if (core.promised === view) core.send(from.pid, ownPromise(core));
@@ -53,6 +50,13 @@ export function onJoin(core: Core, from: Member, message: FrameOf<"join">, later
   core.promisedTo = from.pid;
   core.joinedBy = from;
   core.promisedHeardMs = core.nowMs;
+}
+
+/** Out of the config it may not go on by itself as one who has everything, nor when it hears late that its view has formed. */
+function coolIfRemoved(core: Core, { removes }: FrameOf<"join">): void {
+  if (removes !== core.self.pid) return;
+  if (core.installed?.formed === false) core.leaveView();
+  core.coolDown();
 }
 
 /**
