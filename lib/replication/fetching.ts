@@ -78,18 +78,29 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
     core.send(from.pid, { type: "diverged", nonce: message.nonce, lastIndex: log.lastIndex, views });
     return;
   }
-  const records = log.read(message.after.index + 1, limits.entriesBytesMax);
+  const lastIndex = Math.max(message.after.index, givenEnd(core));
+  const read = log.read(message.after.index + 1, limits.entriesBytesMax);
+  const records = read.slice(0, lastIndex - message.after.index);
   const end = message.after.index + records.length;
   core.send(from.pid, {
     type: "entries",
     nonce: message.nonce,
     previous: message.after,
     commit: log.decided(core.commit, end),
-    lastIndex: log.lastIndex,
+    lastIndex,
     serves: servedView(core),
     records: joinRecords(records),
   });
 }
+
+/**
+ * The ACT of a view that does not serve yet is for its members only: whoever else has it takes the view for formed, though those
+ * who were to serve in it know that it never has. No base is missed for that: of a view that others make, another is promised.
+ */
+const givenEnd = ({ installed, promised, log }: Core): number =>
+  installed !== null && !installed.formed && installed.view === promised
+    ? Math.min(installed.actIndex - 1, log.lastIndex)
+    : log.lastIndex;
 
 const servedView = ({ serving, installed }: Core): number => (serving ? (installed?.view ?? 0) : 0);
 
