@@ -4,14 +4,19 @@ import { limits } from "../../lib/base/limits.ts";
 import { tcpTransport } from "../../lib/io/tcp.ts";
 import { decodeFrame, encodeFrame } from "../../lib/protocol/codec.ts";
 import { FrameReader } from "../../lib/protocol/frame-reader.ts";
-import type { Frame } from "../../lib/protocol/messages.ts";
+import type { Frame, FrameOf } from "../../lib/protocol/messages.ts";
 import { ClusterAsking, type Outcome } from "./cluster-asking.ts";
 
 const version = limits.protocolVersion;
 const removal = { change: "remove", pid: 3, address: null, acceptLoss: false } as const;
 
-/** What is said of the removal by a replica that answers the first requests with nothing, and then that it is done. */
-async function removedAfter(lostAnswers: number): Promise<Outcome> {
+type Report = Pick<FrameOf<"changeReport">, "state" | "view">;
+
+/**
+ * What is said of the removal by a replica that answers the first requests with nothing, then as told, and then that it is
+ * done.
+ */
+async function removedAfter(lostAnswers: number, reports: readonly Report[] = []): Promise<Outcome> {
   let asked = 0;
   const replicas = [{ pid: 1, address: "127.0.0.1:1", uuid: null }];
   const place = { replica: 1, ready: true, primary: 1, view: 513, policy: "available", provisional: false } as const;
@@ -32,7 +37,8 @@ async function removedAfter(lostAnswers: number): Promise<Outcome> {
         });
       } else if (frame.type === "changeConfig" && asked++ < lostAnswers) connection.terminate();
       else if (frame.type === "changeConfig") {
-        send({ type: "changeReport", request: frame.request, state: "done", reason: "", view: 513, ask: 0 });
+        const report = reports[asked - lostAnswers - 1] ?? { state: "done", view: 513 };
+        send({ type: "changeReport", request: frame.request, reason: "", ask: 0, ...report });
       }
     };
     return { data: (chunk) => reader.push(chunk, received), closed() {} };
@@ -51,4 +57,13 @@ test("a removal whose answer was lost is told as done, and not as that of a repl
 
 test("a replica that is not there cannot be removed", async () => {
   expect(await removedAfter(0)).toMatchObject({ ok: false, error: "refused" });
+});
+
+test("a removal has lapsed when a later view has formed without it, not while one says so that has missed the attempt", async () => {
+  const attempt = { state: "attempting", view: 512 } as const;
+  expect(await removedAfter(0, [attempt, { state: "waiting", view: 257 }])).toMatchObject({ ok: true });
+  expect(await removedAfter(0, [attempt, { state: "waiting", view: 513 }])).toMatchObject({
+    ok: false,
+    error: "lapsed",
+  });
 });

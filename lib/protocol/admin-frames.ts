@@ -51,7 +51,7 @@ export const adminFrames = {
     state: oneOf("done", "waiting", "attempting", "lapsed", "refused", "elsewhere"),
     /** What is waited for, or why not. */
     reason: text(1000),
-    /** The view that brings the change, or in which it is in force; 0 for none. */
+    /** The view that brings the change, in which it is in force, or from which it is waited for; 0 for none. */
     view,
     /** With `elsewhere`: the replica that makes this change. 0 when unknown. */
     ask: pid,

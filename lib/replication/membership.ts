@@ -66,7 +66,8 @@ function report(core: Core, change: ConfigChange, answers: boolean): ChangeRepor
   const refused = refusal(core, installed, change);
   if (refused !== null) return told("refused", refused);
   const maker = makerOf(core, installed, change);
-  if (maker === null) return told("waiting", `replica ${change.pid} is the only member of the view`);
+  const waits = (reason: string): ChangeReport => told("waiting", reason, installed.view);
+  if (maker === null) return waits(`replica ${change.pid} is the only member of the view`);
   if (maker !== core.self.pid) return told("elsewhere", "", 0, maker);
   if (known !== null && known.attempted !== 0) {
     core.wish = null;
@@ -74,10 +75,10 @@ function report(core: Core, change: ConfigChange, answers: boolean): ChangeRepor
   }
   if (core.wish !== null && known === null) {
     const { kind, pid } = core.wish.change;
-    return told("waiting", `another change is under way: ${kind === "add" ? "adding" : "removing"} replica ${pid}`);
+    return waits(`another change is under way: ${kind === "add" ? "adding" : "removing"} replica ${pid}`);
   }
   core.wish = { change, askedMs: core.nowMs, attempted: 0, answers };
-  return told("waiting", obstacle(core, installed, core.wish) ?? "");
+  return waits(obstacle(core, installed, core.wish) ?? "");
 }
 
 /** An attempt for it is being made by this replica. */
