@@ -96,7 +96,7 @@ test("quorum: another disk in the config that was begun does not stand for a maj
   // 3 has promised, and may have gone on with the old disk of 2 since, in a view from the config before.
   const all = [begun, replaced, promise(three, 9, [last])];
   expect(membersOf("quorum", all)).toEqual([1, 2, 3]);
-  expect(membersOf("quorum", [begun, replaced])).toBe("for a majority");
+  expect(membersOf("quorum", [begun, replaced])).toBe("for a majority, replica 2 with the disk it had before");
 });
 
 test("quorum: whose place another disk was to take does not take it back from a view that may have formed", () => {

@@ -154,8 +154,8 @@ function judgeNext(
 
   if (input.policy === "quorum") {
     if (!isEnough(electorate)) {
-      const missing = last.config.filter((each) => !voters.some(({ from }) => from.pid === each.pid));
-      return { may: false, why: "for a majority", missing: missing.map(({ pid }) => pid) };
+      const missing = last.config.map(({ pid }) => pid).filter((pid) => !voters.some(({ from }) => from.pid === pid));
+      return { may: false, why: `for a majority${withWhichDisk(sound, missing)}`, missing };
     }
   } else {
     if (absent.length > 0) return { may: false, why: "to promise", missing: absent };
@@ -327,6 +327,12 @@ export const isSame = (a: Member, b: Member): boolean =>
 
 const isMajority = (count: number, config: readonly Configured[]): boolean =>
   2 * count > config.length || (globalThis.mistaken?.("half is a majority") === true && 2 * count + 1 >= config.length);
+
+/** What is said of those who are there and do not count, as another disk is in the place of theirs. */
+function withWhichDisk(sound: readonly PromiseGiven[], missing: readonly number[]): string {
+  const replaced = missing.filter((pid) => sound.some(({ from }) => from.pid === pid));
+  return replaced.length === 0 ? "" : `, replica ${replaced.join(", ")} with the disk it had before`;
+}
 
 /** So many meet each majority. */
 const isHalf = (count: number, config: readonly Configured[]): boolean =>
