@@ -162,7 +162,8 @@ function judgeNext(
     const hot = globalThis.mistaken?.("cold one goes on alone") || sound.some((each) => isHot(each, last));
     const known = sound.some(({ from }) => isOf(last.config, from));
     if (!hot && open.length > 0 && !(input.waited && known)) {
-      return { may: false, why: "who may hold more", missing: pidsOf(open, [last, ...later]) };
+      const missing = pidsOf(open, [last, ...later]);
+      return { may: false, why: `who may hold more${withWhichDisk(sound, missing)}`, missing };
     }
   }
   // An attempt that took somebody in again whom the formed view awaits has perhaps not formed. And the base may be a lesser
