@@ -26,6 +26,7 @@ import type { Guesses } from "./guesses.ts";
 import { Opening, type OpeningPorts, type Resumption } from "./opening.ts";
 import { Overtaking } from "./overtaking.ts";
 import { Pushes, unsentBytesMax } from "./pushes.ts";
+import { lackingSweeps, reusedSeq, saysWhatIsAsked, saysWhatIsThere, unavailable } from "./refusals.ts";
 import { directionOf, type Wire, type WireOwner } from "./wire.ts";
 
 /** Reading stops while more requests than this wait, and goes on below a quarter of it. */
@@ -73,41 +74,6 @@ export interface Hub extends OpeningPorts {
 
 type Request = ClientOp | ClientQuery;
 
-/** Of ops that were certainly not proposed. */
-export const unavailable = {
-  type: "refused",
-  code: "unavailable",
-  message: "No view of the cluster could be reached; nothing was changed.",
-} as const;
-
-/**
- * Refusals that a replica may give only as long as it serves: the others may have what it lacks, and go on without it; and to
- * who comes from a fork, only when nothing of one is left to be merged. None for a wrong password: each time that it is asked
- * again would count as another guess.
- */
-const saysWhatIsThere: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "no-such-user",
-  "no-such-message",
-  "no-such-draft",
-  "name-taken",
-]);
-
-/** Refusals for what the request itself says: every replica gives them at any time, and none has the op on its way. */
-const saysWhatIsAsked: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "bad-command",
-  "bad-name",
-  "bad-password",
-  "to-self",
-  "too-long",
-]);
-
-/** Of an op under whose seq something else has been asked for. */
-export const reusedSeq = {
-  type: "refused",
-  code: "bad-command",
-  message: "This number was used before for something else: count on.",
-} as const;
-
 export class ClientConnection implements WireOwner {
   readonly wire: Wire;
   readonly #hub: Hub;
@@ -119,6 +85,8 @@ export class ClientConnection implements WireOwner {
   #waiting: Request[] = [];
   #next = 0;
   #preparing = false;
+  /** An op that would be refused for what this replica may only lack: it waits, with what was sent after it. */
+  #lacking: { readonly op: ClientOp; readonly session: string; sweeps: number } | null = null;
   /** A question is being answered on another thread; what was sent after it waits. */
   #asking = false;
   /** Ops begun and not answered, and how many of them are not plain sends. */
@@ -166,7 +134,7 @@ export class ClientConnection implements WireOwner {
 
   /** Ops begun and not answered. */
   get unanswered(): number {
-    return this.#unanswered + (this.#preparing ? 1 : 0);
+    return this.#unanswered + (this.#preparing || this.#lacking !== null ? 1 : 0);
   }
 
   // What the wire tells.
@@ -204,6 +172,7 @@ export class ClientConnection implements WireOwner {
   closed(reason: string, overflowed: boolean): void {
     this.#waiting = [];
     this.#next = 0;
+    this.#lacking = null;
     // What was proposed for a session that did not get to stand may still attach it.
     this.#endOpening();
     // An end without a goodbye is a loss: a process that is killed ends its connections as politely as one that quits.
@@ -221,6 +190,7 @@ export class ClientConnection implements WireOwner {
   sweep(): void {
     this.#opening?.sweep();
     this.#pushes.sweep();
+    this.#lookAgain();
     if (this.#isServed()) this.wire.quiet = 0;
     if (this.wire.quiet++ >= idleSeconds) this.wire.refuse("idle", `nothing was heard for ${idleSeconds} s`);
   }
@@ -358,6 +328,7 @@ export class ClientConnection implements WireOwner {
     while (
       this.#next < this.#waiting.length &&
       !this.#preparing &&
+      this.#lacking === null &&
       !this.#asking &&
       !this.wire.over &&
       !this.#hub.stopping
@@ -441,9 +412,10 @@ export class ClientConnection implements WireOwner {
       if (this.wire.over) return;
       const isUncertain = !prepared.ok && saysWhatIsThere.has(prepared.code) && this.#mayLack();
       // Also where it was prepared in vain: perhaps for want of what is asked for again.
-      if (isUncertain || this.#overtaking.overtakes(op)) {
-        this.#overtaking.refused(seq);
-        this.#reply(request, unavailable);
+      if (this.#overtaking.overtakes(op)) {
+        this.#giveUp(op);
+      } else if (isUncertain) {
+        this.#lacking = { op, session, sweeps: 0 };
       } else if (prepared.ok) {
         this.#propose(op, prepared.command, prepared.digest);
       } else {
@@ -451,6 +423,22 @@ export class ClientConnection implements WireOwner {
       }
       this.#pump();
     });
+  }
+
+  /** It was not proposed, and never will be. */
+  #giveUp({ request, seq }: ClientOp): void {
+    this.#overtaking.refused(seq);
+    this.#reply(request, unavailable);
+  }
+
+  /** What was lacking may have come, or is known not to. */
+  #lookAgain(): void {
+    const lacking = this.#lacking;
+    if (lacking === null || (this.#mayLack() && ++lacking.sweeps < lackingSweeps)) return;
+    this.#lacking = null;
+    if (lacking.sweeps < lackingSweeps) this.#begin(lacking.op, lacking.session);
+    else this.#giveUp(lacking.op);
+    this.#pump();
   }
 
   /** Whether what this replica lacks may be there all the same, and come here. */
