@@ -78,7 +78,7 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
     core.send(from.pid, { type: "diverged", nonce: message.nonce, lastIndex: log.lastIndex, views });
     return;
   }
-  const lastIndex = Math.max(message.after.index, givenEnd(core));
+  const lastIndex = Math.max(message.after.index, givenEnd(core, from));
   const read = log.read(message.after.index + 1, limits.entriesBytesMax);
   const records = read.slice(0, lastIndex - message.after.index);
   const end = message.after.index + records.length;
@@ -94,13 +94,18 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
 }
 
 /**
- * The ACT of a view that does not serve yet is for its members only: whoever else has it takes the view for formed, though those
- * who were to serve in it know that it never has. No base is missed for that: of a view that others make, another is promised.
+ * The ACT of a view that is not known to have formed is for its members only: whoever else has it takes the view for formed,
+ * though those who were to serve in it may know that it never has. Under `quorum`, where an ACT is withdrawn, also when that view
+ * is being made no more: then it is for the one who makes the next, who needs it for its base. Under `available` what may be
+ * acknowledged is kept from nobody then.
  */
-const givenEnd = ({ installed, promised, log }: Core): number =>
-  installed !== null && !installed.formed && installed.view === promised
-    ? Math.min(installed.actIndex - 1, log.lastIndex)
-    : log.lastIndex;
+function givenEnd({ options, installed, promised, commit, joinedBy, log }: Core, to: Member): number {
+  const last = log.attempts().at(-1);
+  if (last?.formed !== true || last.index < commit) return log.lastIndex;
+  const isBeingMade = installed?.view === last.view && promised === last.view;
+  const isForNext = joinedBy !== null && isSame(joinedBy, to);
+  return isBeingMade || (options.policy === "quorum" && !isForNext) ? last.index : log.lastIndex;
+}
 
 const servedView = ({ serving, installed }: Core): number => (serving ? (installed?.view ?? 0) : 0);
 
