@@ -10,6 +10,7 @@
  */
 import type { Database, Statement } from "bun:sqlite";
 import { assert, AssertionError } from "../base/assert.ts";
+import { decodeCommand } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
 import type { ClientOp, Push, QueryReply, Refusal } from "../protocol/messages.ts";
 import type {
@@ -156,6 +157,12 @@ class SqliteChat implements Chat {
   }
 
   hasMerged(op: OpEntry): boolean {
+    // Nobody waits for a refusal that has left the lineage. In front of what was done when the op was asked for again it would
+    // take the place of that, and the ops behind it would be refused for want of it.
+    return this.#isDone(op) || decodeCommand(op.command).type === "refuse";
+  }
+
+  #isDone(op: OpEntry): boolean {
     if (!this.hasApplied(op.session, op.seq)) return false;
     const { sessions } = this.#parts.stores;
     const known = sessions.retained(op.session);

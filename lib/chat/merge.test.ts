@@ -1,5 +1,6 @@
 /** What becomes of ops that were accepted on the other side of a partition. */
 import { describe, expect, test } from "bun:test";
+import { encodeCommand } from "../protocol/codec.ts";
 import { inMemory, Lineage, passwordHash, uuidOf } from "./chat.fixture.ts";
 import { knownNameFault } from "./names.ts";
 
@@ -193,7 +194,7 @@ describe("what was refused here and done on the other side", () => {
       lineage.commit({ ...op, origAt: refusedAt + 1, at: refusedAt + 10, ...fields }, create("alice"));
     const hasMerged = (fields: object = {}) =>
       lineage.state.hasMerged({ ...entryOp, ...op, origAt: refusedAt + 1, ...fields });
-    const entryOp = { oldest: 1, at: refusedAt + 1, command: new Uint8Array(1) };
+    const entryOp = { oldest: 1, at: refusedAt + 1, command: encodeCommand(create("alice")) };
     return { lineage, bob, op, refusedAt, merge, hasMerged };
   }
 

@@ -78,7 +78,10 @@ export interface StateMachine {
   session(session: string): SessionRecord | null;
   /** Whether this op has been applied in this lineage, however long ago; true for system ops, which only hold once. */
   hasApplied(session: string, seq: number): boolean;
-  /** Whether to merge this op would do nothing: it has been applied here, and no refusal gives way to what was done elsewhere. */
+  /**
+   * Whether to merge this op would do nothing that anybody waits for: it has been applied here, and no refusal gives way to what
+   * was done elsewhere; or it is nothing but a refusal.
+   */
   hasMerged(op: OpEntry): boolean;
   /**
    * The stored result if this op was applied already (a retry), else null. Throws nothing.

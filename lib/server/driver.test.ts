@@ -1,7 +1,12 @@
 /** What the driver does with a state that it cannot apply to, or that does not fit its log. Log and state are in memory. */
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
+import { openChat } from "../chat/chat.ts";
+import { encodeCommand, encodeEntry } from "../protocol/codec.ts";
+import type { Command } from "../protocol/commands.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
 import type { Policy } from "../protocol/messages.ts";
+import { encodeRecord, recordKind } from "../protocol/record.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import type { ReplicaOptions } from "../replication/events.ts";
 import { memoryState } from "../sim/state-stores.ts";
@@ -88,11 +93,13 @@ test("a state of nothing is not kept beside a damaged log that begins later: a s
   expect(orders).toEqual(["abandon"]);
 });
 
-test("a replica whose state cannot be written applies nothing behind that", () => {
+/** A log in memory whose disk is quick, and a replica that is alone. `tick` lets time pass. */
+function alone(stateMachine: StateMachine, forks: Partial<DriverLog> = {}) {
   const persisted: number[] = [];
   const records: Uint8Array[] = [];
   const log: DriverLog = {
     ...empty,
+    ...forks,
     append(sequence, added) {
       // Byte 8 of a record is its kind: those of the log itself have an index.
       records.push(
@@ -102,28 +109,54 @@ test("a replica whose state cannot be written applies nothing behind that", () =
     },
     read: (from) => records.slice(from - 1),
   };
+  let nowMs = 1_000;
+  const driver = driverOf(log, stateMachine, { ...quiet, time: () => ({ nowMs, wallMs: nowMs }) });
+  const tick = (times: number): void => {
+    for (let done = 0; done < times; done++) {
+      for (const sequence of persisted.splice(0)) driver.dispatch({ type: "persisted", sequence });
+      nowMs += 10;
+      driver.tick();
+    }
+  };
+  return { driver, tick };
+}
+
+test("a refusal that is beside the lineage does not come before the same op, which was done there when it was asked again", () => {
+  const session = "00000000-0000-4000-8000-000000000001";
+  const id = { session, seq: 1 };
+  const ops: [seq: number, command: Command][] = [
+    [0, { type: "openSession", tokenHash: new Uint8Array(32), pid: 1, incarnation: 1, number: 1, software: "" }],
+    [1, { type: "refuse", code: "rate-limited", message: "" }],
+    [1, { type: "createAccount", user: "alice", passwordHash: "" }],
+    [2, { type: "signIn", account: id, credential: id }],
+  ];
+  const orphans = ops.map(([seq, command], index) => {
+    const times = { at: 100 + index, origAt: 100 + index };
+    const op = { session, seq, oldest: 1, ...times, digest: new Uint8Array(8), command: encodeCommand(command) };
+    const payload = encodeEntry({ type: "op", ...op });
+    return encodeRecord({ kind: recordKind.op, clusterTag: 7, index: index + 1, view: 257, payload }, 0n).bytes;
+  });
+  const state = openChat(new Database(":memory:"));
+  const { tick } = alone(state, { orphans: () => [orphans].values(), hasForks: true });
+  tick(1_000);
+  expect(state.session(session)?.user).toBe("alice");
+});
+
+test("a replica whose state cannot be written applies nothing behind that", () => {
   const { stateMachine } = memoryState(false);
   let applied = 0;
   stateMachine.apply = () => {
     applied++;
     throw new Error("the disk is full");
   };
-  let nowMs = 1_000;
-  const driver = driverOf(log, stateMachine, { ...quiet, time: () => ({ nowMs, wallMs: nowMs }) });
-  const goOn = (): void => {
-    for (const sequence of persisted.splice(0)) driver.dispatch({ type: "persisted", sequence });
-    nowMs += 10;
-    driver.tick();
-  };
-  expect(() => {
-    for (let ticks = 0; ticks < 1_000; ticks++) goOn();
-  }).toThrow("the disk is full");
+  const { driver, tick } = alone(stateMachine);
+  expect(() => tick(1_000)).toThrow("the disk is full");
   const [session, digest, command] = [
     "00000000-0000-4000-8000-000000000001",
     new Uint8Array(8),
     new Uint8Array([1, 2]),
   ];
   driver.propose({ session, seq: 1, oldest: 1, at: 0, origAt: 0, digest, command });
-  for (let ticks = 0; ticks < 100; ticks++) goOn();
+  tick(100);
   expect(applied).toBe(1);
 });
