@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { Position } from "../protocol/fields.ts";
 import { makeView } from "../protocol/ids.ts";
-import { recordKind } from "../protocol/record.ts";
-import { Lineage } from "./lineage.ts";
+import { decodeRecord, recordKind } from "../protocol/record.ts";
+import { Lineage, readBegin } from "./lineage.ts";
 
 const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-000000000000`;
 
@@ -40,4 +40,21 @@ test("nor when its log begins anew behind the view that tells", () => {
   view(lineage, 1, 1, [1, 2]);
   lineage.begin(other.beginning(end));
   expect(lineage.isKnown).toBe(false);
+});
+
+test("of views that failed to form for hours the newest of those that say the same stand at the head of a segment", () => {
+  const lineage = new Lineage(uuid(2));
+  view(lineage, 1, 1, [1, 2]);
+  const config = [1, 2].map((pid) => ({ pid, address: `replica-${pid}:1538`, uuid: uuid(pid) }));
+  for (let number = 2; number <= 1_500; number++) {
+    const of = makeView(number, 1);
+    const members = config.map(({ pid, uuid: on }) => ({ pid, uuid: on, incarnation: number }));
+    const entry = { type: "view", view: of, parent: 0, epoch: 1, policy: "quorum", members, config } as const;
+    const payload = encodeEntry({ ...entry, awaiting: [] });
+    lineage.take({ kind: recordKind.view, index: number + 1, view: of, payload });
+  }
+  const beginning = lineage.beginning({ index: 1_501, view: makeView(1_500, 1), chain: 1n });
+  expect(beginning.attempts.map(({ view: of }) => of)).toEqual([makeView(1, 1), makeView(1_500, 1)]);
+  const begin = decodeRecord(lineage.record(1, beginning, 0), 0);
+  expect(typeof begin === "string" ? begin : readBegin(begin)?.attempts).toEqual([...beginning.attempts]);
 });

@@ -4,6 +4,7 @@
  * says it of all that stands before it, so that the segments before can go. Does no I/O.
  */
 import { limits } from "../base/limits.ts";
+import { telling } from "../protocol/attempts.ts";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { BeginEntry } from "../protocol/entries.ts";
 import type { Attempt, Configured, Policy, Position, ViewStart } from "../protocol/fields.ts";
@@ -13,7 +14,7 @@ import { encodeRecord, recordKind, type LogRecord } from "../protocol/record.ts"
 import { decodedEntry } from "./scan.ts";
 
 interface KnownView extends ViewStart {
-  /** Its VIEW entry; null if that was not seen. Whether it formed is told by what follows. */
+  /** Its VIEW entry; null if that was not seen, or not told. Whether it formed is told by what follows. */
   attempt: Attempt | null;
 }
 
@@ -89,7 +90,7 @@ export class Lineage {
       position,
       policy: this.#policy,
       views: views.slice(-limits.viewTableMax).map(({ view, firstIndex }) => ({ view, firstIndex })),
-      attempts: attempts.reverse(),
+      attempts: telling(attempts.reverse()),
     };
   }
 

@@ -10,7 +10,7 @@ export const beginningFields = {
   policy,
   /** Where each view begins that begins at or before that point, oldest first; of very many, the newest. */
   views: list(viewStart, limits.viewTableMax),
-  /** The VIEW entries from the last formed view on, oldest first, that stand at or before that point. */
+  /** The VIEW entries from the last formed view on, oldest first, that stand at or before that point; see `telling`. */
   attempts: list(attempt, 1024),
 } as const;
 

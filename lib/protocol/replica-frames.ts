@@ -67,7 +67,7 @@ export const replicaFrames = {
     commit: index,
     /** How far the state will have come when the view forms; null when none goes with this log. */
     applied: optional(index),
-    /** The VIEW entries of this log from the last formed view on (that one included), oldest first. */
+    /** The VIEW entries of this log from the last formed view on (that one included), oldest first; see `telling`. */
     attempts: list(attempt, 1024),
     /** Where the newest views of this log begin, oldest first. */
     views: list(viewStart, 1024),

@@ -1,6 +1,7 @@
 /** What the logical log can tell about views and about who was in them. */
 import { expect, test } from "bun:test";
-import { encodeEntry } from "../protocol/codec.ts";
+import { limits } from "../base/limits.ts";
+import { decodeFrame, encodeEntry, encodeFrame, framePrefixBytes } from "../protocol/codec.ts";
 import type { EntryPayload } from "../protocol/entries.ts";
 import { makeView } from "../protocol/ids.ts";
 import type { Member } from "../protocol/messages.ts";
@@ -114,4 +115,45 @@ test("of a long log only the newest records are kept in memory; the rest is read
   expect(log.read(10, 1)[0]).toEqual(written[9] as Uint8Array);
   expect(asked).toEqual([10]);
   expect(log.lastOpAt()).toBe(1);
+});
+
+test("of views that failed to form for hours as many are told as a message holds: the newest of those that say the same", () => {
+  const all = [disk(1, 1), disk(2, 2), disk(3, 3)];
+  const config = all.map(({ pid, uuid: on }) => ({ pid, address: `replica-${pid}:1538`, uuid: on }));
+  const log = emptyLog();
+  appendView(log, makeView(1, 1), all);
+  append(log, makeView(1, 1), op(1));
+  const attempt = (number: number, members: readonly Member[]): void => {
+    const view = makeView(number, 1);
+    const same = { parent: log.lastView, epoch: 1, policy: "available", config } as const;
+    append(log, view, { type: "view", view, ...same, members: [...members], awaiting: [] });
+  };
+  attempt(2, [disk(1, 1), disk(3, 3)]);
+  // Started again each time.
+  for (let number = 3; number < 1_503; number++) attempt(number, [disk(1, 1), { ...disk(2, 2), incarnation: number }]);
+  const told = [makeView(1, 1), makeView(2, 1), makeView(1_502, 1)];
+  const views = log.attempts().map(({ view }) => view);
+  expect(views).toEqual(told);
+  expect(log.attempts().map(({ formed }) => formed)).toEqual([true, false, false]);
+
+  // The log may be shortened among them, and another one begin behind that.
+  log.compact(1_000, disk(1, 1));
+  const middle = log.position(1_000);
+  const beginning = log.beginning("available", limits.viewTableMax);
+  expect(beginning.attempts.map(({ view }) => view)).toEqual([...told.slice(0, 2), middle.view]);
+  const frame = { type: "compacted", nonce: 1, serves: 0, ...beginning } as const;
+  const sent = { ...frame, views: [...beginning.views], attempts: [...beginning.attempts] };
+  expect(decodeFrame(encodeFrame(sent).subarray(framePrefixBytes))).toEqual(sent);
+  const other = emptyLog();
+  other.beginAnew(beginning, 0);
+  expect(other.attempts().map(({ view }) => view)).toEqual([...told.slice(0, 2), middle.view]);
+  expect(other.copies(1_000)).toBe(3);
+  expect(other.decided(1_000, 1_000)).toBe(1_000);
+  expect(other.beginning("available", limits.viewTableMax)).toEqual(beginning);
+  const records = log.read(1_001, Infinity).map((bytes) => decodeRecord(bytes, 0));
+  for (const record of records) if (typeof record !== "string") other.append(record);
+  expect(other.attempts()).toEqual(log.attempts());
+  other.compact(1_200, disk(1, 1));
+  expect(other.attempts()).toEqual(log.attempts());
+  expect(other.beginning("available", limits.viewTableMax)).toMatchObject({ position: log.position(1_200) });
 });

@@ -5,6 +5,7 @@
  * Shape of every log (asserted): the first entry of a view is its VIEW, the second, if any, its ACT, the rest are OPs.
  */
 import { assert } from "../base/assert.ts";
+import { telling } from "../protocol/attempts.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
 import { viewPid } from "../protocol/ids.ts";
@@ -174,12 +175,13 @@ export class ReplicatedLog {
     const { index } = this.#base;
     const attempts: Attempt[] = [];
     for (let i = this.#views.length - 1; i >= 0; i--) {
-      if ((this.#views[i] as ViewInLog).firstIndex > index) continue;
+      if ((this.#views[i] as ViewInLog).firstIndex > index || this.#isUntold(i)) continue;
       const attempt = { ...this.#attempt(i), formed: this.#isFormedAt(i, index) };
       attempts.push(attempt);
       if (attempt.formed) break;
     }
-    return { position: this.#base, policy, views: this.viewTable(index, viewsMax), attempts: attempts.reverse() };
+    const views = this.viewTable(index, viewsMax);
+    return { position: this.#base, policy, views, attempts: telling(attempts.reverse()) };
   }
 
   /** The log begins anew behind a place that it does not hold. Up to `kept` it goes on as it did. */
@@ -206,7 +208,7 @@ export class ReplicatedLog {
     this.#isKnown = this.knows(self);
     // What is still asked of the views below must have been read.
     for (let i = this.#views.length - 1; i >= 0; i--) {
-      if ((this.#views[i] as ViewInLog).firstIndex > index) continue;
+      if ((this.#views[i] as ViewInLog).firstIndex > index || this.#isUntold(i)) continue;
       this.#attempt(i);
       if (this.#isFormedAt(i, index)) break;
     }
@@ -219,6 +221,12 @@ export class ReplicatedLog {
   #isFormedAt(i: number, index: number): boolean {
     const { firstIndex } = this.#views[i] as ViewInLog;
     return Math.min(index, (this.#views[i + 1]?.firstIndex ?? Infinity) - 1) > firstIndex;
+  }
+
+  /** The log begins behind its VIEW entry, and a later one that says the same was told for it (`telling`): it did not form. */
+  #isUntold(i: number): boolean {
+    const { firstIndex, entry } = this.#views[i] as ViewInLog;
+    return entry === null && firstIndex <= this.#base.index;
   }
 
   /** Drops all after `index` from the logical log so that something else may be appended there. */
@@ -277,7 +285,7 @@ export class ReplicatedLog {
     return { views: this.#views, lastIndex: this.#lastIndex };
   }
 
-  /** The VIEW entries from the last formed view of this log on, that one included, oldest first. */
+  /** The VIEW entries from the last formed view of this log on, that one included, oldest first; see {@link telling}. */
   attempts(): readonly Attempt[] {
     const last = this.#views.at(-1);
     const isFormed = last !== undefined && this.#lastIndex > last.firstIndex;
@@ -291,11 +299,12 @@ export class ReplicatedLog {
   #findAttempts(): readonly Attempt[] {
     const attempts: Attempt[] = [];
     for (let i = this.#views.length - 1; i >= 0; i--) {
+      if (this.#isUntold(i)) continue;
       const attempt = this.#attempt(i);
       attempts.push(attempt);
       if (attempt.formed) break;
     }
-    return attempts.reverse();
+    return telling(attempts.reverse());
   }
 
   /**
@@ -304,8 +313,8 @@ export class ReplicatedLog {
    */
   knows({ pid, uuid }: { readonly pid: number; readonly uuid: string }): boolean {
     for (let at = this.#views.length - 1; at >= 0; at--) {
-      const { view, firstIndex, entry } = this.#views[at] as ViewInLog;
-      if (firstIndex <= this.#base.index && entry === null) break;
+      const { view, entry } = this.#views[at] as ViewInLog;
+      if (this.#isUntold(at)) break;
       const { members, config } = entry ?? this.#attempt(at);
       const isFirst = at === 0 && this.#base.index === 0;
       const isWhole = members.length === config.length;
@@ -326,7 +335,7 @@ export class ReplicatedLog {
   #lastAct(index: number): number {
     for (let i = this.#views.length - 1; i >= 0; i--) {
       const { firstIndex } = this.#views[i] as ViewInLog;
-      if (firstIndex >= index) continue;
+      if (firstIndex >= index || this.#isUntold(i)) continue;
       if (this.#attempt(i).formed) return firstIndex + 1;
     }
     return 0;
@@ -339,6 +348,7 @@ export class ReplicatedLog {
   copies(index: number): number {
     let next = Infinity;
     for (let i = this.#views.length - 1; i >= 0; i--) {
+      if (this.#isUntold(i)) continue;
       const { firstIndex } = this.#views[i] as ViewInLog;
       const { formed, members } = this.#attempt(i);
       if (!formed) continue;
