@@ -101,3 +101,33 @@ test("of a view that nobody here has heard of, what was long written when its pr
 test("under `quorum` all that was committed is in every log", () => {
   expect(common(ofTwoViews(), 2, together, 10, "quorum")).toBe(10);
 });
+
+test("where two ways parted stays known, or is guessed low, when the log has been shortened beyond that", () => {
+  const log = ofTwoViews();
+  // 2.2 is of replica 2 alone; it is merged in 3.1, and the log is shortened in that.
+  log.supersedeAfter(7);
+  appendView(log, makeView(2, 2), [2], [3 * minute]);
+  log.supersedeAfter(7);
+  appendView(log, alone, [1], [3 * minute, 3 * minute]);
+  appendView(log, makeView(3, 1), [1, 2], [4 * minute, 5 * minute, 6 * minute, 7 * minute]);
+  log.compact(15, memberOf(1));
+  // Who has seen more of 1.1 than it has here, or something of 2.2.
+  expect(common(log, 9, together, 9)).toBe(7);
+  expect(common(log, 9, makeView(2, 2), 9)).toBe(7);
+  // Who was last told a place of 1.1, and may have seen what came after that on either side.
+  expect(common(log, 5, together, 9)).toBe(5);
+  expect(common(log, 5, together, 5)).toBe(5);
+  // Of one that is not known to have been in any view of this log.
+  expect(common(log, 14, makeView(2, 4), 14)).toBe(0);
+  expect(common(log, 14, makeView(3, 1), 14)).toBe(14);
+});
+
+test("who led a view that nobody here has heard of was in one below the base, as far as that is remembered", () => {
+  const log = ofTwoViews();
+  appendView(log, makeView(5, 1), [1, 2], []);
+  log.membersOf(0);
+  log.compact(12, memberOf(1));
+  expect(common(log, 9, makeView(4, 2), 9)).toBe(1);
+  expect(common(log, 11, makeView(4, 1), 11)).toBe(8);
+  expect(common(log, 9, makeView(4, 3), 9)).toBe(0);
+});

@@ -39,7 +39,7 @@ export function commonPlace(core: Knowing, place: Place, upTo: number): Place {
 
 function commonIndexOf({ log, options }: Knowing, { index, view }: Place, upTo: number): number {
   // What was committed under `quorum` is in every later log.
-  if (options.policy === "quorum" || upTo <= log.base.index) return upTo;
+  if (options.policy === "quorum") return upTo;
   const agoMs = Math.max(writtenMs, writtenTimeouts * options.timeoutMs);
   const { outline } = log;
   const at = outline.views.findLastIndex((each) => each.view === view);
@@ -54,27 +54,27 @@ function commonIndexOf({ log, options }: Knowing, { index, view }: Place, upTo: 
   if (kept !== null) return Math.min(upTo, kept);
   // Whoever led that view has gone its own way since it was last a member of one of this log's.
   const shared = outline.views.findLastIndex(
-    (each, i) => each.view < view && endOf(outline, i) > each.firstIndex && isMember(log, each, viewPid(view)),
+    (each, i) => each.view < view && endOf(outline, i) > each.firstIndex && isMember(log, i, each.view, viewPid(view)),
   );
-  return Math.min(upTo, shared < 0 ? log.base.index : writtenBefore(log, shared, agoMs));
+  return Math.min(upTo, shared < 0 ? 0 : writtenBefore(log, shared, agoMs));
 }
 
-/** Of a view that begins at or below the base this is not known. */
-function isMember(log: ReplicatedLog, { firstIndex }: ViewStart, pid: number): boolean {
-  if (firstIndex <= log.base.index) return false;
-  const entry = entryAt(log, firstIndex);
-  assert(entry.type === "view", "a view begins with its VIEW entry");
-  return entry.members.some((member) => member.pid === pid);
-}
+/** Whether a replica is known to have been in a view: of one that began below the base, who led it was. */
+const isMember = (log: ReplicatedLog, at: number, view: number, pid: number): boolean =>
+  viewPid(view) === pid || log.membersOf(at)?.some((member) => member.pid === pid) === true;
 
-/** The last entry of a view that was written so long before the view's end; if none was, where it begins, or the base. */
+/**
+ * The last entry of a view that was written so long before the view's end; if none is known that was, where it begins. That
+ * much of it stands below the base says nothing: forks that began there were merged before that was deleted, and whoever was on
+ * one may still come.
+ */
 function writtenBefore(log: ReplicatedLog, at: number, agoMs: number): number {
   const { outline, base } = log;
   const { firstIndex } = outline.views[at] as ViewStart;
   // From its third entry on a view consists of ops, whose times never decrease.
   const firstOp = Math.max(firstIndex + 2, base.index + 1);
   const end = endOf(outline, at);
-  if (end < firstOp) return Math.max(firstIndex, base.index);
+  if (end < firstOp) return firstIndex;
   const limitMs = opAt(log, end) - agoMs;
   let low = firstOp;
   let high = end;
@@ -83,7 +83,7 @@ function writtenBefore(log: ReplicatedLog, at: number, agoMs: number): number {
     if (opAt(log, middle) <= limitMs) low = middle + 1;
     else high = middle;
   }
-  return low === firstOp ? Math.max(firstIndex, base.index) : low - 1;
+  return low === firstOp ? firstIndex : low - 1;
 }
 
 /** When an op was written. */

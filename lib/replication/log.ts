@@ -10,7 +10,7 @@ import { decodeEntry } from "../protocol/codec.ts";
 import type { ViewEntry } from "../protocol/entries.ts";
 import { viewPid } from "../protocol/ids.ts";
 import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port.ts";
-import type { Attempt, Configured, Policy, Position, ViewStart } from "../protocol/messages.ts";
+import type { Attempt, Configured, Member, Policy, Position, ViewStart } from "../protocol/messages.ts";
 import { chainHolds, decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts";
 import type { Outline } from "./lineage.ts";
 
@@ -223,7 +223,10 @@ export class ReplicatedLog {
     return Math.min(index, (this.#views[i + 1]?.firstIndex ?? Infinity) - 1) > firstIndex;
   }
 
-  /** The log begins behind its VIEW entry, and a later one that says the same was told for it (`telling`): it did not form. */
+  /**
+   * The log begins behind its VIEW entry, and that was not told: it is older than the last formed one there, or did not form and
+   * a later one says the same (`telling`).
+   */
   #isUntold(i: number): boolean {
     const { firstIndex, entry } = this.#views[i] as ViewInLog;
     return entry === null && firstIndex <= this.#base.index;
@@ -278,6 +281,11 @@ export class ReplicatedLog {
       if (firstIndex <= index) table.push({ view, firstIndex });
     }
     return table.reverse();
+  }
+
+  /** Who was in a view of the outline; null where that began below the base and nobody has asked since the process began. */
+  membersOf(at: number): readonly Member[] | null {
+    return this.#isUntold(at) ? null : this.#attempt(at).members;
   }
 
   /** As far as its views tell. */
