@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { EntryPayload } from "../protocol/entries.ts";
 import { makeView } from "../protocol/ids.ts";
+import type { LogBeginning } from "../protocol/log-port.ts";
 import type { Member, Policy } from "../protocol/messages.ts";
 import { decodeRecord, encodeRecord, recordKind } from "../protocol/record.ts";
 import { commonPlace } from "./kinship.ts";
@@ -12,9 +13,9 @@ const uuid = (digit: number): string => `${digit}0000000-0000-4000-8000-00000000
 const memberOf = (pid: number): Member => ({ pid, uuid: uuid(pid), incarnation: 1 });
 const minute = 60_000;
 
-function emptyLog(): ReplicatedLog {
+function emptyLog(beginning: LogBeginning | null = null): ReplicatedLog {
   const nothing = { views: new Float64Array(0), chains: new BigUint64Array(0) };
-  const found = { promised: 0, beginning: null, isKnown: false, ...nothing, commit: 0, damaged: false };
+  const found = { promised: 0, beginning, isKnown: false, ...nothing, commit: 0, damaged: false };
   return new ReplicatedLog(found, {
     read: () => [],
     orphans: () => [].values(),
@@ -130,4 +131,14 @@ test("who led a view that nobody here has heard of was in one below the base, as
   expect(common(log, 9, makeView(4, 2), 9)).toBe(1);
   expect(common(log, 11, makeView(4, 1), 11)).toBe(8);
   expect(common(log, 9, makeView(4, 3), 9)).toBe(0);
+});
+
+test("so it is in a log that has come beyond what 32 bits count", () => {
+  const before = 2 ** 32;
+  const position = { index: before, view: together, chain: 1n };
+  const views = [{ view: together, firstIndex: before - 1 }];
+  const log = emptyLog({ position, policy: "available", views, attempts: [] });
+  appendView(log, makeView(2, 2), [1, 2], [0, 1, 2, 2 * minute, 2 * minute + 1]);
+  appendView(log, makeView(3, 1), [1, 2], []);
+  expect(common(log, before + 1, makeView(2, 2), before + 8)).toBe(before + 5);
 });

@@ -79,7 +79,7 @@ function writtenBefore(log: ReplicatedLog, at: number, agoMs: number): number {
   let low = firstOp;
   let high = end;
   while (low < high) {
-    const middle = (low + high) >>> 1;
+    const middle = low + Math.floor((high - low) / 2);
     if (opAt(log, middle) <= limitMs) low = middle + 1;
     else high = middle;
   }
