@@ -5,7 +5,8 @@ import { openChat } from "../chat/chat.ts";
 import { encodeCommand, encodeEntry } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { LogBeginning } from "../protocol/log-port.ts";
-import type { Policy } from "../protocol/messages.ts";
+import type { FrameOf, Member, Policy } from "../protocol/messages.ts";
+import { ProtocolError } from "../protocol/protocol-error.ts";
 import { encodeRecord, recordKind } from "../protocol/record.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
 import type { ReplicaOptions } from "../replication/events.ts";
@@ -159,4 +160,21 @@ test("a replica whose state cannot be written applies nothing behind that", () =
   driver.propose({ session, seq: 1, oldest: 1, at: 0, origAt: 0, digest, command });
   tick(100);
   expect(applied).toBe(1);
+});
+
+test("an answer that cannot be encoded ends the replica, and is not taken for the fault of who has asked", () => {
+  const send = (): void => {
+    throw new ProtocolError("frame", "entries.records has too many bytes");
+  };
+  const driver = driverOf(empty, memoryState(false).stateMachine, { ...quiet, send });
+  const from: Member = { pid: 2, uuid: "20000000-0000-4000-8000-000000000000", incarnation: 1 };
+  const message: FrameOf<"fetch"> = { type: "fetch", nonce: 1, after: { index: 0, view: 0, chain: 0n } };
+  let thrown: unknown = null;
+  try {
+    driver.dispatch({ type: "received", from, message });
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(Error);
+  expect(thrown).not.toBeInstanceOf(ProtocolError);
 });

@@ -8,6 +8,7 @@ import type { LogBeginning, LogReader, RecoveredLog } from "../protocol/log-port
 import type { Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { decodeEntry } from "../protocol/codec.ts";
 import { decodeRecord, recordKind } from "../protocol/record.ts";
+import { ProtocolError } from "../protocol/protocol-error.ts";
 import type { Applied, CommittedEntry, StateMachine } from "../protocol/state-machine.ts";
 import type { ChangeReport, Effect, Event, ReplicaOptions, Standing } from "../replication/events.ts";
 import type { StateFiles } from "../protocol/state-files.ts";
@@ -178,6 +179,9 @@ export class ReplicaDriver {
     } catch (error) {
       // What has failed half-way is not gone on with, whatever comes before the process has heard of it and ends.
       this.#closed = true;
+      // It would be taken for the fault of the peer whose message led to it: that is refused, and this process lives on, dead.
+      if (error instanceof ProtocolError)
+        throw new Error(`this replica went wrong: ${error.message}`, { cause: error });
       throw error;
     } finally {
       this.#stepping = false;
