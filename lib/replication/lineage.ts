@@ -12,10 +12,13 @@ export interface Outline {
  * one primary). At most `below`; 0 when nothing is known to be the same.
  */
 export function commonIndex(one: Outline, other: Outline, below = Infinity): number {
+  // Views only grow along a log.
+  let at = other.views.length - 1;
   for (let i = one.views.length - 1; i >= 0; i--) {
     const { view, firstIndex } = one.views[i] as ViewStart;
-    const at = other.views.findIndex((each) => each.view === view && each.firstIndex === firstIndex);
-    if (at < 0) continue;
+    while ((other.views[at]?.view ?? 0) > view) at--;
+    const same = other.views[at];
+    if (same?.view !== view || same.firstIndex !== firstIndex) continue;
     const common = Math.min(endOf(one, i), endOf(other, at), below);
     if (common >= firstIndex) return common;
   }

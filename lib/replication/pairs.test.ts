@@ -8,6 +8,7 @@ import { makeView } from "../protocol/ids.ts";
 import type { Member, ReplicaMessage } from "../protocol/messages.ts";
 import { Core } from "./core.ts";
 import { fetchBase, fetchForEver, onCompacted, onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
+import { commonIndex } from "./lineage.ts";
 import { ReplicatedLog } from "./log.ts";
 import { config, one, Records, self, two } from "./told.fixture.ts";
 
@@ -129,4 +130,21 @@ test("a log is brought onto another's, wherever they part and wherever each begi
   }
   expect(found.refused).toBeGreaterThan(50);
   expect(found.begunAnew).toBeGreaterThan(100);
+});
+
+test("how far two logs are the same is found without a look at every pair of their views", () => {
+  let looks = 0;
+  const count = 4_096;
+  const outline = (leader: Member) => ({
+    views: Array.from({ length: count }, (_, at) => ({
+      get view(): number {
+        looks++;
+        return makeView(at + 1, at < 2 ? two.pid : leader.pid);
+      },
+      firstIndex: 3 * at + 1,
+    })),
+    lastIndex: 3 * count,
+  });
+  expect(commonIndex(outline(one), outline(self))).toBe(6);
+  expect(looks).toBeLessThan(10 * count);
 });
