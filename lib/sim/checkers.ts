@@ -62,6 +62,8 @@ export class Oracle implements ShadowObserver, ClientJudge {
   /** Of the views with another config than the view before them. */
   private greatestAttempted = 0;
   readonly attempted = new Attempted();
+  /** Chains of the VIEW entries that an ACT follows in anybody's log: all of their members have had them on disk. */
+  private readonly acted = new Set<bigint>();
   private readonly entries = new Map<bigint, EntryInfo>();
   private readonly byPlace = new Map<string, bigint>();
   private readonly order: bigint[] = [];
@@ -359,6 +361,7 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (payload.type === "view" && payload.view !== record.view) this.fail("log", `a VIEW entry names another view`);
     this.entries.set(record.chain, info);
     if (payload.type === "view") this.attempted.began(payload);
+    if (payload.type === "act") this.acted.add(previous);
     if (payload.type === "view" && payload.awaiting.length > 0) this.provisional = true;
     return info;
   }
@@ -421,20 +424,31 @@ export class Oracle implements ShadowObserver, ClientJudge {
 
   /** A config differs from that of the view formed before it by one replica at most, and the epoch counts that. */
   private mayFollow(log: ShadowLog, act: EntryInfo, entry: ViewEntry): void {
-    const before = this.formedBefore(log, act);
-    const fault = before === null ? null : configFault(before, entry, act.view, this.lossAccepted);
-    if (fault !== null) this.fail("config", fault);
-    const minority = entry.policy === "quorum" ? quorumFault(before, entry, act.view) : null;
-    if (minority !== null) this.fail("quorum", minority);
+    let before: ViewEntry | null = null;
+    for (const each of [...this.formedBefore(log, act), entry]) {
+      const fault = before === null ? null : configFault(before, each, each.view, this.lossAccepted);
+      if (fault !== null) this.fail("config", fault);
+      const minority = each.policy === "quorum" ? quorumFault(before, each, each.view) : null;
+      if (minority !== null) this.fail("quorum", minority);
+      before = each;
+    }
   }
 
-  /** The view that formed last in this log before the one of `act`. */
-  private formedBefore(log: ShadowLog, act: EntryInfo): ViewEntry | null {
-    for (let index = act.index - 1; index > 0; index--) {
-      const info = this.info(log, log.current.chains[index - 1] as bigint);
-      if (info.kind === recordKind.act) return this.info(log, info.previous).viewEntry;
+  /**
+   * The view that formed last in this log before the one of `act`, and those after it whose ACT stands in another log alone:
+   * withdrawn here, it may be told of by one who has it, and its view counts for formed then. Nobody goes on beside that
+   * without its config, for whoever could do so knows that it was attempted.
+   */
+  private formedBefore(log: ShadowLog, act: EntryInfo): ViewEntry[] {
+    const views: ViewEntry[] = [];
+    for (let index = act.index - 2; index > 0; index--) {
+      const chain = log.current.chains[index - 1] as bigint;
+      const info = this.info(log, chain);
+      if (info.viewEntry !== null && this.acted.has(chain)) views.unshift(info.viewEntry);
+      if (info.kind === recordKind.act)
+        return [this.info(log, info.previous).viewEntry, ...views].filter((each) => each !== null);
     }
-    return null;
+    return views;
   }
 
   private lastView(log: ShadowLog): { view: EntryInfo | null; act: EntryInfo | null } {
