@@ -306,7 +306,8 @@ function lossOf({ applied }: StateMachine, recovered: RecoveredLog, policy: Poli
   if (damaged || end === 0 || applied.index <= end || (policy !== "quorum" && applied.view !== view)) return null;
   return (
     `the log ends at index ${end}, but the state has come to ${applied.index}: what stood there was on this disk and is gone ` +
-    `(a segment is missing, or the log is an older copy); to be fetched again from a peer`
+    `(a segment is missing, or the log is an older copy); to be fetched again from a peer. If there is none that has it, this ` +
+    `replica goes on without it once its state.sqlite is put aside`
   );
 }
 
