@@ -171,6 +171,34 @@ describe("a TCP connection", () => {
     expect(connection.queuedBytes).toBe(0);
   });
 
+  test("keeps nothing of what the system has taken, however long its queue does not empty", async () => {
+    const { seen, attach } = recorder();
+    const listener = await tcpTransport().listen(host, 0, attach);
+    const socket = nodeConnect({ host, port: listener.port });
+    socket.on("data", () => void socket.pause()).pause();
+    await until(() => seen.connection !== null);
+    const chunkBytes = 1024 * 1024;
+    const sent: WeakRef<Uint8Array>[] = [];
+    const fill = (): void => {
+      while ((seen.connection?.queuedBytes ?? Infinity) < 12 * chunkBytes) {
+        const chunk = new Uint8Array(chunkBytes);
+        sent.push(new WeakRef(chunk));
+        seen.connection?.send(chunk);
+      }
+    };
+    // Read by little: at every moment something is still queued.
+    while (sent.length < 100) {
+      fill();
+      socket.resume();
+      await Bun.sleep(0);
+      expect(seen.connection?.queuedBytes).toBeGreaterThan(0);
+    }
+    Bun.gc(true);
+    expect(sent.filter((chunk) => chunk.deref() !== undefined).length).toBeLessThan(30);
+    socket.destroy();
+    listener.stop();
+  });
+
   test("knows its own machine, by whichever of its addresses that was reached", async () => {
     const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
     const own = addresses.filter(({ scopeid }) => scopeid === undefined || scopeid === 0).map(({ address }) => address);

@@ -40,6 +40,8 @@ export class ListenError extends Error {
 /** What one write hands over at most: many small sends are copied together into it. */
 const scratch = new Uint8Array(256 * 1024);
 
+const nothing = new Uint8Array(0);
+
 /** Connections with something to write, flushed together once per turn of the event loop. */
 let dirty: TcpConnection[] = [];
 function flushAll(): void {
@@ -242,7 +244,8 @@ class TcpConnection implements Connection {
       const { length } = this.#chunks[this.#head] as Uint8Array;
       if (left < length) break;
       left -= length;
-      this.#head++;
+      // Let go of at once: a queue that never empties would keep all it has sent since, many times what it may hold.
+      this.#chunks[this.#head++] = nothing;
     }
     this.#taken = left;
     if (this.#head < 1024) return;
