@@ -5,6 +5,7 @@
  * in later ones (Unicode stability policy), and only letters known to the accepting replica get that far.
  */
 import { limits } from "../base/limits.ts";
+import { quoted } from "../base/words.ts";
 import type { ErrorCode } from "../protocol/messages.ts";
 
 export interface Fault {
@@ -129,5 +130,3 @@ export function draftTextFault(text: string): Fault | null {
   if (bytes <= limits.textBytesMax) return null;
   return { code: "too-long", message: `A message has at most ${limits.textBytesMax} bytes, this one ${bytes}.` };
 }
-
-const quoted = (name: string): string => JSON.stringify(name);

@@ -3,6 +3,7 @@
  * Pure. Names are given as `foldCharacters` makes them, so that `?` is one character as people see it.
  */
 import { limits } from "../base/limits.ts";
+import { quoted } from "../base/words.ts";
 import { foldCharacter } from "./names.ts";
 
 type Token = (character: string) => boolean;
@@ -45,7 +46,7 @@ export function parsePattern(source: string): Pattern | string {
     } else if (character === "[") {
       literal = false;
       const close = characters.indexOf("]", at + 1);
-      if (close < 0) return `The pattern ${JSON.stringify(source)} has a [ without a ].`;
+      if (close < 0) return `The pattern ${quoted(source)} has a [ without a ].`;
       const token = parseClass(characters.slice(at + 1, close));
       if (typeof token === "string") return token;
       run.push(token);

@@ -7,6 +7,7 @@
  */
 import { unreachable } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
+import { quoted } from "../base/words.ts";
 import type { Command } from "../protocol/commands.ts";
 import { formatOpId } from "../protocol/ids.ts";
 import type { ClientOp, ErrorCode, OpId } from "../protocol/messages.ts";
@@ -151,10 +152,7 @@ export class Preparer {
     for (const name of names) {
       const [found, ...others] = [...account.sessions].filter(({ uuid }) => uuid.startsWith(name));
       if (found === undefined || others.length > 0 || name.length < sessionNameCharactersMin) {
-        return fault(
-          "no-such-session",
-          `No session of ${account.name} is ${JSON.stringify(name)}: nothing was changed.`,
-        );
+        return fault("no-such-session", `No session of ${account.name} is ${quoted(name)}: nothing was changed.`);
       }
       sessions.push(found.uuid);
     }

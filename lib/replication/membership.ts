@@ -5,6 +5,7 @@
  */
 import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
+import { quoted } from "../base/words.ts";
 import { formatView, viewPid } from "../protocol/ids.ts";
 import { majorityStays, viewObstacle } from "./config-change.ts";
 import type { Core } from "./core.ts";
@@ -114,7 +115,7 @@ function inForce({ view, entry }: Installed, change: ConfigChange): ChangeReport
 function refusal({ options }: Core, { entry }: Installed, change: ConfigChange): string | null {
   const { config } = entry;
   if (change.kind === "add") {
-    if (parseAddress(change.address) === null) return `${JSON.stringify(change.address)} is not HOST:PORT`;
+    if (parseAddress(change.address) === null) return `${quoted(change.address)} is not HOST:PORT`;
     const other = config.find(({ address }) => address === change.address);
     if (other !== undefined) return `${change.address} is the address of replica ${other.pid}`;
     return config.length >= limits.replicasMax ? `a cluster has at most ${limits.replicasMax} replicas` : null;

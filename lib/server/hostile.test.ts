@@ -116,6 +116,24 @@ describe("a client", () => {
     expect((await reason(client)).code).toBe("unexpected");
   });
 
+  test("that names what is too long to be repeated, with characters that are long when they are quoted, is refused", async () => {
+    const client = await RawClient.opened(port);
+    const control = "\u0001";
+    // The question waits for the op, so that it is answered while what came out of the log is told.
+    client.send(
+      { type: "createAccount", ...op, user: "verbose", password: "correct horse" },
+      { type: "accounts", request: 3, pattern: `[${control.repeat(255)}`, after: null, limit: 10 },
+    );
+    expect(await client.next("refused")).toMatchObject({ request: 3, code: "bad-pattern" });
+    const change = { change: "add", pid: 4, address: control.repeat(300), acceptLoss: false } as const;
+    client.send({ type: "changeConfig", request: 4, ...change });
+    const report = await client.next("changeReport");
+    expect(report).toMatchObject({ request: 4, state: "refused" });
+    expect(report.reason).toContain("is not HOST:PORT");
+    client.terminate();
+    await expectServing();
+  });
+
   test("gets pongs, and goodbye ends it", async () => {
     const client = await RawClient.greeted(port);
     client.send({ type: "ping", nonce: 41 });

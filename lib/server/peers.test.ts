@@ -278,6 +278,14 @@ describe("a replica that does not belong here", () => {
     expect(stranger.warnings.join()).toContain('"" is no address to answer replica 7 at');
   });
 
+  test("at an address that is too long to be repeated is told so", async () => {
+    const network = new ByteNetwork();
+    new Replica(network, { pid: 1 });
+    const stranger = new Replica(network, { pid: 7 }, false, "\u0001".repeat(300));
+    await network.run(2000);
+    expect(stranger.warnings.join()).toContain("is no address to answer replica 7 at");
+  });
+
   test("because it is this very one, or has a copy of its disk, is told which", async () => {
     const network = new ByteNetwork();
     const one = new Replica(network, { pid: 1 });

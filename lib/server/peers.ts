@@ -5,7 +5,7 @@
  */
 import { formatAddress, parseAddress, type Address } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
-import { withArticle } from "../base/words.ts";
+import { quoted, withArticle } from "../base/words.ts";
 import type { Configured, Frame, FrameOf, Member, Policy, ReplicaMessage } from "../protocol/messages.ts";
 import { protocolMagic } from "../protocol/messages.ts";
 import type { Place } from "../replication/kinship.ts";
@@ -254,7 +254,7 @@ export class Peers implements PeerLinkOwner {
     if (pid === 0) return { code: "unexpected", message: "a replica has a pid from 1 on" };
     if (this.#guests.size >= guestsMax) return { code: "overloaded", message: "too many replicas outside the config" };
     return parseAddress(address) === null
-      ? { code: "unexpected", message: `${JSON.stringify(address)} is no address to answer replica ${pid} at` }
+      ? { code: "unexpected", message: `${quoted(address)} is no address to answer replica ${pid} at` }
       : null;
   }
 
