@@ -11,18 +11,25 @@ import { Wire, type Hello } from "./wire.ts";
 const { helloSeconds } = limits;
 /** Connections that may be open at once without having said hello. */
 const strangersMax = 4096;
+/** Hosts of which it is remembered why they were refused last. */
+const refusedHostsMax = 64;
 
 export interface AcceptorOwner {
   client(wire: Wire, hello: FrameOf<"hello">): void;
   replica(wire: Wire, hello: FrameOf<"peerHello">): void;
-  /** A connection ended before its hello; `reason` is one readable phrase. `refused`: this side has closed it. */
-  rejected(remote: string, reason: string, refused: boolean): void;
+  /**
+   * A connection ended before its hello; `reason` is one readable phrase. `isNews`: this side has closed it, and not the one
+   * before from that host for the same reason.
+   */
+  rejected(remote: string, reason: string, isNews: boolean): void;
 }
 
 export class Acceptor {
   readonly #owner: AcceptorOwner;
   /** Strangers, and how many sweeps they have seen. */
   readonly #strangers = new Map<Wire, number>();
+  /** Why each host was refused last, those refused first first. A replica of another version tries for ever. */
+  readonly #refused = new Map<string, string>();
 
   constructor(owner: AcceptorOwner) {
     this.#owner = owner;
@@ -31,7 +38,8 @@ export class Acceptor {
   /** For `Transport.listen`. */
   accept(connection: Connection): ConnectionHandlers {
     const closed = (reason: string): void => {
-      if (this.#strangers.delete(wire)) this.#owner.rejected(wire.remote, reason, wire.refusal !== null);
+      if (!this.#strangers.delete(wire)) return;
+      this.#owner.rejected(wire.remote, reason, wire.refusal !== null && this.#isNews(wire.host, reason));
     };
     const frame = (): void => {};
     const wire: Wire = new Wire(connection, { frame, closed }, (hello) => this.#greeted(wire, hello));
@@ -52,8 +60,19 @@ export class Acceptor {
     for (const wire of [...this.#strangers.keys()]) wire.leave("the replica is stopping");
   }
 
+  #isNews(host: string, reason: string): boolean {
+    if (this.#refused.get(host) === reason) return false;
+    this.#refused.set(host, reason);
+    for (const first of this.#refused.keys()) {
+      if (this.#refused.size <= refusedHostsMax) break;
+      this.#refused.delete(first);
+    }
+    return true;
+  }
+
   #greeted(wire: Wire, hello: Hello): void {
     this.#strangers.delete(wire);
+    this.#refused.delete(wire.host);
     if (hello.type === "hello") this.#owner.client(wire, hello);
     else this.#owner.replica(wire, hello);
   }

@@ -48,6 +48,22 @@ describe("a stranger", () => {
     });
   });
 
+  test("that comes again and again, as a replica of another version does, is told of once", async () => {
+    const told = (): number => one.said.filter((line) => /^1 info: .*protocol version 98/.test(line)).length;
+    for (let count = 0; count < 5; count++) {
+      const client = await RawClient.connect(port);
+      client.send({ ...hello, version: 98 } as Frame);
+      await reason(client);
+    }
+    await until(() => one.said.filter((line) => line.includes("protocol version 98")).length === 5);
+    expect(told()).toBe(1);
+    const client = await RawClient.greeted(port);
+    client.terminate();
+    const again = await RawClient.connect(port);
+    again.send({ ...hello, version: 98 } as Frame);
+    await until(() => told() === 2);
+  });
+
   test.each([
     ["that speaks before hello", encodeFrame({ type: "status", request: 1 }), "unexpected"],
     ["of another protocol", new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"), "frame"],

@@ -211,8 +211,8 @@ export class ReplicaNode {
     this.#acceptor = new Acceptor({
       client: (wire, hello) => this.#clients.accept(wire, hello),
       replica: (wire, hello) => this.#acceptReplica(wire, hello),
-      rejected: (remote, reason, refused) =>
-        ports.log(refused ? "info" : "debug", `${remote} did not say hello: ${reason}`),
+      rejected: (remote, reason, isNews) =>
+        ports.log(isNews ? "info" : "debug", `${remote} did not say hello: ${reason}`),
     });
   }
 
