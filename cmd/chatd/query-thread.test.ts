@@ -99,3 +99,21 @@ test("the state may be emptied and filled again beside it", async () => {
   await thread.stop();
   chat.close();
 });
+
+test("it stops after the question that it is at, however many wait", async () => {
+  const { path, chat, alice, bob } = state("stopped.sqlite");
+  for (let n = 1; n <= 200; n++) await alice.send("bob", `lunch ${n}`);
+  const thread = new QueryThread(
+    (message) => expect.unreachable(message),
+    (error) => expect.unreachable(error.message),
+  );
+  thread.read(path);
+  const { account } = bob;
+  expect((await thread.answer(search("lunch"), account)).type).toBe("searchResults");
+  const answers = Array.from({ length: 1000 }, () => thread.answer(search("lunch"), account));
+  await answers[0];
+  await thread.stop();
+  const types = (await Promise.all(answers)).map(({ type }) => type);
+  expect(types.filter((type) => type === "searchResults").length).toBeLessThan(500);
+  chat.close();
+});

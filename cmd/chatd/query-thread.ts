@@ -23,6 +23,8 @@ export class QueryThread {
   readonly #closed = Promise.withResolvers<void>();
   readonly #waiting = new Map<number, Waiting>();
   readonly #log: (message: string) => void;
+  /** Seen by the other thread at once, before what it has been ordered and has not begun. */
+  readonly #told = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   #asked = 0;
   #stopping = false;
 
@@ -36,6 +38,7 @@ export class QueryThread {
     };
     // A process lives as long as it serves, not as long as this.
     this.#worker.unref();
+    this.#order({ type: "begin", stopping: this.#told });
   }
 
   /** This database, which is in use already, is the state from now on; null: there is none for the time being. */
@@ -52,10 +55,11 @@ export class QueryThread {
     return promise;
   }
 
-  /** Resolves when the database is closed. */
+  /** Resolves when the database is closed. What waits is not answered any more: who has asked it is gone. */
   async stop(): Promise<void> {
     this.#worker.ref();
     this.#stopping = true;
+    Atomics.store(this.#told, 0, 1);
     this.#order({ type: "close" });
     await this.#closed.promise;
     this.#worker.terminate();
@@ -74,7 +78,7 @@ export class QueryThread {
     this.#waiting.delete(report.number);
     if (waiting === undefined) return;
     if (report.type === "answer") return waiting.resolve(report.answer);
-    this.#log(`a question could not be answered: ${report.message}`);
+    if (!this.#stopping) this.#log(`a question could not be answered: ${report.message}`);
     const message = "This replica could not read its state: ask again, or another one.";
     waiting.resolve({ type: "refused", request: waiting.request, code: "unavailable", message });
   }

@@ -8,6 +8,8 @@ import type { LongQuery, OpId, QueryReply, Refusal } from "../../lib/protocol/me
 
 /** What the worker is told. */
 export type QueryOrder =
+  /** First of all. Its only number is not 0 from when it stops on: what is asked still is not worth an answer then. */
+  | { readonly type: "begin"; readonly stopping: Int32Array }
   /** From now on this is the state; what was open before is closed. */
   | { readonly type: "open"; readonly path: string }
   | { readonly type: "close" }
@@ -23,6 +25,7 @@ declare const self: Worker;
 /** KiB: the other connection has the pages that are written to, the operating system all of them. */
 const cacheKib = 8192;
 
+let stopping: Int32Array = new Int32Array(1);
 let open: { readonly database: Database; readonly reader: OpenReader } | null = null;
 
 function close(): void {
@@ -44,6 +47,7 @@ const tell = (report: QueryReport): void => self.postMessage(report);
 
 function answer({ number, query, account }: Extract<QueryOrder, { type: "ask" }>): void {
   try {
+    if (Atomics.load(stopping, 0) !== 0) return tell({ type: "failed", number, message: "this replica stops" });
     if (open === null) return tell({ type: "failed", number, message: "its state is being replaced" });
     tell({ type: "answer", number, answer: open.reader.answer(query, account) });
   } catch (error) {
@@ -52,6 +56,7 @@ function answer({ number, query, account }: Extract<QueryOrder, { type: "ask" }>
 }
 
 self.onmessage = ({ data: order }: MessageEvent<QueryOrder>) => {
+  if (order.type === "begin") return void (stopping = order.stopping);
   if (order.type === "open") return openState(order.path);
   if (order.type === "ask") return answer(order);
   close();
