@@ -47,11 +47,14 @@ export function accept(core: Core, ops: readonly OpEntry[], basis: number): void
 /**
  * Appends (primary) or forwards (everyone else) what has not been sent in this view. What arrives while the own disk is
  * busy goes into the next batch: one append, one frame to each member, one round of acks for all of it. The primary also
- * lets a few ops gather while others are under way, for a tick at most, however long the acks of those take.
+ * lets a few ops gather while others are under way, for a tick at most, however long the acks of those take. Everyone else
+ * waits for the own disk a tick at most: what others write may keep that busy for ever, where it is slower than the primary's.
  */
 export function flush(core: Core, ticked = false): void {
   const count = core.unsent.length + core.relayed.length;
-  if (core.writes.length > 0 || count === 0) return;
+  if (count === 0) return;
+  const mayForward = ticked && !core.isServingPrimary && !core.left;
+  if (core.writes.length > 0 && !mayForward) return;
   if (core.isServingPrimary) {
     // What the base holds of the pending ops leaves them when it is delivered.
     if (core.delivered < core.commit) return;
