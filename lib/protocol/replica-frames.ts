@@ -72,11 +72,16 @@ export const replicaFrames = {
     /** Where the newest views of this log begin, oldest first. */
     views: list(viewStart, 1024),
   }),
-  joinRefused: define(133, "replica", "I have promised a view as great or greater, or you are not in my config.", {
-    view,
-    promised: view,
-    reason: oneOf("promised", "later-config"),
-  }),
+  joinRefused: define(
+    133,
+    "replica",
+    "I have promised a view as great or greater, or have left this one, or you are not in my config.",
+    {
+      view,
+      promised: view,
+      reason: oneOf("promised", "later-config"),
+    },
+  ),
   newView: define(134, "replica", "Bring your log to this base, append this VIEW record, and answer viewOk.", {
     view,
     base: position,

@@ -211,7 +211,11 @@ export function onPromised(core: Core, from: Member, message: FrameOf<"promised"
 export function onJoinRefused(core: Core, from: Member, message: FrameOf<"joinRefused">): void {
   core.saw(message.promised);
   const { candidacy } = core;
-  if (candidacy?.stage !== "joining" || candidacy.view !== message.view) return;
+  if (candidacy === null || candidacy.view !== message.view) return;
+  // A member that has left the view, or promised another, since it promised this one: it does not install it any more.
+  const isMember = candidacy.members.some((member) => isSame(member, from));
+  if (candidacy.stage === "installing" && isMember) return abandon(core, `replica ${from.pid} has left the view`, 0);
+  if (candidacy.stage !== "joining") return;
   if (message.reason === "later-config")
     abandon(core, `replica ${from.pid} knows a later config`, core.options.timeoutMs);
   else if (message.promised > candidacy.view) abandon(core, `replica ${from.pid} promised a later view`, 0);

@@ -70,7 +70,12 @@ export function onNewView(core: Core, from: Member, message: FrameOf<"newView">)
   const { view, base } = message;
   if (view !== core.promised || !isJoinedBy(core, from) || core.persistedSequence < core.promisedSequence) return;
   // A late one: who has promised may be a learner still, and have fetched entries of a greater view since.
-  if (core.log.lastView > view || core.leftView === view) return;
+  if (core.log.lastView > view) return;
+  // Whoever starts it may have missed the heartbeats that told of leaving, if the disk answered again at once.
+  if (core.leftView === view) {
+    core.send(from.pid, { type: "joinRefused", view, promised: view, reason: "promised" });
+    return;
+  }
   // One whose disk hangs takes no part until it answers.
   if (core.left) return;
   core.promisedHeardMs = core.nowMs;
