@@ -44,7 +44,7 @@ export const refusalNotes: Readonly<Record<ErrorCode, string>> = {
     "the request makes no sense as it stands: an empty text, a page of 0, an oldest above its seq, a seq used again for other content",
   "bad-name": "not a user name",
   "bad-password": "too short or too long for a password",
-  "bad-pattern": "not a shell pattern",
+  "bad-pattern": "not a shell pattern, or a search without a word, or of too many",
   "no-such-user": "there is no account of that name",
   "no-such-message": "one of the messages does not exist for this account; nothing was changed",
   "no-such-draft": "one of the drafts does not exist; nothing was changed",
