@@ -164,7 +164,8 @@ class Pursuit {
         break;
       case "waiting":
         this.#wasOpen = true;
-        // Whoever made the attempt is gone, and the view that formed since has not brought it. One that was there before says nothing.
+        // Whoever made the attempt is gone, and the view that formed since has not brought it. One that was there
+        // before says nothing.
         if (change === "remove" && this.#attempted !== 0 && report.view > this.#attempted)
           return this.#lapsed("another view has formed without it");
         if (report.reason !== "") this.#wait(report.reason);

@@ -127,7 +127,10 @@ async function serve(settings: ServeSettings): Promise<void> {
 interface Running {
   /** It has an empty log and waits to found a cluster: those that it waits for may turn out to have one. */
   readonly mayJoin: boolean;
-  /** The cluster's config has another address for it than `--peers`: where that is no other name of the same place, nobody finds it. */
+  /**
+   * The cluster's config has another address for it than `--peers`: where that is no other name of the same place,
+   * nobody finds it.
+   */
   readonly hasMoved: boolean;
   /** Some other replica has found it. */
   readonly isFound: boolean;

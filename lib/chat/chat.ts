@@ -61,8 +61,8 @@ export interface ChatOptions {
 
 /**
  * Opens the state in a database, new or not; it becomes the owner of the handle and closes it.
- * The state of an older chatd is brought up to date. Throws `StateFormatError` when the database is of a newer one or not one of chatd, `StateStorageError` when it
- * cannot be read.
+ * The state of an older chatd is brought up to date. Throws `StateFormatError` when the database is of a newer one or
+ * not one of chatd, `StateStorageError` when it cannot be read.
  */
 export function openChat(database: Database, options: ChatOptions = {}): Chat {
   return guarded("open", () => {

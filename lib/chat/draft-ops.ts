@@ -1,12 +1,13 @@
 /**
  * What the commands about drafts do. Decides in log order; see `apply.ts`.
  *
- * Every one names the version that its author saw, which is of one account alone, and so they can be merged: an edit takes the place of that version
- * wherever it is now; when it is there no more (edited, sent or deleted on another side, or by another session a moment
- * before), what was written is kept as a draft of its own. What is deleted is that version and no later one. Of a version
- * one message is made, whoever sends it and however often; a merged sending counts although the draft was edited or
- * deleted here, as it was acknowledged there. So nothing that was written is lost, and nothing sent is doubled. But a version
- * whose id is that of a message here is no draft: its session used one number for two things, on two sides.
+ * Every one names the version that its author saw, which is of one account alone, and so they can be merged: an edit
+ * takes the place of that version wherever it is now; when it is there no more (edited, sent or deleted on another
+ * side, or by another session a moment before), what was written is kept as a draft of its own. What is deleted is that
+ * version and no later one. Of a version one message is made, whoever sends it and however often; a merged sending
+ * counts although the draft was edited or deleted here, as it was acknowledged there. So nothing that was written is
+ * lost, and nothing sent is doubled. But a version whose id is that of a message here is no draft: its session used one
+ * number for two things, on two sides.
  */
 import { limits } from "../base/limits.ts";
 import type { OpId } from "../protocol/messages.ts";

@@ -2,9 +2,10 @@
  * Messages as they are written: sending, settling, moving out of the inbox, marking, deleting, erasing. Decides no op.
  *
  * Sending only appends to `messages`. Every `tailMax` messages the tail is *settled*: entered into `message_ids`,
- * `conversation_messages`, `mailbox`, `summaries` and the index of words, in the order of their keys, which touches a few pages per thousand messages
- * instead of several per message. Whatever changes the state of a message settles first, so that only sending knows of
- * the tail, and reading (`message-queries.ts`) looks at both. When to settle depends on the log alone.
+ * `conversation_messages`, `mailbox`, `summaries` and the index of words, in the order of their keys, which touches a
+ * few pages per thousand messages instead of several per message. Whatever changes the state of a message settles
+ * first, so that only sending knows of the tail, and reading (`message-queries.ts`) looks at both. When to settle
+ * depends on the log alone.
  */
 import type { Statement } from "bun:sqlite";
 import type { OpId } from "../protocol/messages.ts";

@@ -5,8 +5,8 @@
  *
  * The log begins anew only when all of it has been copied at the moment of a write. A worker gets there in any pause of
  * the writes, but not while they follow upon one another without one. Then the little that was written since its last
- * turn is copied here, between two writes, if the disk is quick enough or the log has become very long. And whenever the log begins anew, the writer waits for one flush of its first
- * page: so it is left to grow long.
+ * turn is copied here, between two writes, if the disk is quick enough or the log has become very long. And whenever
+ * the log begins anew, the writer waits for one flush of its first page: so it is left to grow long.
  */
 import { Database } from "bun:sqlite";
 import { copyLog } from "./checkpoint.ts";

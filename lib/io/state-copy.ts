@@ -64,7 +64,10 @@ export function writeLogAnew(path: string): void {
   }
 }
 
-/** Copies the database as it is at one moment, without free pages, into a file that is not there yet. Leaves none if that fails. */
+/**
+ * Copies the database as it is at one moment, without free pages, into a file that is not there yet. Leaves none if
+ * that fails.
+ */
 export function copyState(database: Database, to: string): StateCopy {
   removeDatabase(to);
   try {

@@ -279,7 +279,10 @@ export class Wal implements LogReader {
     this.#damaged = true;
   }
 
-  /** Makes everything durable, says so on disk, and closes. What is appended from the call on is dropped and never acknowledged. */
+  /**
+   * Makes everything durable, says so on disk, and closes. What is appended from the call on is dropped and never
+   * acknowledged.
+   */
   close(done: (error: DiskError | null) => void): void {
     this.#writer.close((error) => {
       this.#reader.close();

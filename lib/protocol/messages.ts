@@ -1,7 +1,8 @@
 /**
  * Every frame that crosses a socket, defined once. Types, codec, validation, the tables of `README.md`, the CDDL and
  * the readable text derive from `frames`. Numbers are never reused. Nothing else in the project spells a frame number.
- * The frames between replicas are in `replica-frames.ts`, those of operators in `admin-frames.ts`, the values that several frames carry in `fields.ts`.
+ * The frames between replicas are in `replica-frames.ts`, those of operators in `admin-frames.ts`, the values that
+ * several frames carry in `fields.ts`.
  *
  * How to add a frame: one entry here, then `bun run generate` (README tables, CDDL), then a golden frame in
  * `fixtures/wire/` (the test says how).

@@ -1,6 +1,6 @@
 /**
- * The state machine as the server sees it, and the committed entries it is fed. `lib/chat` implements it and is handed in; `lib/server` never imports it.
- * Types only.
+ * The state machine as the server sees it, and the committed entries it is fed. `lib/chat` implements it and is handed
+ * in; `lib/server` never imports it. Types only.
  */
 import type { ClientOp, ClientQuery, ErrorCode, OpId, OpReply, Push, QueryReply, Refusal } from "./messages.ts";
 import type { Command } from "./commands.ts";

@@ -174,8 +174,8 @@ function sendJoins(core: Core, candidacy: Candidacy): void {
 
 /**
  * Who is removed by this view: whoever an operator wants removed, or whose removal was begun by a view of this log, or as
- * others tell with their promises, and is carried on. The JOIN of that one may not have told it, if the loss was accepted, and it MUST NOT go on alone as one who has
- * everything (`available`).
+ * others tell with their promises, and is carried on. The JOIN of that one may not have told it, if the loss was
+ * accepted, and it MUST NOT go on alone as one who has everything (`available`).
  */
 function leftOut({ log, options }: Core, { wanted, removes }: Candidacy): number | null {
   if (removes !== null) return removes;

@@ -277,8 +277,8 @@ export class Core {
 
   /**
    * MUST NOT go with this replica into another lineage: what was prepared from, or is owed by, a state that the log leaves. It
-   * would be refused there for what only the fork has, and count as done when that is merged. Its client asks again, for the state
-   * is given up as well; what is merged or relayed comes once more from the fork or from its own replica.
+   * would be refused there for what only the fork has, and count as done when that is merged. Its client asks again,
+   * for the state is given up as well; what is merged or relayed comes once more from the fork or from its own replica.
    */
   private dropPending(keptIndex: number): void {
     for (const [key, { basis }] of this.pending) if (basis > keptIndex) this.pending.delete(key);

@@ -82,9 +82,9 @@ export type ConfigChange =
 /** How far a change has come, as the replica that was asked can tell. */
 export interface ChangeReport {
   /**
-   * `waiting`: not begun by the replica that was asked, which is in `view`. `attempting`: `view` is being formed with it. `lapsed`: `view` did not form and the change is
-   * not in the config; asked again, it is tried again. `refused`: it cannot be. `elsewhere`: replica `ask` is to be asked,
-   * or if that is 0 any other.
+   * `waiting`: not begun by the replica that was asked, which is in `view`. `attempting`: `view` is being formed with
+   * it. `lapsed`: `view` did not form and the change is not in the config; asked again, it is tried again. `refused`:
+   * it cannot be. `elsewhere`: replica `ask` is to be asked, or if that is 0 any other.
    */
   readonly state: "done" | "waiting" | "attempting" | "lapsed" | "refused" | "elsewhere";
   /** A phrase for people: what is waited for, or why not; empty when there is nothing to say. */

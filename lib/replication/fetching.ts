@@ -251,7 +251,10 @@ function leaveOwnEnd(core: Core, fetch: Fetch, message: FrameOf<"entries">): voi
 /** Whether who answers is in the view that is followed at the moment of its answer. */
 const isGoingOn = ({ following }: Core, { serves }: { readonly serves: number }): boolean => serves === following?.view;
 
-/** Whether they take the place of entries up to the end of the log, which is of a later view than is followed, or of what was applied. */
+/**
+ * Whether they take the place of entries up to the end of the log, which is of a later view than is followed, or of
+ * what was applied.
+ */
 function costs(core: Core, records: readonly LogRecord[]): boolean {
   const { log, following } = core;
   const isLater =

@@ -36,8 +36,8 @@ export function ownPromise(core: Core): FrameOf<"promised"> {
 
 /**
  * How far the state will have come when the view forms, whatever view that is: what is committed here is applied meanwhile, and a
- * state that is on its way takes the place of this one. MUST NOT be told of one that is just being put in place when its entry has
- * left the log, for it is lost, and what was there before it: others would give theirs up for that.
+ * state that is on its way takes the place of this one. MUST NOT be told of one that is just being put in place when
+ * its entry has left the log, for it is lost, and what was there before it: others would give theirs up for that.
  */
 function appliedIndex({ snapshots: { transfer }, log, stateless, delivered, commit }: Core): number | null {
   const coming = transfer?.snapshot?.position ?? null;

@@ -186,7 +186,8 @@ test("a late word about the check of a snapshot that was given up puts no other 
 test("a state from behind the end of a log that nobody brings on gives way to another's, which the log holds", () => {
   const deleted = new Records().view(founding, [one, two, self], 6);
   const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
-  // 1 leads alone, and dies before all is learnt here; in its damaged log it and 2, who has learnt less, find no place for their states.
+  // 1 leads alone, and dies before all is learnt here; in its damaged log it and 2, who has learnt less, find no place
+  // for their states.
   const theirs = new Records(deleted).view(mine, [one], 40);
   const after = deleted.last.index;
   replica.hearOfView(one, mine, theirs);

@@ -13,7 +13,10 @@ import type { StateFound, Transfer } from "./state.ts";
 
 /** A snapshot that nobody has asked for this long is deleted. */
 const unusedMs = 30_000;
-/** Who has offered none for so long (making one takes its time), or one that the log does not come to, is given up for another. */
+/**
+ * Who has offered none for so long (making one takes its time), or one that the log does not come to, is given up for
+ * another.
+ */
 const patienceMs = 20_000;
 /** Who has one that cannot be read here is left alone for so long: until then somebody may have started a newer build. */
 const unreadableMs = 60_000;
@@ -129,7 +132,10 @@ function isAskedInVain(core: Core, { snapshot, from }: Transfer): boolean {
   return snapshot === null && !hasWhatIsNeeded(core, from) && chooseGiver(core, from) !== null;
 }
 
-/** As far as is known: it has a state, which may have come as far as is needed here, and not too far for the view in the making. */
+/**
+ * As far as is known: it has a state, which may have come as far as is needed here, and not too far for the view in the
+ * making.
+ */
 function hasWhatIsNeeded(core: Core, pid: number): boolean {
   const heartbeat = core.detector.fresh(pid);
   if (core.candidacy?.beyondBase.has(pid) === true) return false;

@@ -32,8 +32,8 @@ export function hearsView(core: Core): boolean {
 }
 
 /**
- * A primary that is heard, and stuck because of a member that does not hear it, perhaps the very one that asks, has yet to be told
- * so by that one's next heartbeat: it is left the time to go on without it.
+ * A primary that is heard, and stuck because of a member that does not hear it, perhaps the very one that asks, has yet
+ * to be told so by that one's next heartbeat: it is left the time to go on without it.
  */
 function mayRidItself(core: Core): boolean {
   const { installed, promised, nowMs, options } = core;

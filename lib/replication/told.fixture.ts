@@ -193,7 +193,10 @@ export class Told {
     this.hear(from, { type: "diverged", nonce, lastIndex: last.index, views: starts });
   }
 
-  /** Answers its fetch with the entries of this log up to `to`, perhaps as a member of a view that goes on, and not all committed. */
+  /**
+   * Answers its fetch with the entries of this log up to `to`, perhaps as a member of a view that goes on, and not all
+   * committed.
+   */
   feed(from: Member, log: Records, to = log.last.index, serves = 0, commit = to): void {
     const { nonce, after } = this.sent("fetch", from);
     const records = log.between(after.index, to);

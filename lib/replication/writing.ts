@@ -23,8 +23,9 @@ const unavailableMs = 5_000;
 // ---- ops on their way into the log
 
 /**
- * Ops that this replica brings into the log, in order: of its clients, of others that it relays, of its forks. One that is already pending is not taken twice. `basis`: whoever has prepared
- * them had applied no more than the log up to here; Infinity for what others keep, or the fork that it is of.
+ * Ops that this replica brings into the log, in order: of its clients, of others that it relays, of its forks. One that
+ * is already pending is not taken twice. `basis`: whoever has prepared them had applied no more than the log up to
+ * here; Infinity for what others keep, or the fork that it is of.
  */
 export function accept(core: Core, ops: readonly OpEntry[], basis: number): void {
   for (const op of ops) {

@@ -1,7 +1,7 @@
 /**
  * Presence as this replica brings it into the log: attaching the sessions that it holds, detaching those whose connection
- * has ended, on whatever lineage, and, as the primary, those whose replica is gone. Each is a system op under this process's own name.
- * Holds no connection.
+ * has ended, on whatever lineage, and, as the primary, those whose replica is gone. Each is a system op under this
+ * process's own name. Holds no connection.
  */
 import { limits } from "../base/limits.ts";
 import { encodeCommand } from "../protocol/codec.ts";

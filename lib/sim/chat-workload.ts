@@ -1,6 +1,7 @@
 /**
  * What simulated clients ask of the real chat: a session, an account, then messages to one another, drafts of one another
- * (as two devices of one account would), and what is done with them. An op is a function of its session and seq, so that every retry is the same. Some are refused, as in life.
+ * (as two devices of one account would), and what is done with them. An op is a function of its session and seq, so
+ * that every retry is the same. Some are refused, as in life.
  */
 import { encodeCommand } from "../protocol/codec.ts";
 import type { Command } from "../protocol/commands.ts";

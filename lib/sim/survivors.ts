@@ -1,6 +1,7 @@
 /**
  * Whether deaths are outlived. When all is well replicas die and stay dead, as many as the policy can do without: `available`
- * all but one, `quorum` less than half. Who is left must be in one view without them, and answer every client, within a bounded time.
+ * all but one, `quorum` less than half. Who is left must be in one view without them, and answer every client, within a
+ * bounded time.
  */
 import { formatView } from "../protocol/ids.ts";
 import type { Standing } from "../replication/events.ts";

@@ -1,4 +1,7 @@
-/** The page of the cluster: its replicas as the one that answers sees them. Asked anew by a key and when the connection changes. */
+/**
+ * The page of the cluster: its replicas as the one that answers sees them. Asked anew by a key and when the connection
+ * changes.
+ */
 import type { FrameOf } from "../protocol/messages.ts";
 import type { ChatContext } from "./context.ts";
 import { answered } from "./requests.ts";

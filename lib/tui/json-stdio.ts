@@ -24,7 +24,10 @@ export class StdoutLines implements JsonOutput {
   #flushing: Promise<void> | null = null;
   #gone = false;
 
-  /** `onGone`: it cannot be written to any more, because nobody reads or for the reason given. What is written then goes nowhere. */
+  /**
+   * `onGone`: it cannot be written to any more, because nobody reads or for the reason given. What is written then goes
+   * nowhere.
+   */
   constructor(onGone: (error: unknown) => void) {
     this.#onGone = onGone;
   }

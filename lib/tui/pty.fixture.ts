@@ -1,5 +1,6 @@
 /**
- * Runs `program.fixture.ts`, or another program, in a pseudo-terminal and reads its screen as a person would, by a terminal emulator. For tests.
+ * Runs `program.fixture.ts`, or another program, in a pseudo-terminal and reads its screen as a person would, by a
+ * terminal emulator. For tests.
  */
 import { Terminal } from "@xterm/headless";
 import { fileURLToPath } from "node:url";
