@@ -3,6 +3,7 @@ import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { commandNames } from "../../lib/tui/json-commands.ts";
 import { freePorts } from "../cluster/ports.ts";
 import { ensureBuilt, executable } from "../tasks/build.ts";
 
@@ -31,6 +32,15 @@ test.each(["--user=alice", "--plain", "--idle-logout=5"])("--json is refused wit
   const { exitCode, errors } = await chat(["--json", flag], "");
   expect(exitCode).toBe(64);
   expect(errors).toMatch(/^chatd: option '--json' cannot be used with option '--.*; see chatd chat --help\n$/);
+});
+
+test("help names every command of --json, on lines of a terminal's width", () => {
+  const { stdout } = Bun.spawnSync([executable, "chat", "--help"]);
+  const lines = stdout.toString().split("\n");
+  const from = lines.findIndex((line) => line.startsWith("Commands of --json:"));
+  const to = lines.findIndex((line) => line.startsWith("Lines of the chat:"));
+  expect(lines.slice(from, to).join(" ")).toBe(`Commands of --json: ${commandNames.join(" ")}.`);
+  expect(lines.slice(from, to).filter((line) => line.length > 120)).toEqual([]);
 });
 
 const once = ["--user", "alice"];

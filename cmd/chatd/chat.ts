@@ -8,6 +8,7 @@ import type { ChatClient, ClientPorts } from "../../lib/client/types.ts";
 import { clientPorts } from "../../lib/io/client-ports.ts";
 import { systemClock } from "../../lib/io/clock.ts";
 import { detectCapabilities, runInteractive } from "../../lib/tui/interactive.ts";
+import { commandNames } from "../../lib/tui/json-commands.ts";
 import { stdinChunks, StdoutLines } from "../../lib/tui/json-stdio.ts";
 import { runJson } from "../../lib/tui/json.ts";
 import { isReaderGone, messageOf, signalGraceMs, signals } from "./chat-ends.ts";
@@ -69,6 +70,9 @@ export function chatCommand(): Command {
   return command;
 }
 
+/** Broken into lines that a terminal has room for. */
+const jsonCommands = `Commands of --json: ${commandNames.join(" ")}.`.replace(/(.{1,118})(?: |$)/g, "$1\n").trimEnd();
+
 const examples = `
 Examples:
   chatd chat                                         the three replicas of this machine
@@ -86,8 +90,7 @@ Examples:
   printf '%s\\n' '{"do":"login","user":"alice","password":"correct horse"}' \\
     '{"do":"send","to":"bob","text":"hi","tag":"1"}' | chatd chat --json
 
-Commands of --json: create login logout delete-account change-password sessions end-sessions accounts send inbox open messages mark delete drafts draft
-send-drafts delete-drafts status.
+${jsonCommands}
 Lines of the chat: /help lists them.
 
 Messages of a chat and of --send are on this machine's disk ($XDG_STATE_HOME/chatd/outbox) before they are sent, until

@@ -97,6 +97,8 @@ test("quorum: another disk in the config that was begun does not stand for a maj
   const all = [begun, replaced, promise(three, 9, [last])];
   expect(membersOf("quorum", all)).toEqual([1, 2, 3]);
   expect(membersOf("quorum", [begun, replaced])).toBe("for a majority, replica 2 with the disk it had before");
+  const both = "for a majority, replicas 2, 3 with the disks they had before";
+  expect(membersOf("quorum", [begun, replaced, promise(process(3, 7), 0, [])])).toBe(both);
 });
 
 test("quorum: whose place another disk was to take does not take it back from a view that may have formed", () => {

@@ -332,7 +332,9 @@ const isMajority = (count: number, config: readonly Configured[]): boolean =>
 /** What is said of those who are there and do not count, as another disk is in the place of theirs. */
 function withWhichDisk(sound: readonly PromiseGiven[], missing: readonly number[]): string {
   const replaced = missing.filter((pid) => sound.some(({ from }) => from.pid === pid));
-  return replaced.length === 0 ? "" : `, replica ${replaced.join(", ")} with the disk it had before`;
+  if (replaced.length === 0) return "";
+  if (replaced.length === 1) return `, replica ${replaced.join()} with the disk it had before`;
+  return `, replicas ${replaced.join(", ")} with the disks they had before`;
 }
 
 /** So many meet each majority. */
