@@ -41,10 +41,12 @@ function resetPasswordCommand(): Command {
     .addHelpText(
       "after",
       `
-A replica takes this from its own machine only. Without any of the three sources the password is asked for, twice.
+A replica takes this from its own machine only: name that one with --server, unless it serves at 127.0.0.1. Without any of
+the three sources the password is asked for, twice.
 
 Examples:
   chatd admin reset-password alice
+  chatd admin reset-password alice --server 10.0.0.1:1538          on that machine
   chatd admin reset-password alice --password-file ./new-password --json
   pass show chat/alice | chatd admin reset-password alice --password-fd 0
 

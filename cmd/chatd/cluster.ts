@@ -34,10 +34,10 @@ const examples = `
 Replicas take these requests from their own machine and from those of other replicas only.
 
 Examples:
-  chatd cluster status
+  chatd cluster status                                             the three replicas of this machine
   chatd serve --pid 4 --peers 4=10.0.0.4:1538,1=10.0.0.1:1538      the newcomer, on its own machine; then
   chatd cluster add 4=10.0.0.4:1538 --server 10.0.0.1:1538
-  chatd cluster remove 3
+  chatd cluster remove 3 --server 10.0.0.1:1538
 
 Exit status: 0 done, 1 failed (it says why), 64 usage, 69 no server could be reached, 77 not allowed from here.
 `;
@@ -64,7 +64,7 @@ others go on; then it counts.
 
 Examples:
   chatd serve --pid 4 --peers 4=10.0.0.4:1538,1=10.0.0.1:1538      on the new machine
-  chatd cluster add 4=10.0.0.4:1538                                on that of a replica
+  chatd cluster add 4=10.0.0.4:1538 --server 10.0.0.1:1538         on that of a replica
 `,
     )
     .action((newcomer: { pid: number; address: string }, flags: Flags) =>
@@ -84,8 +84,8 @@ stopped. One that is gone for good is removed with --accept-loss there; should i
 Under the policy quorum nothing is lost with it, whether it runs or not.
 
 Examples:
-  chatd cluster remove 3
-  chatd cluster remove 3 --accept-loss      its machine has burnt down
+  chatd cluster remove 3 --server 10.0.0.1:1538
+  chatd cluster remove 3 --accept-loss --server 10.0.0.1:1538      its machine has burnt down
 `,
     )
     .action((pid: number, flags: Flags & { readonly acceptLoss?: true }) =>
