@@ -29,7 +29,7 @@ export const replicaFrames = {
     hot: bool,
     /** Its disk hangs: it has left its view and must be counted out until it says otherwise. */
     left: bool,
-    /** What its disk holds beside the lineage of its view, if anything, has been merged. */
+    /** What its disk holds beside the lineage of its view, or, outside the config, of the one it follows, has been merged. */
     merged: bool,
     /** How far the state goes that it can give to others; null when it has none to give. */
     stateIndex: optional(index),

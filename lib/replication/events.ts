@@ -122,7 +122,7 @@ export interface Standing {
   readonly lastView: number;
   /** It leads a view in which no replica of the config is missing and nothing of a fork is left to be merged. */
   readonly settled: boolean;
-  /** It is a member of a view, and nothing of a fork is left on the own disk to be merged into that. */
+  /** It is a member of a view, or follows one of a config without it, and nothing of a fork is left here to be merged into that. */
   readonly merged: boolean;
 }
 

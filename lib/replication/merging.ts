@@ -57,14 +57,17 @@ function passAgain(core: Core, merging: Merging): boolean {
   return true;
 }
 
-/** Whether nothing is left beside the lineage on the disk of this member of the view. */
+/**
+ * Whether nothing is left beside the lineage on the disk of this member of the view; and of this replica also where it only
+ * gives what it has, to a view of a config without it.
+ */
 export function isMerged(core: Core, pid: number): boolean {
   if (pid !== core.self.pid) {
     const heartbeat = core.detector.fresh(pid);
     // What it told in an earlier view may have become a fork when it left that.
     return heartbeat?.merged === true && heartbeat.installed === core.installed?.view;
   }
-  return core.serving && (core.options.policy !== "available" || !core.reader.hasForks);
+  return mergesInto(core) !== 0 && (core.options.policy !== "available" || !core.reader.hasForks);
 }
 
 /** The view into which orphans are to be proposed; 0 for none. */

@@ -39,6 +39,8 @@ export interface ClientsPorts {
   readonly common: (place: Place, upTo: number) => Place;
   readonly sha256: (bytes: Uint8Array) => Uint8Array;
   readonly heartbeat: HeartbeatOf;
+  /** Pids of the replicas that are heard, in the config or not. */
+  readonly heard: () => readonly number[];
   /** Which of those that hold sessions live, and how far the others had come. */
   readonly processes: Processes;
   readonly administer: (frame: AdminRequest, wire: Wire) => void;
@@ -233,11 +235,12 @@ export class Clients implements Hub {
     const { self, policy } = this.#options;
     const { config, view, merged } = this.#ports.standing();
     if (policy !== "available") return false;
-    return config.some(({ pid }) => {
-      if (pid === self.pid) return !merged;
+    const inConfig = new Set(config.map(({ pid }) => pid));
+    if (inConfig.has(self.pid) && !merged) return true;
+    return this.#ports.heard().some((pid) => {
       const heartbeat = this.#ports.heartbeat(pid);
-      // What it told in another view may be a fork in this one.
-      return heartbeat !== null && !(heartbeat.merged && heartbeat.installed === view);
+      // What it told in another view may be a fork in this one. Who was removed is in none, once it gives what it has.
+      return heartbeat !== null && !(heartbeat.merged && heartbeat.installed === (inConfig.has(pid) ? view : 0));
     });
   }
 

@@ -32,6 +32,11 @@ export class Heartbeats {
     return last === undefined || last.atMs < sinceMs ? null : last.heartbeat;
   }
 
+  /** Pids of the replicas that were heard since then. */
+  pidsSince(sinceMs: number): number[] {
+    return [...this.#latest].filter(([, { atMs }]) => atMs >= sinceMs).map(([pid]) => pid);
+  }
+
   /** Whether this very process was heard since then. */
   heardSince(pid: number, incarnation: number, sinceMs: number): boolean {
     return (this.#alive.get(`${pid}/${incarnation}`) ?? -Infinity) >= sinceMs;

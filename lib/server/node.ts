@@ -181,6 +181,7 @@ export class ReplicaNode {
         common: (place, upTo) => this.#driver.common(place, upTo),
         sha256,
         heartbeat: (pid) => this.#peers.heartbeat(pid),
+        heard: () => this.#peers.heard,
         processes: {
           isLive: (pid, incarnation) =>
             (pid === self.pid && incarnation === self.incarnation) ||

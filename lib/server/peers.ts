@@ -111,6 +111,11 @@ export class Peers implements PeerLinkOwner {
     return this.#heartbeats.latest(pid, this.#ports.clock.monotonicMs() - this.#options.timeoutMs);
   }
 
+  /** Pids of those that were heard within the timeout. */
+  get heard(): readonly number[] {
+    return this.#heartbeats.pidsSince(this.#ports.clock.monotonicMs() - this.#options.timeoutMs);
+  }
+
   /** Who is connected without being wanted, and where it says it is. */
   get guests(): readonly { readonly pid: number; readonly address: string }[] {
     return [...this.#guests].flatMap((pid) => {

@@ -60,6 +60,7 @@ export class ServerSide implements ClientSide, Party {
         common: (place, upTo) => process.common(place, upTo),
         sha256: (bytes) => Uint8Array.fromHex(hashOf(bytes)),
         heartbeat: (pid) => this.heartbeats.latest(pid, process.nowMs() - process.timeoutMs),
+        heard: () => this.heartbeats.pidsSince(process.nowMs() - process.timeoutMs),
         processes: {
           isLive: (pid, incarnation) =>
             (pid === self.pid && incarnation === self.incarnation) ||
