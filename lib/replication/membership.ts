@@ -42,7 +42,10 @@ export function tickMembership(core: Core): void {
   const { isConfigured } = core;
   if (core.wasConfigured && !isConfigured) {
     const view = formatView(core.log.lastFormed()?.view ?? 0);
-    core.say("warn", `replica ${core.self.pid} has been removed from the cluster by view ${view}: it may be stopped`);
+    // What it alone has is lost to the others if it is stopped before; `merging.ts` says when that is over.
+    const gives = core.options.policy === "available" && core.reader.hasForks;
+    const may = gives ? "it may be stopped once it says that what it alone holds has been merged" : "it may be stopped";
+    core.say("warn", `replica ${core.self.pid} has been removed from the cluster by view ${view}: ${may}`);
   }
   core.wasConfigured = isConfigured && core.log.lastFormed() !== null;
 }

@@ -24,6 +24,8 @@ export function tickMerging(core: Core): void {
   if (merging.ops.size === 0 && !takePortion(core, merging)) {
     core.merging = null;
     core.persist([core.localRecord(recordKind.merged, encodeEntry({ type: "merged" }), 0)]);
+    if (!core.isConfigured)
+      core.say("warn", `what replica ${core.self.pid} alone held has been merged: it may be stopped`);
     return;
   }
   // One of them may build on another that has come out of the log: cut after that, the merge begins anew with both.
