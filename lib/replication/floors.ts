@@ -88,6 +88,6 @@ function noteMissing(core: Core, missing: number | null, local: number, isLossy:
   core.say(
     "warn",
     `the log cannot be shortened while replica ${missing} is away, for it may need all of it: bring it back, or, if it ` +
-      `is gone for good, remove it with "chatd cluster remove ${missing}"`,
+      `is gone for good, remove it with "chatd cluster remove ${missing} --accept-loss"`,
   );
 }
