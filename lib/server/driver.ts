@@ -228,7 +228,9 @@ export class ReplicaDriver {
   /** Whether no lineage can lack what commits now: every replica of the config has it on its disk. */
   #isFinal(): boolean {
     if (this.#policy === "quorum") return true;
-    const { config, members, awaiting } = this.standing;
+    const { role, ready, config, members, awaiting } = this.standing;
+    // Members of a view that has not formed may not have it, nor ever get it.
+    if (role !== "learner" && !ready) return false;
     return awaiting.length === 0 && config.every(({ pid }) => members.some((member) => member.pid === pid));
   }
 
