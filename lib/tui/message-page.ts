@@ -91,6 +91,8 @@ export class MessagePage {
   readonly #source: MessageSource;
   #messages: ChatMessage[] = [];
   readonly #snippets = new Map<string, string>();
+  /** Those that have not been in the window yet: they are not read. */
+  readonly #unseen = new Map<string, ChatMessage>();
   #more = true;
   #loading = false;
   readonly #page = (): Page => ({
@@ -98,6 +100,7 @@ export class MessagePage {
     command: this.#context.command,
     ...(this.#source.find === undefined ? {} : { keys: [findKey, ...keys] }),
     [this.#source.start === "last" ? "before" : "after"]: () => void this.#load(),
+    inWindow: (ids) => this.#seen(ids),
   });
 
   constructor(context: ChatContext, source: MessageSource) {
@@ -140,9 +143,15 @@ export class MessagePage {
         const snippet = loaded.snippets?.[at];
         if (snippet !== undefined) this.#snippets.set(idText(id), snippet);
       });
-      this.#context.marks?.shown(...loaded.messages);
+      for (const message of loaded.messages) this.#unseen.set(idText(message.id), message);
     }
     this.#context.surface.refresh();
+  }
+
+  #seen(ids: readonly string[]): void {
+    const seen = ids.flatMap((id) => this.#unseen.get(id) ?? []);
+    for (const id of ids) this.#unseen.delete(id);
+    if (seen.length > 0) this.#context.marks?.shown(...seen);
   }
 
   async #delete(messages: readonly ChatMessage[]): Promise<void> {

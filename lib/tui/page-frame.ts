@@ -33,6 +33,8 @@ export interface PageFrame extends Frame {
   /** Whether the first and the last item are in view. */
   readonly showsFirst: boolean;
   readonly showsLast: boolean;
+  /** The ids of the items in view, of which at least one row is. */
+  readonly inView: readonly string[];
 }
 
 export function buildPage(state: PageState, theme: Theme, columns: number, rows: number): PageFrame {
@@ -67,6 +69,7 @@ export function buildPage(state: PageState, theme: Theme, columns: number, rows:
     bodyRows,
     showsFirst: start === 0 || body.some(({ item }) => item === 0),
     showsLast: start + bodyRows >= all.length,
+    inView: page.items.filter((_, at) => body.some(({ item }) => item === at)).map(({ id }) => id),
   };
 }
 

@@ -254,6 +254,7 @@ export class Screen implements Surface {
     this.#printer.page(frame);
     if (frame.showsFirst) shown.before?.();
     if (frame.showsLast) shown.after?.();
+    shown.inWindow?.(frame.inView);
   }
 
   #asked(): Asked | null {

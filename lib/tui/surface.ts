@@ -99,6 +99,8 @@ export interface Page {
   /** Called when the first or the last item has come into view and something may be beyond it. */
   readonly before?: () => void;
   readonly after?: () => void;
+  /** Told which items stand in the window, whenever it is drawn. */
+  readonly inWindow?: (ids: readonly string[]) => void;
 }
 
 export type Picked =
