@@ -26,6 +26,11 @@ test("help names every command, and before signing in only those that work", () 
   expect(helpText(false)).not.toContain("/msg");
 });
 
+test("help needs no more than ASCII: on a terminal without UTF-8 the rest would be escaped", () => {
+  // eslint-disable-next-line no-control-regex
+  expect(helpText(true)).toMatch(/^[\x00-\x7f]*$/);
+});
+
 test("completes commands, and names where one is due", () => {
   expect(completions("/hi", [])).toEqual(["/history "]);
   expect(completions("/to b", ["bob", "Bea", "carol"])).toEqual(["/to bob", "/to Bea"]);

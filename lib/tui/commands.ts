@@ -31,19 +31,19 @@ export const commands = [
   define("more", "", "go on with the last list"),
   define("search", "TEXT", 'find messages: words, begin*, "a phrase"; /more goes on'),
   define("find", "TEXT", "the same among those with whom you talk"),
-  define("delete", "[N …]", "number the last messages, or delete those numbers (2 4-6) for you alone"),
-  define("unread", "[N …]", "the same, to call them unread again"),
+  define("delete", "[N...]", "number the last messages, or delete those numbers (2 4-6) for you alone"),
+  define("unread", "[N...]", "the same, to call them unread again"),
   define("drafts", "", "number your drafts: texts that are kept for later, on all your devices"),
   define("draft", "[@NAME] TEXT", "keep a draft, to NAME or whom you talk to; /draft N [@NAME] [TEXT] changes one"),
-  define("send-draft", "N …|all", "send drafts by those numbers (2 4-6)"),
-  define("delete-draft", "N …|all", "delete drafts by those numbers"),
+  define("send-draft", "N...|all", "send drafts by those numbers (2 4-6)"),
+  define("delete-draft", "N...|all", "delete drafts by those numbers"),
   define("bell", "[on|off]", "whether a message to you rings (off)"),
   define("accounts", "[PATTERN]", "who has an account; a* ?ob [a-c]* match names", true),
   define("status", "", "the replicas, and on how many disks messages are kept", true),
   define("logout", "", "log out and sign in anew"),
   define("password", "", "change your password, which ends your other sessions"),
   define("sessions", "", "number the sessions that are logged in to your account"),
-  define("end-session", "N …", "log sessions out by those numbers"),
+  define("end-session", "N...", "log sessions out by those numbers"),
   define("delete-account", "", "delete your account, after asking"),
   define("quit", "", "leave; also Ctrl-D on an empty line", true),
 ] as const satisfies readonly CommandDescription[];
@@ -95,7 +95,12 @@ export function nearest(word: string): CommandName | null {
 /** The list of commands as text, one a row. */
 export function helpText(signedIn: boolean): string {
   const shown = commands.filter((command) => signedIn || command.anywhere);
-  return shown.map(({ name, usage, about }) => `/${name}${usage === "" ? "" : ` ${usage}`}: ${about}`).join("\n");
+  return shown.map((command) => `${usageText(command)}: ${command.about}`).join("\n");
+}
+
+/** A command as it is typed. */
+export function usageText({ name, usage }: CommandDescription): string {
+  return `/${name}${usage === "" ? "" : ` ${usage}`}`;
 }
 
 /** Whole lines that `before` could become: commands, and names where a command takes one. */

@@ -118,7 +118,7 @@ export class DraftCommands {
       return all === null || all.length === 0 ? null : [...all];
     }
     if (text === "") {
-      this.#fail(`Usage: /${command} N …, or /${command} all`);
+      this.#fail(`Usage: /${command} N..., or /${command} all`);
       return null;
     }
     const chosen = this.#places(text)?.map((place) => this.#numbered[place] ?? null) ?? [null];

@@ -88,7 +88,7 @@ export class DraftPage {
 
   async #send(chosen: readonly Draft[]): Promise<void> {
     const { surface, drafts } = this.#context;
-    const wrong = unsendable(chosen, ({ text }) => `“${text.slice(0, 20)}”`);
+    const wrong = unsendable(chosen, ({ text }) => `"${text.slice(0, 20)}"`);
     if (wrong !== null) return surface.say({ tone: "warning", text: wrong });
     const outcome = await surface.busy("Sending", drafts.send(chosen));
     if (outcome.type === "refused") return surface.say({ tone: "bad", text: `Not sent: ${outcome.message}` });
