@@ -1,15 +1,18 @@
 /**
  * What a typed line does: texts go to whom one talks to, commands to whoever knows how. One place decides whether a line
- * can be taken. The same on every surface.
+ * can be taken. The same on every surface, but that what a page would cover is shown as a page.
  */
 import { limits } from "../base/limits.ts";
 import { unreachable } from "../base/assert.ts";
 import { parseLine, helpText, type CommandName } from "./commands.ts";
 import type { ChatContext } from "./context.ts";
+import { ClusterPage } from "./cluster-page.ts";
 import { DraftCommands } from "./draft-commands.ts";
 import { changePassword, SessionCommands } from "./own-account.ts";
 import { historyArguments, messageCount } from "./questions.ts";
-import { searchFor } from "./message-sources.ts";
+import { HelpPage } from "./help-page.ts";
+import { olderMessages, openInbox, searchFor } from "./message-sources.ts";
+import { PeoplePage } from "./people-page.ts";
 import { byteLength, count, sameName } from "./sentences.ts";
 import type { Tone } from "./theme.ts";
 
@@ -82,7 +85,7 @@ export class CommandLine {
     const { questions, partner, surface, list } = context;
     switch (name) {
       case "help":
-        return this.#say("info", helpText(true));
+        return surface.isCovered ? new HelpPage(context).visit() : this.#say("info", helpText(true));
       case "to":
         return this.#talkTo(rest);
       case "msg":
@@ -97,10 +100,16 @@ export class CommandLine {
       case "inbox":
         return void questions.inbox();
       case "open":
-        return this.#withCount(rest, 10, (number) => questions.open(number));
+        return this.#withCount(rest, 10, (number) =>
+          surface.isCovered ? openInbox(context, number) : questions.open(number),
+        );
       case "history": {
         const { name: whom, number } = historyArguments(rest);
-        return this.#withCount(number, 20, (limit) => questions.history(whom ?? partner, limit));
+        return this.#withCount(number, 20, (limit) =>
+          surface.isCovered
+            ? olderMessages(context, whom ?? partner).visit()
+            : questions.history(whom ?? partner, limit),
+        );
       }
       case "more":
         return questions.more();
@@ -126,9 +135,9 @@ export class CommandLine {
       case "bell":
         return this.#bell(rest);
       case "accounts":
-        return void questions.accounts(rest === "" ? null : rest);
+        return this.#accounts(rest === "" ? null : rest);
       case "status":
-        return void questions.status();
+        return surface.isCovered ? new ClusterPage(context).visit() : void questions.status();
       case "logout":
         return context.logOut();
       case "password":
@@ -169,10 +178,18 @@ export class CommandLine {
     );
   }
 
-  #withCount(text: string, fallback: number, act: (number: number) => Promise<void>): void {
+  async #accounts(pattern: string | null): Promise<void> {
+    const context = this.#context;
+    if (context.surface.isCovered) return new PeoplePage(context, pattern).visit();
+    void context.questions.accounts(pattern);
+  }
+
+  /** A page is waited for; lines come when they come. */
+  async #withCount(text: string, fallback: number, act: (number: number) => Promise<void>): Promise<void> {
     const number = messageCount(text, fallback);
-    if (number === null) this.#fail(`${text} is not a number of messages (1 to ${limits.pageMax}).`);
-    else void act(number);
+    if (number === null) return this.#fail(`${text} is not a number of messages (1 to ${limits.pageMax}).`);
+    const done = act(number);
+    if (this.#context.surface.isCovered) await done;
   }
 
   #talkTo(rest: string): void {

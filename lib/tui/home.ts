@@ -8,13 +8,11 @@ import type { ChatContext } from "./context.ts";
 import { AccountPage } from "./account-page.ts";
 import { ClusterPage } from "./cluster-page.ts";
 import { DraftPage } from "./draft-page.ts";
-import { MessagePage } from "./message-page.ts";
 import { PeoplePage } from "./people-page.ts";
-import { search } from "./message-sources.ts";
+import { openInbox, search } from "./message-sources.ts";
 import { shownName } from "./names.ts";
 import { messageCount } from "./questions.ts";
-import { answered } from "./requests.ts";
-import { clockTime, count, onDisks, sameName } from "./sentences.ts";
+import { clockTime, onDisks, sameName } from "./sentences.ts";
 import type { Item, Line, Page, Question } from "./surface.ts";
 import type { Symbols } from "./theme.ts";
 
@@ -177,7 +175,7 @@ export class Home {
   }
 
   async #inbox(): Promise<void> {
-    const { surface, list, client } = this.#context;
+    const { surface, list } = this.#context;
     if (list.inbox === 0) return surface.say({ tone: "dim", text: "Your inbox is empty." });
     const all = Math.min(list.inbox, limits.openMax);
     const label = `Open how many (Enter: ${all})`;
@@ -185,14 +183,7 @@ export class Home {
       messageCount(text.trim(), all) === null ? `A number from 1 to ${limits.openMax}.` : null;
     const answer = await surface.ask({ kind: "field", label, back: true, accept });
     if (answer.type !== "line") return;
-    const number = messageCount(answer.text.trim(), all) ?? all;
-    const opened = await surface.busy("Opening", answered(client, { type: "open", count: number }));
-    if (opened.type === "refused") return surface.say({ tone: "bad", text: opened.message });
-    void list.load();
-    const { messages } = opened;
-    const title = `Inbox ${surface.symbols.dot} ${count(messages.length, "message")} opened`;
-    const load = () => Promise.resolve({ messages, more: false });
-    return new MessagePage(this.#context, { title, start: "first", load }).visit();
+    return openInbox(this.#context, messageCount(answer.text.trim(), all) ?? all);
   }
 
   #state(): HomeState {

@@ -1,13 +1,13 @@
 /**
- * What pages of messages are filled with: a conversation backwards, or what a search found, in one conversation or in
- * all, the best first.
+ * What pages of messages are filled with: a conversation backwards, what waited in the inbox, or what a search found, in
+ * one conversation or in all, the best first.
  */
 import type { ChatMessage } from "../protocol/messages.ts";
 import { limits } from "../base/limits.ts";
 import type { ChatContext } from "./context.ts";
 import { MessagePage } from "./message-page.ts";
 import { answered } from "./requests.ts";
-import { byteLength } from "./sentences.ts";
+import { byteLength, count } from "./sentences.ts";
 
 /** Found messages asked for at once. */
 const pageCount = 50;
@@ -37,13 +37,29 @@ export async function searchFor(context: ChatContext, text: string, partner: str
 /** Older messages asked for at once. */
 const olderCount = 50;
 
-/** The conversation with `partner` from its last message backwards. */
-export function olderMessages(context: ChatContext, partner: string): MessagePage {
+/** The conversation with `partner`, all of them for null, from its last message backwards. */
+export function olderMessages(context: ChatContext, partner: string | null): MessagePage {
   const load = async (known: readonly ChatMessage[]) => {
     const before = known[0]?.index ?? null;
     const request = { type: "messages", with: partner, before, limit: olderCount, unread: false } as const;
     const answer = await answered(context.client, request);
-    return answer.type === "refused" ? null : { messages: [...answer.messages].reverse(), more: answer.more };
+    if (answer.type !== "refused") return { messages: [...answer.messages].reverse(), more: answer.more };
+    context.surface.say({ tone: "bad", text: answer.message });
+    return null;
   };
-  return new MessagePage(context, { title: partner, start: "last", load, find: () => search(context, partner) });
+  const title = partner ?? "All conversations";
+  return new MessagePage(context, { title, start: "last", load, find: () => search(context, partner) });
+}
+
+/** Opens the oldest messages of the inbox, and shows those. */
+export async function openInbox(context: ChatContext, number: number): Promise<void> {
+  const { surface, client, list } = context;
+  const opened = await surface.busy("Opening", answered(client, { type: "open", count: number }));
+  if (opened.type === "refused") return surface.say({ tone: "bad", text: opened.message });
+  const { messages } = opened;
+  if (messages.length === 0) return surface.say({ tone: "dim", text: "Your inbox is empty." });
+  void list.load();
+  const title = `Inbox ${surface.symbols.dot} ${count(messages.length, "message")} opened`;
+  const load = () => Promise.resolve({ messages, more: false });
+  return new MessagePage(context, { title, start: "first", load }).visit();
 }

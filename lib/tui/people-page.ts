@@ -12,7 +12,7 @@ type Account = Answers["accounts"]["accounts"][number];
 
 export class PeoplePage {
   readonly #context: ChatContext;
-  #pattern: string | null = null;
+  #pattern: string | null;
   #accounts: Account[] = [];
   #more = true;
   #loading = false;
@@ -20,8 +20,9 @@ export class PeoplePage {
   #turn = 0;
   readonly #page = (): Page => this.#shown();
 
-  constructor(context: ChatContext) {
+  constructor(context: ChatContext, pattern: string | null = null) {
     this.#context = context;
+    this.#pattern = pattern;
   }
 
   async visit(): Promise<void> {

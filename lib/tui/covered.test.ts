@@ -1,0 +1,55 @@
+/** What commands lead to that are typed on a page: never to lines on the journal, which the page covers. */
+import { setDefaultTimeout, test } from "bun:test";
+import { Pty } from "./pty.fixture.ts";
+
+// Each starts a program and looks at several screens of it.
+setDefaultTimeout(30_000);
+
+const small = { columns: 40, rows: 12 };
+
+test("what /open takes out of the inbox is on the screen, also when it is typed at home", async () => {
+  await using pty = new Pty(small);
+  await pty.signIn();
+  pty.type("/open\r");
+  await pty.until("both are on the screen", () => {
+    const shown = pty.rows.join("\n");
+    return shown.includes("carol: (new) lunch?") && shown.includes("mia: (new) hello");
+  });
+});
+
+test("/history at home shows what it marks read", async () => {
+  await using pty = new Pty(small);
+  await pty.signIn();
+  pty.happen({ do: "message", from: "carol", text: "are you there?" });
+  await pty.see("are you there?");
+  pty.type("/history carol\r");
+  await pty.until("it is on the screen", () => pty.rows.join("\n").includes("carol: (new) are you there?"));
+  pty.type("\x1b");
+  await pty.home();
+  pty.type("/history nobody\r");
+  await pty.until("nobody is told of", () => pty.rows.join("\n").includes("No messages."));
+});
+
+test("all of /help can be read at home, in a small window too, and a command of it begun", async () => {
+  await using pty = new Pty(small);
+  await pty.signIn();
+  pty.type("/help\r");
+  await pty.until("its beginning is there", () => pty.rows[1]?.includes("/help") === true);
+  pty.type("\x1b[F");
+  await pty.until("its end is there", () => pty.cursorRow.includes("/quit"));
+  pty.type("\x1b[H\x1b[B\r");
+  await pty.prompt("bob › /to");
+  pty.type("mia\r");
+  await pty.prompt("bob → mia ›");
+});
+
+test("/accounts and /status at home lead to their pages", async () => {
+  await using pty = new Pty(small);
+  await pty.signIn();
+  pty.type("/accounts *a*\r");
+  await pty.until("the page of accounts", () => pty.rows[0]?.startsWith("Accounts like *a*") === true);
+  pty.type("\x1b");
+  await pty.home();
+  pty.type("/status\r");
+  await pty.until("the page of the cluster", () => pty.rows[0] === "Cluster");
+});
