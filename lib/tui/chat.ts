@@ -20,7 +20,7 @@ import { shownName } from "./names.ts";
 import { OpenConversation } from "./open-conversation.ts";
 import { Outlet, type OpenStorage } from "./outlet.ts";
 import { Presence, seenSentence } from "./presence.ts";
-import { Questions } from "./questions.ts";
+import { Questions, type Found } from "./questions.ts";
 import { ReadMarks } from "./read-marks.ts";
 import { answered, InFlight } from "./requests.ts";
 import { Sending } from "./sending.ts";
@@ -145,13 +145,13 @@ export class Chat implements ChatContext {
     return this.#outlet.signedOut();
   }
 
-  talkTo(name: string | null): void {
+  talkTo(name: string | null, looking?: Promise<Found>): void {
     this.#partner = name;
     if (name === null) {
       if (this.surface.linear) this.#say("dim", "You talk to nobody now.");
       return;
     }
-    this.#introduced = this.questions.whois(name).then((found) => {
+    this.#introduced = this.questions.whois(name, looking).then((found) => {
       if (found === null || found === name || this.#partner !== name) return;
       this.#partner = found === "" ? null : found;
       const ahead = found === "" ? this.surface.takeTyped() : "";

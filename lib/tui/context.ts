@@ -5,7 +5,7 @@ import type { ChatClient } from "../client/types.ts";
 import type { ConnectionLines } from "./connection-lines.ts";
 import type { ConversationList } from "./conversation-list.ts";
 import type { Drafts } from "./drafts.ts";
-import type { Questions } from "./questions.ts";
+import type { Found, Questions } from "./questions.ts";
 import type { Presence } from "./presence.ts";
 import type { ReadMarks } from "./read-marks.ts";
 import type { InFlight } from "./requests.ts";
@@ -35,8 +35,8 @@ export interface ChatContext {
   bell: boolean;
   /** How a command is asked for below a page. */
   readonly command: Question;
-  /** Opens the conversation with somebody who may not exist, or goes home. */
-  talkTo(name: string | null): void;
+  /** Opens the conversation with somebody who may not exist, or goes home. `looking`: they are being looked up already. */
+  talkTo(name: string | null, looking?: Promise<Found>): void;
   /** Runs a line that begins with a slash. */
   runLine(line: string): Promise<void>;
   logOut(): Promise<void>;

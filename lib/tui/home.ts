@@ -11,7 +11,7 @@ import { DraftPage } from "./draft-page.ts";
 import { PeoplePage } from "./people-page.ts";
 import { openInbox, search } from "./message-sources.ts";
 import { shownName } from "./names.ts";
-import { messageCount } from "./questions.ts";
+import { messageCount, type Found } from "./questions.ts";
 import { clockTime, onDisks, sameName } from "./sentences.ts";
 import type { Item, Line, Page, Question } from "./surface.ts";
 import type { Symbols } from "./theme.ts";
@@ -31,6 +31,9 @@ export interface HomeState {
   readonly symbols: Symbols;
   readonly command: Question;
 }
+
+/** How long somebody is looked up before their conversation opens: without a connection it opens all the same. */
+const lookUpPatienceMs = 1000;
 
 /** Ids of items that are no conversation begin with a slash, as no name does. */
 const entries: readonly { id: string; letter: string; label: string }[] = [
@@ -170,8 +173,10 @@ export class Home {
     if (answer.type !== "line" || answer.text.trim() === "") return;
     const name = answer.text.trim().replace(/^@/, "");
     if (sameName(name, user)) return surface.say({ tone: "dim", text: "That is you: nobody sends to themselves." });
-    const found = await surface.busy("Looking for the account", questions.find(name));
-    if (found !== null && found !== "") this.#context.talkTo(found);
+    const looking = questions.lookUp(name);
+    const found = await surface.busy("Looking for the account", soon(looking));
+    if (found === "late") this.#context.talkTo(name, looking);
+    else if (found !== null && found !== "") this.#context.talkTo(found.user);
   }
 
   async #inbox(): Promise<void> {
@@ -205,5 +210,15 @@ export class Home {
       symbols: surface.symbols,
       command,
     };
+  }
+}
+
+async function soon(looking: Promise<Found>): Promise<Found | "late"> {
+  const { promise: late, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(resolve, lookUpPatienceMs, "late");
+  try {
+    return await Promise.race([looking, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -171,6 +171,34 @@ test("the draft survives Escape, Ctrl-C, and messages go out later in order when
   await pty.prompt("bob → carol › draft!");
 });
 
+test("a conversation is begun without a connection too: who that is turns out later", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.happen({ do: "lose" });
+  pty.happen({ do: "offline", reason: "no replica answers" });
+  await pty.see("not connected: lines wait to be sent");
+  pty.type("w");
+  await pty.prompt("To (Tab completes):");
+  pty.type("MIA\r");
+  await pty.prompt("bob → MIA ›");
+  pty.type("hello\r");
+  await pty.see("→ MIA: hello · sending…");
+  pty.happen({ do: "find", replica: 3, afterMs: 2100, copies: 2 });
+  await pty.see("hello · on 2 of 3 disks");
+  await pty.prompt("bob → mia ›");
+  pty.type("\x1b");
+  await pty.home();
+  pty.happen({ do: "lose" });
+  await pty.until("it is away", () => pty.rows[0]?.includes("not connected") === true);
+  pty.type("w");
+  await pty.prompt("To (Tab completes):");
+  pty.type("nobody\r");
+  await pty.prompt("bob → nobody ›");
+  pty.happen({ do: "find", replica: 1, afterMs: 2100, copies: 3 });
+  await pty.home();
+  await pty.see("There is no account named nobody: you talk to nobody now.");
+});
+
 test("what is refused is called failed, with the reason; a command mistyped stays to be corrected", async () => {
   await using pty = new Pty();
   await pty.signIn();

@@ -14,6 +14,9 @@ import type { Surface } from "./surface.ts";
 
 type Account = Answers["accounts"]["accounts"][number];
 
+/** Who was looked up: "" when nobody is called that, null when it is not known. */
+export type Found = Account | "" | null;
+
 /** An answer that takes longer than this is announced as late. */
 const patienceMs = 2000;
 /** So many are numbered at once. */
@@ -58,22 +61,20 @@ export class Questions {
     this.#surface.say({ tone: "info", text: rows.join("\n") });
   }
 
-  /** Says whether `name` exists and is there; resolves with its spelling, "" when there is none, null when it is not known. */
-  async whois(name: string): Promise<string | null> {
-    const account = await this.#lookUp(name);
+  /**
+   * Says whether `name` exists and is there; resolves with its spelling, "" when there is none, null when it is not known.
+   * `looking`: it is being looked up already.
+   */
+  async whois(name: string, looking = this.lookUp(name)): Promise<string | null> {
+    const account = await looking;
     if (account === null || account === "") return account;
     const waits = account.online ? "" : ": messages wait in the inbox there";
     this.#surface.say({ tone: "dim", text: `${seenSentence(account, Date.now())}${waits}` });
     return account.user;
   }
 
-  /** The same, and says only when there is none. */
-  async find(name: string): Promise<string | null> {
-    const account = await this.#lookUp(name);
-    return account === null || account === "" ? account : account.user;
-  }
-
-  async #lookUp(name: string): Promise<Account | "" | null> {
+  /** Says only when there is none (""). */
+  async lookUp(name: string): Promise<Found> {
     const answer = await this.ask({ type: "accounts", pattern: name, after: null, limit: 10 });
     if (answer === null) return null;
     const account = answer.accounts.find(({ user }) => sameName(user, name));
