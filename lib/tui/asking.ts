@@ -7,6 +7,7 @@ import type { Asked } from "./frame.ts";
 import { key, type Typed } from "./keys.ts";
 import { isPicked, nothingChosen, press, type Choice } from "./list.ts";
 import { ChoicePrompt } from "./prompt-choice.ts";
+import { keyName } from "./page-frame.ts";
 import { History, LinePrompt } from "./prompt-line.ts";
 import { cleanInput } from "./sanitise.ts";
 import type { Answer, Line, Page, Picked, Question } from "./surface.ts";
@@ -187,8 +188,8 @@ export class Asking {
     }
     const outcome = press(page, open.choice, input, this.#owner.pageRows);
     if (outcome === null) {
-      const shown = page.keys.map(({ name }) => name).join(" ");
-      this.hint = { tone: "dim", text: `no such key here${shown === "" ? "" : `; there are ${shown}`}, arrows, Enter` };
+      const names = page.keys.filter(({ name }) => name !== "return").map(({ name }) => keyName(name));
+      this.hint = { tone: "dim", text: `no such key here; there are ${[...names, "Enter", "arrows"].join(" ")}` };
     } else if (!isPicked(outcome)) open.choice = outcome;
     else {
       // What was marked has been worked on.

@@ -212,6 +212,8 @@ test("what is refused is called failed, with the reason; a command mistyped stay
   await pty.prompt("bob › hello");
   pty.type("\x1b");
   await pty.until("the line is gone", () => pty.rows.at(-1)?.startsWith("Enter opens") === true);
+  pty.type("z");
+  await pty.see("no such key here; there are Tab / Enter arrows");
 });
 
 test("earlier lines come back with the arrow, and the draft after them", async () => {

@@ -124,7 +124,8 @@ function keyRows({ page, choice }: PageState, theme: Theme, columns: number): st
 }
 
 const keyNames: Readonly<Record<string, string>> = { return: "Enter", escape: "Esc", tab: "Tab", "/": "/" };
-const keyName = (name: string): string => keyNames[name] ?? name;
+/** A key as it is called on the screen. */
+export const keyName = (name: string): string => keyNames[name] ?? name;
 
 function itemRows(page: Page, choice: Choice, theme: Theme, columns: number, gaps: boolean): BodyRow[] {
   if (page.items.length === 0) {
