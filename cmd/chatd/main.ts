@@ -10,7 +10,7 @@ import { completeCommand, completionCommand } from "./completion-command.ts";
 import { CommandFailure, complain, exitStatus } from "./failure.ts";
 import { inspectLogCommand } from "./inspect-log.ts";
 import { serveCommand } from "./serve.ts";
-import { makeStrict, statusOf } from "./usage.ts";
+import { makeStrict, missingCommand, statusOf } from "./usage.ts";
 import { version } from "./version.ts";
 
 const examples = `
@@ -44,8 +44,9 @@ function program(): Command {
 
 async function main(words: readonly string[]): Promise<void> {
   const root = program();
-  if (words.length === 0) {
-    complain("what is to be done? One of serve, chat, cluster, admin, inspect-log, completion; see chatd --help");
+  const missing = missingCommand(root, words);
+  if (missing !== null) {
+    complain(missing);
     process.exitCode = exitStatus.usage;
     return;
   }

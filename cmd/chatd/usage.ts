@@ -19,6 +19,23 @@ export function makeStrict(command: Command): Command {
   return command;
 }
 
+/** What to say, in one line, when the words end where one of several commands is due; null when they do not. */
+export function missingCommand(root: Command, words: readonly string[]): string | null {
+  let command = root;
+  for (const word of words) {
+    const next = command.commands.find((each) => each.name() === word);
+    if (next === undefined) return null;
+    command = next;
+  }
+  const names = command
+    .createHelp()
+    .visibleCommands(command)
+    .map((each) => each.name());
+  const due = names.filter((name) => name !== "help");
+  if (due.length === 0) return null;
+  return `what is to be done? One of ${due.join(", ")}; see ${fullName(command)} --help`;
+}
+
 /** The exit status for what commander threw after it has told the user. */
 export function statusOf(error: CommanderError): number {
   return error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
@@ -38,7 +55,11 @@ function oneLine(text: string, command: Command): string {
     .trim()
     .replace(/^error: /, "")
     .replace(/\s*\n\s*\(Did you mean (.*)\?\)/, " (did you mean $1?)");
+  return `${said.replace(/\.$/, "")}; see ${fullName(command)} --help`;
+}
+
+function fullName(command: Command): string {
   const names: string[] = [];
   for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name());
-  return `${said.replace(/\.$/, "")}; see ${names.join(" ")} --help`;
+  return names.join(" ");
 }
