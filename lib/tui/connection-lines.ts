@@ -114,6 +114,7 @@ export class ConnectionLines {
     this.#offlineSaid = false;
     if (moved) this.#surface.say(movedLine(this.#lost, now, this.#surface.symbols));
     this.#lost = null;
+    const replicasBefore = this.replicas;
     const status = await answered(this.#client, { type: "status" });
     if (status.type !== "refused") this.replicas = status.replicas.length;
     if (before === null) {
@@ -121,7 +122,7 @@ export class ConnectionLines {
       if (now.provisional) this.#surface.say(provisionalLine());
       return;
     }
-    const copies = copiesLine(before, now, this.replicas);
+    const copies = copiesLine(before, now, replicasBefore, this.replicas);
     if (copies !== null) this.#surface.say(copies);
     if (now.provisional && !before.provisional) this.#surface.say(provisionalLine());
   }

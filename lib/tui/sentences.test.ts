@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import {
   clockTime,
+  copiesLine,
   duration,
   movedLine,
   nameComplaint,
@@ -19,6 +20,23 @@ test("the number of disks is said as it is, and a low one as degraded", () => {
   expect(onDisks(1, 3)).toEqual({ tone: "warning", text: "on 1 disk: degraded" });
   // A cluster of one is not degraded.
   expect(onDisks(1, 1)).toEqual({ tone: "dim", text: "on 1 disk" });
+});
+
+test("a replica that was added or removed is not called one that is back or away", () => {
+  const view = { state: "connected", address: "h:1", replica: 2, primary: 2, view: "4.2", provisional: false } as const;
+  const on = (copies: number) => ({ ...view, copies, afterMs: 0 });
+  expect(copiesLine(on(3), on(4), 3, 4)?.text).toBe("a replica was added: messages are kept on 4 disks now");
+  expect(copiesLine(on(4), on(3), 4, 3)).toEqual({
+    tone: "info",
+    text: "a replica was removed: messages are kept on 3 disks now",
+  });
+  expect(copiesLine(on(2), on(1), 2, 1)?.text).toBe("a replica was removed: messages are kept on 1 disk now");
+  expect(copiesLine(on(3), on(2), 3, 3)?.text).toBe("a replica is away: messages are kept on 2 of 3 disks now");
+  expect(copiesLine(on(2), on(1), 3, 3)?.text).toBe(
+    "a replica is away: messages are kept on 1 disk only now: degraded",
+  );
+  // How many there were is not known after the first connection, when that was lost before it was told.
+  expect(copiesLine(on(2), on(3), 0, 3)?.text).toBe("a replica is back: messages are kept on 3 disks now");
 });
 
 test("only a refusal is called a failure", () => {

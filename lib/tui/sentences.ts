@@ -60,14 +60,18 @@ export function movedLine(lost: number | null, now: Connected, symbols: Symbols)
   return { tone: "info", text: `${gone}${again} on replica ${now.replica} after ${duration(now.afterMs)}` };
 }
 
-/** After a change of the view, what it means for the messages to come. */
-export function copiesLine(before: Connected, now: Connected, replicas: number): Line | null {
+/** After a change of the view, what it means for the messages to come; how many replicas there were, and are now. */
+export function copiesLine(before: Connected, now: Connected, replicasBefore: number, replicas: number): Line | null {
   if (now.copies === before.copies) return null;
   const disks = onDisks(now.copies, replicas);
   const fewer = now.copies < before.copies;
-  const why = fewer ? "a replica is away" : "a replica is back";
-  const kept = now.copies === 1 && fewer ? "on 1 disk only now: degraded" : `${disks.text} now`;
-  return { tone: fewer ? "warning" : "good", text: `${why}: messages are kept ${kept}` };
+  // Where the number of replicas has gone the same way somebody has changed the cluster: nothing is away, or back.
+  const isMeant = replicasBefore > 0 && (fewer ? replicas < replicasBefore : replicas > replicasBefore);
+  const [gone, come] = isMeant ? ["was removed", "was added"] : ["is away", "is back"];
+  const kept = now.copies === 1 && fewer && replicas !== 1 ? "on 1 disk only now: degraded" : `${disks.text} now`;
+  const isWhole = isMeant && disks.tone === "dim";
+  const tone = !fewer ? "good" : isWhole ? "info" : "warning";
+  return { tone, text: `a replica ${fewer ? gone : come}: messages are kept ${kept}` };
 }
 
 export function provisionalLine(): Line {
