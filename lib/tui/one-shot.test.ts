@@ -107,6 +107,45 @@ describe("send", () => {
     expect(disk.files.size).toBe(0);
   });
 
+  test("what is kept does not follow the logout with which a run ends: it would be refused, and dropped", async () => {
+    cluster.intercept = (peer, frame) => {
+      if (frame.type === "send") peer.send = () => {};
+      return false;
+    };
+    expect(await begin(send("one")).ended()).toBe(69);
+    const earlier = new Set(cluster.sessions.keys());
+    // The session of the run before can be gone on with no sooner than when the run after it leaves.
+    let goOn: (() => void) | null = null;
+    let hasLeft = false;
+    cluster.intercept = (peer, frame) => {
+      if (frame.type === "openSession" && earlier.has(frame.session)) {
+        const { request, session } = frame;
+        goOn = () => {
+          peer.session = session;
+          const position = { index: cluster.log.length, view: cluster.view };
+          peer.send({ type: "sessionOpened", request, user: "alice", inbox: 0, drafts: 0, ...position });
+        };
+        return true;
+      }
+      if (frame.type !== "logout" || hasLeft) return false;
+      hasLeft = true;
+      const { send: answer } = peer;
+      const late: Parameters<typeof answer>[] = [];
+      peer.send = (...words) => void late.push(words);
+      network.setTimer(500, () => {
+        peer.send = answer;
+        for (const words of late) peer.send(...words);
+      });
+      goOn?.();
+      return false;
+    };
+    expect(await begin(send("two")).ended()).toBe(69);
+    expect(hasLeft).toBeTrue();
+    cluster.intercept = () => false;
+    expect(await begin(show(true, false)).ended()).toBe(0);
+    expect(arrived()).toEqual(["one", "two"]);
+  });
+
   test("a wrong password is 77, another refusal 1; the message is taken back", async () => {
     const wrong = begin(send(), { password: "not this one" });
     expect([await wrong.ended(), wrong.complaints]).toEqual([

@@ -164,11 +164,12 @@ class OneShot {
 
   /** Leaves no session behind on the servers, unless one is needed for what is kept. */
   async end(): Promise<void> {
-    const { clock } = this.#options;
+    // What it would send from here on came after the logout: it would be refused, and kept no longer.
+    this.#outbox.signedOut();
     if (this.#client.user !== null && this.#client.outstanding === 0 && this.#client.connection.state !== "closed") {
       const loggedOut = this.#client.request({ type: "logout" }).catch(() => {});
       const late = Promise.withResolvers<void>();
-      const cancel = clock.setTimer(tidyMs, late.resolve);
+      const cancel = this.#options.clock.setTimer(tidyMs, late.resolve);
       await Promise.race([loggedOut, late.promise]);
       cancel();
     }
