@@ -98,7 +98,7 @@ export class Chat implements ChatContext {
     this.#idle = new IdleTimer(options.idleLogoutSeconds, {
       warn: (seconds) =>
         this.#say("warning", `Nothing typed for a while: logging out in ${seconds} s. Any key stops it.`),
-      expire: () => void this.logOut("Logged out because nothing was typed.").then(() => this.#leaveUnattended()),
+      expire: () => void this.#expire(),
     });
   }
 
@@ -169,8 +169,13 @@ export class Chat implements ChatContext {
     if (this.#user === null || this.#loggingOut) return;
     this.#loggingOut = true;
     this.#idle.stop();
-    await this.surface.busy("Logging out", answered(this.client, { type: "logout" }));
+    const answer = await this.surface.busy("Logging out", answered(this.client, { type: "logout" }));
     this.#loggingOut = false;
+    // Still logged in: the session would take nobody else.
+    if (answer.type === "refused" && answer.code !== "not-logged-in") {
+      this.#idle.touch();
+      return this.surface.say({ tone: "bad", text: `Not logged out: ${answer.message}`, failed: true });
+    }
     this.#loggedOut("dim", text);
   }
 
@@ -306,6 +311,13 @@ export class Chat implements ChatContext {
     this.surface.journal();
     this.surface.say({ tone, text, ...(tone === "warning" ? { failed: true } : {}) });
     this.sending.signedOut();
+  }
+
+  /** Whoever comes to the terminal next must not go on here, also when the logout was refused. */
+  async #expire(): Promise<void> {
+    await this.logOut("Logged out because nothing was typed.");
+    if (this.#user === null) this.#leaveUnattended();
+    else this.surface.leave();
   }
 
   /** Logged out by something else than a line of a script: what it says next is no name and no password. */

@@ -68,3 +68,18 @@ test("without numbers, with others, or with that of this session nothing is ende
     expect(ids(client)).toHaveLength(3);
   }
 });
+
+test("a logout that is refused is not called done: whoever signs in next would be refused for ever", async () => {
+  const client = new FakeClient({ bob: "bob-password", carol: "carol-password" });
+  const request = client.request.bind(client);
+  let refusals = 1;
+  client.request = (asked) => {
+    if (asked.type !== "logout" || refusals-- <= 0) return request(asked);
+    return Promise.resolve({ type: "refused", code: "unavailable", message: "No majority can be reached." });
+  };
+  const { code, text, complaints } = await runLines(client, ["/logout", "/msg carol still here", "/logout", "/quit"]);
+  expect(text).toContain("Not logged out: No majority can be reached.");
+  expect(text).toContain("message 1 on 3 disks");
+  expect(text.match(/Logged out\./g)).toHaveLength(1);
+  expect([code, complaints.length]).toEqual([1, 1]);
+});
