@@ -116,3 +116,24 @@ test("who is logged out leaves no message on the screen that would be on its way
   expect(await code).toBe(0);
   expect(output.text).not.toContain("Waiting for");
 });
+
+test("a run that is left in order leaves no session behind, unless something is on its way in it", async () => {
+  for (const isStuck of [false, true]) {
+    const machine = new Machine();
+    machine.isStuck = isStuck;
+    const { client, input, code, see } = start(machine, false);
+    input.write("bob\r");
+    await see("Password");
+    input.write("bob-password\r");
+    await see("Enter opens");
+    input.write("/msg carol psst\r");
+    await see(isStuck ? "1 message sending…" : "psst · on 3 disks");
+    input.write("\x03\x03");
+    if (isStuck) {
+      await see("Waiting for");
+      input.write("\x03");
+    }
+    await code;
+    expect(client.asked.filter(({ type }) => type === "logout")).toHaveLength(isStuck ? 0 : 1);
+  }
+});

@@ -2,6 +2,7 @@
 import type { ChatClient } from "../client/types.ts";
 import { ConnectionLines } from "./connection-lines.ts";
 import { Chat, type ChatRunOptions } from "./chat.ts";
+import { answered } from "./requests.ts";
 import { count } from "./sentences.ts";
 import type { Leaving, Surface, Unattended } from "./surface.ts";
 
@@ -12,6 +13,9 @@ export interface RunOptions extends ChatRunOptions {
   readonly complain: (line: string) => void;
 }
 
+/** How long the end of a run waits for its logout: longer than a replica that is well takes. */
+const tidyMs = 1000;
+
 /**
  * Resolves with the exit code: 0 when the user left; of a run that nobody watches 1 when something that was asked for is
  * not done or nobody knows whether it is; 69 when no server could be reached or the client gave up, 128 + n for signal
@@ -20,6 +24,7 @@ export interface RunOptions extends ChatRunOptions {
 export async function runChat(client: ChatClient, surface: Surface, options: RunOptions): Promise<number> {
   const connection = new ConnectionLines(client, surface, options);
   const chat = new Chat(surface, client, connection, options);
+  let isOver = false;
   const fault = Promise.withResolvers<never>();
   // While the entry module still waits for the run, Bun reports what nobody caught and goes on: the run must end itself.
   process.on("uncaughtException", fault.reject);
@@ -29,6 +34,7 @@ export async function runChat(client: ChatClient, surface: Surface, options: Run
     const leaving = await Promise.race([chat.run(), surface.nextLeaving(), gaveUp, fault.promise]);
     const settled = await settle(chat, surface, leaving, connection.ended, options.giveUpMs);
     chat.giveUp();
+    isOver = settled && (leaving.how === "user" || leaving.how === "end of input");
     if (leaving.how !== "user" && leaving.how !== "end of input") return leaving.code;
     return verdict(surface, chat, settled, options.complain) ?? leaving.code;
   } finally {
@@ -36,9 +42,22 @@ export async function runChat(client: ChatClient, surface: Surface, options: Run
     process.off("unhandledRejection", fault.reject);
     connection.stop();
     surface.close();
+    if (isOver) await leaveNoSession(client, chat);
     await client.close();
     await chat.close();
   }
+}
+
+/** Nobody can go on with it: it would stand among the sessions of the account until it expires. */
+async function leaveNoSession(client: ChatClient, chat: Chat): Promise<void> {
+  const { state } = client.connection;
+  if (client.user === null || (state !== "connected" && state !== "reconnected")) return;
+  // What the outbox would send from here on came after the logout: it would be refused, and kept no longer.
+  void chat.close();
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, tidyMs);
+  await Promise.race([answered(client, { type: "logout" }), late.promise]);
+  clearTimeout(timer);
 }
 
 /** The exit code of a run that was not ended from outside, when it is not the one that goes with its end. */
