@@ -226,7 +226,7 @@ export class Chat implements ChatContext {
 
   /** The conversation that is open, one line of it. */
   async #converse(name: string): Promise<void> {
-    if (!this.#isEntered || this.#open?.name !== name) {
+    if (!this.#isEntered || this.#open?.name !== name || this.#open.isMissed) {
       this.surface.journal();
       if (this.#open?.name !== name) {
         this.#open = new OpenConversation(name, this.surface, this.client, this.list, this.marks);

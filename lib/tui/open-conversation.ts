@@ -16,6 +16,8 @@ const contextMax = 10;
 
 export class OpenConversation {
   readonly name: string;
+  /** Its last messages came when a page covered the journal: nobody would have seen them, so they wait for the next entering. */
+  isMissed = false;
   readonly #surface: Surface;
   readonly #client: ChatClient;
   readonly #list: ConversationList;
@@ -72,6 +74,8 @@ export class OpenConversation {
     });
     const held = this.#held;
     this.#held = null;
+    this.isMissed = this.#surface.isCovered;
+    if (this.isMissed) return;
     if (answer.type === "messageList") this.#history([...answer.messages].reverse(), answer.more);
     this.#entered = true;
     for (const message of held) this.show(message);

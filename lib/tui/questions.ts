@@ -252,7 +252,8 @@ export class Questions {
       const own = user !== null && sameName(message.from, user);
       this.#surface.message({ ...message, own, when: clockTime(message.at, Date.now()) });
     }
-    this.#marks?.shown(...messages);
+    // They may come when a page covers them already.
+    if (!this.#surface.isCovered) this.#marks?.shown(...messages);
   }
 
   /** Null when it was refused, which has been said. */

@@ -1,5 +1,5 @@
 /** What counts as read: what a person has had before their eyes. */
-import { setDefaultTimeout, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Pty } from "./pty.fixture.ts";
 
 // Each starts a program and looks at several screens of it.
@@ -18,4 +18,44 @@ test("on a page only what was in the window counts as read", async () => {
   await pty.home();
   // Nine rows of the window are for messages.
   await pty.see("carol 22 new");
+});
+
+test("a conversation that was left before its messages came stays new, and shows them when it is entered again", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.happen({ do: "message", from: "carol", text: "are you there?" });
+  await pty.see("carol 2 new");
+  pty.happen({ do: "lose" });
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol ›");
+  pty.type("\x1b");
+  await pty.home();
+  pty.happen({ do: "find", replica: 2, afterMs: 1000, copies: 3 });
+  await pty.see("now on replica 2");
+  pty.type("/inbox\r");
+  await pty.see("Your inbox is empty.");
+  pty.type("/msg mia psst\r");
+  await pty.see("psst · on 3 disks");
+  await pty.until("they are new still", () => pty.rows.some((row) => /carol {2}2 new/.test(row)));
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol ›");
+  await pty.see("2 new messages:");
+  expect(pty.rows.join("\n").match(/carol: are you there\?/g)).toHaveLength(1);
+});
+
+test("messages that come while older ones are looked for are shown behind that", async () => {
+  await using pty = new Pty();
+  await pty.signIn();
+  pty.happen({ do: "message", from: "carol", text: "are you there?" });
+  await pty.see("carol 2 new");
+  pty.happen({ do: "lose" });
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol ›");
+  pty.type("\x1b[5~");
+  await pty.see("Space marks");
+  pty.happen({ do: "find", replica: 2, afterMs: 1000, copies: 3 });
+  await pty.until("older ones are there", () => pty.rows.some((row) => row.includes("carol: (new) are you there?")));
+  pty.type("\x1b");
+  await pty.prompt("bob → carol ›");
+  await pty.until("they are on the journal", () => pty.rows.some((row) => row.includes("carol: are you there?")));
 });
