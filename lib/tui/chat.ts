@@ -169,11 +169,13 @@ export class Chat implements ChatContext {
     if (this.#user === null || this.#loggingOut) return;
     this.#loggingOut = true;
     this.#idle.stop();
+    this.#outlet.rest();
     const answer = await this.surface.busy("Logging out", answered(this.client, { type: "logout" }));
     this.#loggingOut = false;
     // Still logged in: the session would take nobody else.
     if (answer.type === "refused" && answer.code !== "not-logged-in") {
       this.#idle.touch();
+      this.#outlet.wake();
       return this.surface.say({ tone: "bad", text: `Not logged out: ${answer.message}`, failed: true });
     }
     this.#loggedOut("dim", text);

@@ -12,16 +12,25 @@ import { UnfinishedInMemory } from "./unfinished-lines.ts";
 class Machine extends UnfinishedInMemory {
   /** What is sent is kept, and never asked for. */
   isStuck = false;
+  /** Asks for what is kept, as when all that an earlier run left has been sent; not while nobody is signed in. */
+  goOn: () => void = () => {};
+  #isResting = false;
   /** What was on its way to the disk each time it was to be there at once. */
   readonly flushed: (string | undefined)[] = [];
   readonly open = (client: FakeClient): AccountStorage => {
     const outbox = {
       on: () => () => {},
-      signedIn: () => {},
-      send: (to: string, text: string) => ({
-        ...{ to, text, at: 0, isEarlier: false, kept: Promise.resolve() },
-        answer: this.isStuck ? new Promise(() => {}) : client.request({ type: "send", to, text }),
-      }),
+      signedIn: () => void (this.#isResting = false),
+      signedOut: () => void (this.#isResting = true),
+      send: (to: string, text: string) => {
+        const asked = Promise.withResolvers();
+        const ask = (): void => asked.resolve(client.request({ type: "send", to, text }));
+        if (!this.isStuck) ask();
+        this.goOn = () => {
+          if (!this.#isResting) ask();
+        };
+        return { to, text, at: 0, isEarlier: false, kept: Promise.resolve(), answer: asked.promise };
+      },
     } as unknown as Outbox;
     const flush = async () => void this.flushed.push(this.get("carol")?.text);
     const lines = Object.assign(this, { clear: () => {}, flush, close: async () => {} });
@@ -135,5 +144,33 @@ test("a run that is left in order leaves no session behind, unless something is 
     }
     await code;
     expect(client.asked.filter(({ type }) => type === "logout")).toHaveLength(isStuck ? 0 : 1);
+  }
+});
+
+test("what is kept does not follow a logout, where it would be refused; it goes out when that is refused", async () => {
+  for (const isRefused of [false, true]) {
+    const machine = new Machine();
+    machine.isStuck = true;
+    const { client, input, code, see } = start(machine, false);
+    const request = client.request.bind(client);
+    client.request = (asked) =>
+      asked.type === "logout" && isRefused
+        ? Promise.resolve({ type: "refused", code: "unavailable", message: "No majority." })
+        : request(asked);
+    input.write("bob\r");
+    await see("Password");
+    input.write("bob-password\r");
+    await see("Enter opens");
+    input.write("/msg carol psst\r");
+    await see("1 message sending…");
+    client.happen({ do: "lose" });
+    input.write("/logout\r");
+    if (isRefused) await see("Not logged out: No majority.");
+    else await see("Logging out…");
+    machine.goOn();
+    client.happen({ do: "find", replica: 2, afterMs: 10, copies: 3 });
+    await see(isRefused ? "psst · on 3 disks" : "psst · not acknowledged yet");
+    input.write("\x03\x03");
+    await code;
   }
 });

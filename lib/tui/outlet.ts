@@ -33,6 +33,7 @@ export class Outlet {
   readonly #open: OpenStorage;
   readonly #owner: OutletOwner;
   #storage: AccountStorage | null = null;
+  #password = "";
   /** Of who was signed in before. */
   #closing: Promise<void> = Promise.resolve();
 
@@ -54,12 +55,25 @@ export class Outlet {
 
   async signedIn(user: string, password: string): Promise<void> {
     await this.#closing;
+    this.#password = password;
     this.#storage = this.#open(this.#client, user, (text) => this.#owner.trouble(text));
     this.#storage?.outbox.on((event) => {
       if (event.type === "earlier") this.#owner.earlier(event.message);
       else this.#owner.trouble(event.text);
     });
     this.#storage?.outbox.signedIn(this.#client, password);
+  }
+
+  /**
+   * What is kept stays so until `wake`. Before a logout: what is sent behind that would be refused, and kept no longer.
+   */
+  rest(): void {
+    this.#storage?.outbox.signedOut();
+  }
+
+  /** They are signed in still. */
+  wake(): void {
+    this.#storage?.outbox.signedIn(this.#client, this.#password);
   }
 
   send(to: string, text: string): OutgoingMessage {
