@@ -123,6 +123,8 @@ export class CommandLine {
       }
       case "delete":
       case "unread":
+        // Those of a page are marked there, not numbered.
+        if (rest === "" && surface.isCovered) return olderMessages(context, partner).visit();
         return void (rest === "" ? questions.number(partner, name) : questions.act(name, rest));
       case "drafts":
         return this.#drafts.list();

@@ -30,6 +30,19 @@ test("/history at home shows what it marks read", async () => {
   await pty.until("nobody is told of", () => pty.rows.join("\n").includes("No messages."));
 });
 
+test("/delete at home leads to the messages of all conversations, to be marked there", async () => {
+  await using pty = new Pty(small);
+  await pty.signIn();
+  for (let at = 1; at <= 9; at += 1) pty.happen({ do: "message", from: "carol", text: `number ${at}` });
+  await pty.see("carol 10 new");
+  pty.type("/delete\r");
+  await pty.until("the newest is chosen", () => /carol: .*number 9/.test(pty.cursorRow));
+  pty.type("\x1b[H");
+  await pty.until("the oldest is chosen", () => pty.cursorRow.includes("number 1"));
+  pty.type("d");
+  await pty.see("Delete 1 message?");
+});
+
 test("all of /help can be read at home, in a small window too, and a command of it begun", async () => {
   await using pty = new Pty(small);
   await pty.signIn();

@@ -211,7 +211,7 @@ export class Questions {
     const numbers = numbersIn(text, this.#numbered.length);
     if (numbers === null) {
       const known =
-        this.#numbered.length === 0 ? `/${what} alone numbers messages` : `1 to ${this.#numbered.length} have numbers`;
+        this.#numbered.length === 0 ? `/${what} alone lists messages` : `1 to ${this.#numbered.length} have numbers`;
       return this.#surface.say({ tone: "warning", text: `${text} does not name messages: ${known}.`, failed: true });
     }
     const { user } = this.#client;
