@@ -11,7 +11,7 @@ import { clientPorts } from "../../lib/io/client-ports.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 import { print } from "./output.ts";
 import { passwordOptions, readPassword, refusePasswordArgument, type PasswordFlags } from "./password.ts";
-import { serverOption } from "./servers.ts";
+import { reaching, serverOption } from "./servers.ts";
 import { software } from "./version.ts";
 
 interface Flags extends PasswordFlags {
@@ -58,7 +58,7 @@ Exit status: 0 done, 1 failed (it says why), 64 usage, 69 no server could be rea
 
 async function resetPassword(user: string, flags: Flags): Promise<void> {
   const newPassword = await readNewPassword(user, flags);
-  const client = createClient({ servers: flags.server, software }, clientPorts());
+  const client = createClient({ ...reaching(flags.server), software }, clientPorts());
   const answer = await answerOf(client, user, newPassword);
   await client.close();
   if (answer.type === "refused") {

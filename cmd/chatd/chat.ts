@@ -15,7 +15,7 @@ import { isReaderGone, messageOf, signalGraceMs, signals } from "./chat-ends.ts"
 import { CommandFailure, complain, exitStatus } from "./failure.ts";
 import { runTask, taskOf, type OneShotFlags } from "./one-shot.ts";
 import { passwordOptions } from "./password.ts";
-import { serverOption } from "./servers.ts";
+import { reaching, serverOption } from "./servers.ts";
 import { storageOpener } from "./storage.ts";
 import { wholeNumber } from "./usage.ts";
 import { software } from "./version.ts";
@@ -62,7 +62,7 @@ export function chatCommand(): Command {
           "option '--json' cannot be used with option '--user <NAME>', but for --send, --read and --follow";
         throw new CommandFailure(`${message}; see chatd chat --help`, exitStatus.usage);
       }
-      const client = createClient({ servers: flags.server, software }, ports);
+      const client = createClient({ ...reaching(flags.server), software }, ports);
       if (flags.json === true) await chatInJson(client, flags.giveUpMs);
       else process.exitCode = await chatWithPerson(client, flags, ports);
     });

@@ -8,6 +8,7 @@ import { formatView } from "../../lib/protocol/ids.ts";
 import type { Frame, FrameOf } from "../../lib/protocol/messages.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 import { inquireAt } from "./inquiring.ts";
+import { remedyFor } from "./servers.ts";
 
 export type Change = Omit<FrameOf<"changeConfig">, "type" | "request">;
 
@@ -71,7 +72,7 @@ export class ClusterAsking {
         failures.push(error.message);
       }
     }
-    return fallback ?? unreachable(failures);
+    return fallback ?? this.#unreachable(failures);
   }
 
   /** Repeats the request until it is done. `progress` is told what is waited for, once each. Throws as `status` does. */
@@ -109,7 +110,12 @@ export class ClusterAsking {
         failures.push(error.message);
       }
     }
-    return this.#reached ? null : unreachable(failures);
+    return this.#reached ? null : this.#unreachable(failures);
+  }
+
+  #unreachable(failures: readonly string[]): never {
+    const why = [...failures, remedyFor(this.#given) ?? []].flat().join("; ");
+    throw new CommandFailure(`no server could be reached: ${why}`, exitStatus.unreachable);
   }
 
   #order(ask: number): string[] {
@@ -235,8 +241,4 @@ function expected<T extends "clusterReport" | "changeReport">(answer: Frame, typ
   }
   const said = answer.type === "refused" ? answer.message : `a ${answer.type} frame`;
   throw new CommandFailure(`a replica answered with something else: ${said}`, exitStatus.failed);
-}
-
-function unreachable(failures: readonly string[]): never {
-  throw new CommandFailure(`no server could be reached: ${failures.join("; ")}`, exitStatus.unreachable);
 }

@@ -12,6 +12,7 @@ import { runOneShot, type Stop, type Task } from "../../lib/tui/one-shot.ts";
 import { isReaderGone, messageOf, signalGraceMs, signals } from "./chat-ends.ts";
 import { CommandFailure, complain, exitStatus } from "./failure.ts";
 import { readPassword, refusePasswordArgument, type PasswordFlags } from "./password.ts";
+import { reaching } from "./servers.ts";
 import { accountFiles, outboxIn } from "./storage.ts";
 import { software } from "./version.ts";
 
@@ -85,7 +86,7 @@ export async function runTask(
       setTimeout(() => process.exit(code), 2 * signalGraceMs);
     });
   }
-  const client: ChatClient = createClient({ servers: server, software }, ports);
+  const client: ChatClient = createClient({ ...reaching(server), software }, ports);
   const { unicode } = detectCapabilities(process.env, process.stdin, process.stdout);
   const options = {
     user,

@@ -74,6 +74,7 @@ class Client implements ChatClient, ConnectorOwner {
   readonly #sender: OpSender;
   readonly #connector: Connector;
   readonly #ports: ClientPorts;
+  readonly #remedy: string | null;
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   readonly #ops = new Map<number, Waiter>();
   /** By request number, in the order asked. */
@@ -97,6 +98,7 @@ class Client implements ChatClient, ConnectorOwner {
     this.#session = session;
     this.#sender = new OpSender(session, ports.clock, (pending) => this.#transmit(pending));
     this.#ports = ports;
+    this.#remedy = options.remedy ?? null;
     const settings = {
       connectTimeoutMs: options.connectTimeoutMs ?? connectTimeoutMsDefault,
       silenceMs: options.silenceMs ?? silenceMsDefault,
@@ -164,8 +166,10 @@ class Client implements ChatClient, ConnectorOwner {
     if (this.connection.state === "connecting") this.#show({ state: "connecting", tried: addresses });
   }
 
-  offline(reason: string): void {
+  offline(why: string): void {
     const { connection } = this;
+    const isMet = this.#connector.cluster !== null;
+    const reason = isMet || this.#remedy === null ? why : `${why}; ${this.#remedy}`;
     if (connection.state === "offline" && connection.reason === reason) return;
     this.#show({ state: "offline", reason, lost: this.#session.outstanding });
   }

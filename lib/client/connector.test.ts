@@ -30,6 +30,18 @@ describe("finding a replica", () => {
     expect("afterMs" in last && last.afterMs).toBe(network.nowMs - diedAtMs);
   });
 
+  test("as long as none has ever answered it says what people can do", async () => {
+    for (const pid of [1, 2, 3]) cluster.kill(pid);
+    const stranger = begin({ remedy: "start one" });
+    await network.run(500);
+    expect(stranger.client.connection).toMatchObject({ reason: expect.stringMatching(/refused .*; start one$/) });
+    await renew();
+    const alice = await connected({ remedy: "start one" });
+    for (const pid of [1, 2, 3]) cluster.kill(pid);
+    await network.run(500);
+    expect(alice.client.connection).toMatchObject({ reason: expect.stringMatching(/refused the connection$/) });
+  });
+
   test("addresses that hang do not hold up those behind them", async () => {
     network.setSilent("a:1", true);
     network.setSilent("b:2", true);

@@ -13,6 +13,8 @@ export interface ClientOptions {
   readonly startAt?: number;
   /** What the hello calls this program, e.g. `chatd 0.1.0`. */
   readonly software?: string;
+  /** What people can do as long as no replica has ever answered: said with the reason of `offline`. */
+  readonly remedy?: string;
   /** How long one connection attempt may take before the next address is tried. Default 1,000. */
   readonly connectTimeoutMs?: number;
   /**
