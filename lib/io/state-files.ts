@@ -6,7 +6,6 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { limits } from "../base/limits.ts";
 import type { SnapshotName } from "../protocol/fields.ts";
 import type { SnapshotVerdict, StateFiles, StateOrder, StateReport } from "../protocol/state-files.ts";
 import type { StateMachine } from "../protocol/state-machine.ts";
@@ -104,7 +103,7 @@ class Files implements OpenStateFiles {
       case "capture":
         return this.#inTurn(async () => this.#report({ type: "captured", snapshot: await this.#capture() }));
       case "read":
-        return this.#read(order.to, order.nonce, order.offset);
+        return this.#read(order);
       case "drop":
         return this.#inTurn(() => this.#drop());
       case "receive":
@@ -151,9 +150,9 @@ class Files implements OpenStateFiles {
     return { position: { index, view, chain }, sizeBytes, sha256: new Uint8Array(sha256) };
   }
 
-  async #read(to: number, nonce: number, offset: number): Promise<void> {
+  async #read({ to, nonce, offset, bytesMax }: Extract<StateOrder, { type: "read" }>): Promise<void> {
     if (this.#made === null) return;
-    const buffer = new Uint8Array(limits.snapshotPartBytes);
+    const buffer = new Uint8Array(bytesMax);
     const { bytesRead } = await this.#made.read(buffer, 0, buffer.length, offset);
     this.#report({ type: "read", to, nonce, offset, bytes: buffer.subarray(0, bytesRead) });
   }

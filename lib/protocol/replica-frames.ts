@@ -106,6 +106,8 @@ export const replicaFrames = {
   fetch: define(139, "replica", "Send me the log after this point; or say where ours part.", {
     nonce: uint(),
     after: position,
+    /** No more than this, but for a record that is longer. */
+    bytesMax: uint(),
   }),
   entries: define(140, "replica", "Answers fetch: records that follow `previous`.", {
     nonce: uint(),
@@ -147,6 +149,8 @@ export const replicaFrames = {
     nonce: uint(),
     snapshot: optional(snapshotName),
     offset: uint(),
+    /** No more than this. */
+    bytesMax: uint(),
     /** Older ones than at this index are of no use. */
     least: index,
   }),

@@ -10,7 +10,13 @@ export type StateOrder =
   /** Make a snapshot of the state as it is now or a little later; it takes the place of the one made before. */
   | { readonly type: "capture" }
   /** Read from the snapshot made last, for a peer. */
-  | { readonly type: "read"; readonly to: number; readonly nonce: number; readonly offset: number }
+  | {
+      readonly type: "read";
+      readonly to: number;
+      readonly nonce: number;
+      readonly offset: number;
+      readonly bytesMax: number;
+    }
   /** Nobody needs the snapshot made last any more. */
   | { readonly type: "drop" }
   /** A peer's snapshot is going to be written, from its beginning, in place of any received before. */

@@ -95,7 +95,7 @@ describe("a view that only fetched entries tell of", () => {
 
 test("a snapshot is offered however much was applied while it was made: the next one would be no newer", () => {
   const core = started(false, 2);
-  const fetch = { type: "snapshotFetch", nonce: 1, snapshot: null, offset: 0, least: 1 } as const;
+  const fetch = { type: "snapshotFetch", nonce: 1, snapshot: null, offset: 0, bytesMax: 1000, least: 1 } as const;
   onSnapshotFetch(core, other, fetch);
   expect(core.effects.at(-1)).toEqual({ type: "state", order: { type: "capture" } });
   const snapshot = { position: core.log.position(2), sizeBytes: 10, sha256: new Uint8Array(32) };

@@ -4,6 +4,7 @@
  * by part, is `state.ts`'s.
  */
 import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
 import { Random } from "../base/random.ts";
 import { encodeEntry } from "../protocol/codec.ts";
 import type { OpEntry } from "../protocol/entries.ts";
@@ -15,6 +16,7 @@ import type { StateOrder } from "../protocol/state-files.ts";
 import { Detector } from "./detector.ts";
 import { retentionDefault, type Effect, type ReplicaOptions, type Retention } from "./events.ts";
 import { ReplicatedLog } from "./log.ts";
+import { Portion } from "./portion.ts";
 import {
   Floors,
   Snapshots,
@@ -106,6 +108,8 @@ export class Core {
   wasConfigured = false;
   /** What is under way of the forks on this disk; null when they have to be looked for. */
   merging: Merging | null = null;
+  /** Of another's log. */
+  readonly portion = new Portion(limits.entriesBytesMax);
   readonly floors = new Floors();
   readonly snapshots = new Snapshots();
   /** No state is known to be on the lineage of the log, or can be built from it: nothing is applied. */

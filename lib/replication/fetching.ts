@@ -24,6 +24,7 @@ export function fetchForEver(core: Core, from: Member, progress: () => void): vo
 }
 
 function start(core: Core, what: Pick<Fetch, "from" | "process" | "target" | "done">): void {
+  core.portion.begin();
   core.fetch = {
     ...what,
     nonce: 0,
@@ -44,14 +45,17 @@ function ask(core: Core): void {
   fetch.sentMs = core.nowMs;
   fetch.waiting = true;
   fetch.askMs = core.nowMs + core.options.heartbeatMs / 4;
-  core.send(fetch.from, { type: "fetch", nonce: fetch.nonce, after: fetch.after });
+  const { nonce, after } = fetch;
+  core.send(fetch.from, { type: "fetch", nonce, after, bytesMax: core.portion.bytes });
 }
 
 /** Asks again when an answer got lost, and for news when there was none. */
 export function tickFetching(core: Core): void {
   const { fetch } = core;
   if (fetch === null) return;
-  if (core.nowMs >= (fetch.waiting ? fetch.sentMs + core.options.timeoutMs / 2 : fetch.askMs)) ask(core);
+  if (core.nowMs < (fetch.waiting ? fetch.sentMs + core.options.timeoutMs / 2 : fetch.askMs)) return;
+  if (fetch.waiting) core.portion.lost();
+  ask(core);
 }
 
 /**
@@ -79,7 +83,7 @@ export function onFetch(core: Core, from: Member, message: FrameOf<"fetch">): vo
     return;
   }
   const lastIndex = Math.max(message.after.index, givenEnd(core, from));
-  const read = log.read(message.after.index + 1, limits.entriesBytesMax);
+  const read = log.read(message.after.index + 1, Math.min(message.bytesMax, limits.entriesBytesMax));
   const records = read.slice(0, lastIndex - message.after.index);
   const end = message.after.index + records.length;
   core.send(from.pid, {
@@ -175,6 +179,7 @@ export function onEntries(core: Core, from: Member, message: FrameOf<"entries">)
   const { fetch } = core;
   if (fetch === null || !isAnswer(fetch, from, message)) return;
   fetch.waiting = false;
+  core.portion.answered(message.records.length, core.nowMs - fetch.sentMs, core.options.timeoutMs);
   fetch.end = message.lastIndex;
   if (!core.log.holds(message.previous)) {
     // unreachable: what cuts the log ends the fetch, or is the answer to it

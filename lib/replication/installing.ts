@@ -9,7 +9,7 @@ import type { FrameOf } from "../protocol/messages.ts";
 import type { LogRecord } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
 import { isSame } from "./formation.ts";
-import type { Progress } from "./state.ts";
+import { windowEntriesMax, type Progress } from "./state.ts";
 
 /** Beginnings of views told with a promise. */
 const promisedViewsMax = 1_024;
@@ -75,6 +75,7 @@ export function appendView(core: Core, record: LogRecord, entry: ViewEntry, dura
         toldCommit: 0,
         progressMs: nowMs,
         resentMs: nowMs,
+        windowEntries: windowEntriesMax,
       });
     }
   }
@@ -98,5 +99,6 @@ export function appendView(core: Core, record: LogRecord, entry: ViewEntry, dura
     progress,
     streams: new Map(),
     onDisk: new Map(),
+    ends: [],
   };
 }

@@ -180,9 +180,25 @@ export function hasCaughtUp(core: Core, installed: Installed, pid: number): bool
   const member = core.detector.member(pid);
   if (heartbeat === null || member === null || !heartbeat.hears.includes(core.self.pid)) return false;
   if (installed.entry.members.some((each) => isSame(each, member))) return false;
-  const isNear =
-    heartbeat.lastView === installed.view && heartbeat.durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
-  return heartbeat.role === "learner" && isNear && heartbeat.stateIndex !== null;
+  const { lastView, durableIndex } = heartbeat;
+  const isNear = lastView === installed.view && durableIndex + behindEntriesMax / 4 >= core.log.lastIndex;
+  // Over a narrow link it would be some time before it has even those few: so long the others would wait for it.
+  const isSoonThere = durableIndex >= endBefore(core, installed);
+  return heartbeat.role === "learner" && isNear && isSoonThere && heartbeat.stateIndex !== null;
+}
+
+/** With each heartbeat the primary remembers where its log ends. */
+export function noteEnd({ installed, log, nowMs, options }: Core): void {
+  if (installed?.isPrimary !== true) return;
+  const { ends } = installed;
+  ends.push({ atMs: nowMs, index: log.lastIndex });
+  while (ends[1] !== undefined && ends[1].atMs <= nowMs - options.timeoutMs / 2) ends.shift();
+}
+
+/** Where the log ended half a timeout ago; in a view that is younger, where that begins. */
+function endBefore({ nowMs, options }: Core, { ends, actIndex }: Installed): number {
+  const [first] = ends;
+  return first !== undefined && first.atMs <= nowMs - options.timeoutMs / 2 ? first.index : actIndex;
 }
 
 /** Notes an admission: one that keeps flapping waits longer each time, up to half a minute. */

@@ -10,6 +10,24 @@ import { decodeRecord, recordKind, type LogRecord } from "../protocol/record.ts"
 import { founding, greater, mine, one, Records, self, Told, two } from "./told.fixture.ts";
 
 describe("a fetch", () => {
+  test("asks for less when no answer comes in time, and tells what is still to come", () => {
+    const log = new Records().view(founding, [one, two, self], 4);
+    const replica = new Told(log);
+    const theirs = log.forkedAfter(log.last.index).view(mine, [one], 20);
+    replica.hearOfView(one, mine, theirs);
+    const { bytesMax } = replica.sent("fetch", one);
+    expect(replica.stillToCome).toBe("");
+    for (let waitedMs = 0; waitedMs < 600; waitedMs += 100) {
+      replica.tick(100);
+      replica.hearOfView(one, mine, theirs);
+    }
+    expect(replica.sent("fetch", one)).toMatchObject({ after: log.last, bytesMax: bytesMax / 4 });
+    replica.feed(one, theirs, 10, mine);
+    expect(replica.stillToCome).toBe("18 of 28 entries");
+    replica.feed(one, theirs, 28, mine);
+    expect(replica.stillToCome).toBe("");
+  });
+
   test("that went back further than it had to goes on from where the other's log begins", () => {
     const log = new Records().view(founding, [one, two, self], 10);
     const replica = new Told(log);

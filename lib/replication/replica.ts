@@ -21,7 +21,7 @@ import { deliver } from "./delivering.ts";
 import type { Effect, Event, ReplicaOptions, Standing } from "./events.ts";
 import { onCompacted, onDiverged, onEntries, onFetch, tickFetching } from "./fetching.ts";
 import { commonPlace, type Place } from "./kinship.ts";
-import { admissible, noteAdmission, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
+import { admissible, noteAdmission, noteEnd, onHeardOfView, onProbe, onProbeReply, tickLearning } from "./learning.ts";
 import { dueChange, onChange, tickMembership } from "./membership.ts";
 import { noteOnDisk, onStateSynced, tickFloors } from "./floors.ts";
 import { isMerged, tickMerging } from "./merging.ts";
@@ -33,7 +33,16 @@ import {
   onStateReport,
   tickSnapshots,
 } from "./snapshots.ts";
-import { announced, correspondents, isSameStanding, isSettled, roleOf, stand, type Announced } from "./standing.ts";
+import {
+  announced,
+  correspondents,
+  isSameStanding,
+  isSettled,
+  roleOf,
+  stand,
+  stillToCome,
+  type Announced,
+} from "./standing.ts";
 import type { StateFound } from "./state.ts";
 import { hearsView, isStuck, rankDelayMs, reasonToStart } from "./suspicion.ts";
 import { knowsLaterConfig, onAsk, onJoin, onNewView } from "./view-change.ts";
@@ -79,6 +88,11 @@ export class Replica {
       this.#standing = { ...was, commit, lastIndex, lastView, settled, merged };
     }
     return this.#standing;
+  }
+
+  /** See {@link stillToCome}. */
+  get stillToCome(): string {
+    return stillToCome(this.#core);
   }
 
   /** See {@link commonPlace}. */
@@ -176,6 +190,7 @@ export class Replica {
     tickFloors(core);
     if (nowMs - this.#heartbeatMs >= core.options.heartbeatMs) {
       this.#heartbeatMs = nowMs;
+      noteEnd(core);
       this.#sendHeartbeat(correspondents(core));
     }
   }

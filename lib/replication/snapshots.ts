@@ -5,6 +5,7 @@
  * the lineage never is. The same holds for the own state, where its place cannot be read in a damaged log. Here is
  * decided from whom, what and when; the bytes are the affair of whoever runs the orders.
  */
+import { limits } from "../base/limits.ts";
 import type { SnapshotName } from "../protocol/fields.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import type { StateReport } from "../protocol/state-files.ts";
@@ -47,7 +48,10 @@ export function tickSnapshots(core: Core): void {
   if (core.detector.suspects(transfer.from) || nowMs - transfer.progressMs > patience || isAskedInVain(core, transfer))
     return changeGiver(core, transfer);
   const lostMs = Math.max(core.options.timeoutMs / 2, 2 * core.options.heartbeatMs);
-  if (nowMs >= transfer.askMs && nowMs - transfer.askedMs >= lostMs) ask(core, transfer);
+  if (nowMs < transfer.askMs || nowMs - transfer.askedMs < lostMs) return;
+  // How long it takes to make one says nothing of the way.
+  if (transfer.stage === "fetching" && transfer.askedMs >= 0) snapshots.portion.lost();
+  ask(core, transfer);
 }
 
 /** The own state, which waits for the log to be fetched anew: it has come as far, or goes on without it. */
@@ -124,6 +128,7 @@ function begin(core: Core, not = 0): void {
     ...{ progressMs: nowMs, askMs: nowMs, askedMs: -Infinity },
   };
   core.snapshots.transfer = transfer;
+  core.snapshots.portion.begin();
   ask(core, transfer);
 }
 
@@ -166,6 +171,7 @@ function chooseGiver(core: Core, not: number): number | null {
 /** What has been fetched is of use if the other has the identical snapshot; else it will offer its own. */
 function changeGiver(core: Core, transfer: Transfer): void {
   transfer.from = chooseGiver(core, transfer.from) ?? transfer.from;
+  core.snapshots.portion.begin();
   transfer.progressMs = core.nowMs;
   ask(core, transfer);
 }
@@ -180,7 +186,8 @@ function ask(core: Core, transfer: Transfer): void {
   transfer.nonce = core.random.below(2 ** 32);
   transfer.askedMs = core.nowMs;
   const { nonce, snapshot, offset } = transfer;
-  core.send(transfer.from, { type: "snapshotFetch", nonce, snapshot, offset, least: leastIndex(core) });
+  const { bytes: bytesMax } = core.snapshots.portion;
+  core.send(transfer.from, { type: "snapshotFetch", nonce, snapshot, offset, bytesMax, least: leastIndex(core) });
 }
 
 /** An older one is of no use: the log does not reach back to it, or the state is further. */
@@ -216,6 +223,7 @@ export function onSnapshotPart(core: Core, from: Member, message: FrameOf<"snaps
   if (transfer.stage !== "fetching" || snapshot === null || offset !== transfer.offset || bytes.length === 0) return;
   if (offset + bytes.length > snapshot.sizeBytes) return;
   core.order({ type: "write", offset, bytes });
+  core.snapshots.portion.answered(bytes.length, core.nowMs - transfer.askedMs, core.options.timeoutMs);
   transfer.offset += bytes.length;
   transfer.progressMs = core.nowMs;
   transfer.nonce = -1;
@@ -294,7 +302,8 @@ export function onSnapshotFetch(core: Core, from: Member, message: FrameOf<"snap
     made !== null && (kept === null ? core.log.holds(made.snapshot.position) : made.snapshot.position.index === upTo);
   if (isSound && message.snapshot !== null && isSame(made.snapshot, message.snapshot)) {
     made.askedMs = nowMs;
-    core.order({ type: "read", to: from.pid, nonce: message.nonce, offset: message.offset });
+    const { nonce, offset, bytesMax } = message;
+    core.order({ type: "read", to: from.pid, nonce, offset, bytesMax: Math.min(bytesMax, limits.snapshotPartBytes) });
     return;
   }
   // However long it took to make: the next one would be no newer when it is done.

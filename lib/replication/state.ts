@@ -2,12 +2,17 @@
  * What a replica keeps, part by part: a view that it is in, an own attempt at one, a fetch, a transfer of state, ops that
  * wait. Shapes only, and no decisions: `core.ts` holds them, and each is moved by the file that its subject belongs to.
  */
+import { limits } from "../base/limits.ts";
 import type { OpEntry, ViewEntry } from "../protocol/entries.ts";
 import type { SnapshotName } from "../protocol/fields.ts";
 import type { FrameOf, Member, Position } from "../protocol/messages.ts";
 import type { WantedChange } from "./config-change.ts";
 import type { ConfigChange } from "./events.ts";
 import type { Formation, PromiseGiven } from "./formation.ts";
+import { Portion } from "./portion.ts";
+
+/** Entries under way to a member, beyond what it has acked; the rest waits for its acks. */
+export const windowEntriesMax = 2_048;
 
 /** How far one member of the primary's view has come. */
 export interface Progress {
@@ -22,6 +27,8 @@ export interface Progress {
   progressMs: number;
   /** When records were last sent again. */
   resentMs: number;
+  /** So many entries may be under way beyond what is acked: few once they had to be sent again, twice as many with every ack. */
+  windowEntries: number;
 }
 
 /** The view whose VIEW entry this incarnation has appended as one of its members. */
@@ -47,6 +54,8 @@ export interface Installed {
   readonly streams: Map<number, { incarnation: number; stream: number; next: number }>;
   /** By uuid: up to here the log of this view is on its disk, as it has told in this view. */
   readonly onDisk: Map<string, number>;
+  /** Primary only: where its log ended, from half a timeout ago on; see `noteEnd`. */
+  readonly ends: { readonly atMs: number; readonly index: number }[];
 }
 
 /** An own try to start a view. */
@@ -200,6 +209,8 @@ export class Snapshots {
   kept: StateFound | null = null;
   made: Made | null = null;
   isMaking = false;
+  /** Of another's. */
+  readonly portion = new Portion(limits.snapshotPartBytes);
   /** How many were checked: which one a report is about. */
   checks = 0;
   transfer: Transfer | null = null;

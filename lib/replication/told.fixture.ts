@@ -125,6 +125,10 @@ export class Told {
     this.tick(0);
   }
 
+  get stillToCome(): string {
+    return this.#replica.stillToCome;
+  }
+
   step(event: Event): void {
     const effects = this.#replica.step(event);
     this.effects.push(...effects);

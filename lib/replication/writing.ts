@@ -11,10 +11,10 @@ import type { FrameOf, Member } from "../protocol/messages.ts";
 import { joinRecords, recordKind, splitRecords } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
 import { isSame } from "./formation.ts";
-import { keyOf, type Installed, type PendingOp, type Progress } from "./state.ts";
+import { keyOf, windowEntriesMax, type Installed, type PendingOp, type Progress } from "./state.ts";
 
-/** Entries that may be under way to a member beyond what it has acked; the rest waits for its acks. */
-const underwayEntriesMax = 2_048;
+/** What is sent again may be on its way still: over a slow link all of it would come twice, and hold up what keeps that alive. */
+const resentEntriesMax = 16;
 /** So many ops are a batch, whatever is under way. */
 const batchOpsEnough = 32;
 /** Ops that nobody could take for this long are refused. */
@@ -190,8 +190,11 @@ export function appendAndSend(core: Core, installed: Installed, records: readonl
 /** Pipelines: never waits for an ack before sending the next batch, within a bound. */
 function sendRecords(core: Core, installed: Installed, progress: Progress): void {
   if (progress.matchIndex === core.log.lastIndex) return;
-  while (progress.nextIndex <= core.log.lastIndex && progress.nextIndex - progress.matchIndex <= underwayEntriesMax) {
-    const records = core.log.read(progress.nextIndex, limits.batchBytesMax);
+  const { windowEntries } = progress;
+  while (progress.nextIndex <= core.log.lastIndex && progress.nextIndex - progress.matchIndex <= windowEntries) {
+    const batch = core.log.read(progress.nextIndex, limits.batchBytesMax);
+    const room = progress.matchIndex + windowEntries + 1 - progress.nextIndex;
+    const records = windowEntries < windowEntriesMax ? batch.slice(0, room) : batch;
     core.send(progress.member.pid, {
       type: "append",
       view: installed.view,
@@ -216,6 +219,7 @@ export function onAppendOk(core: Core, from: Member, message: FrameOf<"appendOk"
     progress.matchIndex = message.durableIndex;
     progress.nextIndex = Math.max(progress.nextIndex, message.durableIndex + 1);
     progress.progressMs = core.nowMs;
+    progress.windowEntries = Math.min(2 * progress.windowEntries, windowEntriesMax);
   }
   if (message.resendAfter !== null && core.nowMs - progress.resentMs > core.options.heartbeatMs) {
     progress.nextIndex = Math.max(progress.matchIndex, Math.min(message.resendAfter, core.log.lastIndex)) + 1;
@@ -285,6 +289,7 @@ export function tickWriting(core: Core): void {
       if (quietMs <= 2 * core.options.heartbeatMs) continue;
       progress.nextIndex = progress.matchIndex + 1;
       progress.resentMs = core.nowMs;
+      progress.windowEntries = resentEntriesMax;
       sendRecords(core, installed, progress);
     }
   }

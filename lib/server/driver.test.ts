@@ -168,7 +168,12 @@ test("an answer that cannot be encoded ends the replica, and is not taken for th
   };
   const driver = driverOf(empty, memoryState(false).stateMachine, { ...quiet, send });
   const from: Member = { pid: 2, uuid: "20000000-0000-4000-8000-000000000000", incarnation: 1 };
-  const message: FrameOf<"fetch"> = { type: "fetch", nonce: 1, after: { index: 0, view: 0, chain: 0n } };
+  const message: FrameOf<"fetch"> = {
+    type: "fetch",
+    nonce: 1,
+    after: { index: 0, view: 0, chain: 0n },
+    bytesMax: 1000,
+  };
   let thrown: unknown = null;
   try {
     driver.dispatch({ type: "received", from, message });

@@ -131,6 +131,11 @@ export class ReplicaDriver {
     return this.#replica.standing;
   }
 
+  /** Of what is being fetched, in words; empty when that is not known. */
+  get stillToCome(): string {
+    return this.#replica.stillToCome;
+  }
+
   /**
    * The last place, at most at index `upTo`, that the log is known to have in common with one that went through `place`,
    * wherever that one went on to.

@@ -316,7 +316,9 @@ export class ReplicaNode {
     if (standing.waitingFor === "") return;
     this.#remindedMs = nowMs;
     const seconds = Math.floor((nowMs - this.#waitingSinceMs) / 1000);
-    this.#ports.log("info", seconds === 0 ? standing.waitingFor : `${standing.waitingFor} (${seconds} s)`);
+    const { stillToCome } = this.#driver;
+    const what = stillToCome === "" ? standing.waitingFor : `${standing.waitingFor}: ${stillToCome} to come`;
+    this.#ports.log("info", seconds === 0 ? what : `${what} (${seconds} s)`);
   }
 
   #configure({ peers }: Standing): void {

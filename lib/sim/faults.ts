@@ -8,6 +8,9 @@ import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
 import type { DiskFailure } from "./storage.ts";
 
+/** From this seed on a link that is slow may be so as it carries little, not as all takes long. */
+const narrowSince = 920_000_000;
+
 /** A replica as faults see it. */
 export interface Victim {
   readonly pid: number;
@@ -287,7 +290,11 @@ export class Chaos {
     if (others.length === 0) return;
     const { link, timeoutMs } = this.profile;
     const to = this.random.pick(others).pid;
-    this.network.quality(pid, to, { ...link, delayMsMean: timeoutMs * this.random.pick([0.1, 0.4, 1]) });
+    const isNarrow = this.profile.seed >= narrowSince && this.random.chance(0.5);
+    const slow = isNarrow
+      ? { bytesPerSecond: this.random.pick([4_000, 20_000, 100_000]) }
+      : { delayMsMean: timeoutMs * this.random.pick([0.1, 0.4, 1]) };
+    this.network.quality(pid, to, { ...link, ...slow });
     this.later(() => this.network.quality(pid, to, link));
   }
 

@@ -1,8 +1,9 @@
 /**
  * The simulated network between replicas: one connection per ordered pair, as the server keeps them, with the news that
  * TCP would give. A process that dies resets its connections and refuses new ones at once; a cut link, a machine
- * without power and a stopped process are silent. Knows nothing about what the messages mean.
+ * without power and a stopped process are silent. Knows nothing about what the messages mean, but how long they are.
  */
+import { encodeFrame } from "../protocol/codec.ts";
 import type { Member, ReplicaMessage } from "../protocol/messages.ts";
 import type { Random } from "./random.ts";
 import type { Simulator } from "./simulator.ts";
@@ -29,6 +30,8 @@ export interface LinkQuality {
   readonly reordering: number;
   /** How much later one that is overtaken arrives, on average. */
   readonly lateMsMean: number;
+  /** What is sent waits until all that was sent before is through. Default: it takes no time. */
+  readonly bytesPerSecond?: number;
 }
 
 export const perfectLink: LinkQuality = {
@@ -48,6 +51,8 @@ interface Link {
   readonly to: Host;
   quality: LinkQuality;
   cut: boolean;
+  /** All that was sent is through by then, where it carries only so many bytes a second. */
+  freeMs: number;
   /** No message overtakes one that arrives at this time, unless reordering says so. */
   lastArrivalMs: number;
   /** By how much later some of what is sent comes a second time; null: nothing does. */
@@ -202,8 +207,10 @@ export class Network {
     const generation = link.generation;
     const target = link.peer?.incarnation;
     const copy = this.wire(message);
+    const { bytesPerSecond } = link.quality;
+    const passMs = bytesPerSecond === undefined ? 0 : (1_000 * encodeFrame(message).length) / bytesPerSecond;
     const deliver = (): void => {
-      this.simulator.after(this.arrival(link) - this.simulator.nowMs, () => {
+      this.simulator.after(this.arrival(link, passMs) - this.simulator.nowMs, () => {
         if (link.generation !== generation || link.to.running?.incarnation !== target) return;
         if (link.cut) {
           if (link.held.length < heldMax) link.held.push(deliver);
@@ -220,9 +227,11 @@ export class Network {
     deliver();
   }
 
-  private arrival(link: Link): number {
+  private arrival(link: Link, passMs = 0): number {
     const { delayMsMin, delayMsMean, reordering, lateMsMean } = link.quality;
-    const atMs = this.simulator.nowMs + delayMsMin + this.random.around(delayMsMean);
+    if (passMs > 0) link.freeMs = Math.max(this.simulator.nowMs, link.freeMs) + passMs;
+    const leavesMs = passMs > 0 ? link.freeMs : this.simulator.nowMs;
+    const atMs = leavesMs + delayMsMin + this.random.around(delayMsMean);
     if (reordering > 0 && this.random.chance(reordering)) return atMs + this.random.around(lateMsMean);
     link.lastArrivalMs = Math.max(atMs, link.lastArrivalMs + 0.001);
     return link.lastArrivalMs;
@@ -293,6 +302,7 @@ function newLink(from: Host, to: Host): Link {
     quality: perfectLink,
     cut: false,
     repeats: null,
+    freeMs: 0,
     lastArrivalMs: 0,
     held: [],
     peer: null,

@@ -68,6 +68,12 @@ export const commands: Readonly<Record<string, CommandKind>> = {
   mend: now("mend 1>2 1-3", "it gets through again, also what was sent meanwhile", (stage, words) => {
     for (const [from, to] of links(stage, words)) stage.cluster.network.cut(from, to, false);
   }),
+  narrow: now("narrow 1>2 1-3 BYTES", "it carries so many bytes a second; 0: as many as come", (stage, words) => {
+    const bytesPerSecond = Number(words.at(-1));
+    const { link } = stage.cluster.profile;
+    const quality = bytesPerSecond === 0 ? link : { ...link, bytesPerSecond };
+    for (const [from, to] of links(stage, words.slice(0, -1))) stage.cluster.network.quality(from, to, quality);
+  }),
   hang: now("hang 1", "its disk does not answer", (stage, words) => {
     for (const pid of each(words)) stage.node(pid).syncTakes(Infinity);
   }),

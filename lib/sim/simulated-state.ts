@@ -100,10 +100,11 @@ export class SimulatedState {
             process.report({ type: "captured", snapshot: this.nameOf(made) });
           });
         case "read": {
-          const { to, nonce, offset } = order;
+          const { to, nonce, offset, bytesMax } = order;
+          const end = offset + Math.min(bytesMax, partBytes);
           return later(0.5, () => {
             if (made === null) return;
-            process.report({ type: "read", to, nonce, offset, bytes: made.slice(offset, offset + partBytes) });
+            process.report({ type: "read", to, nonce, offset, bytes: made.slice(offset, end) });
           });
         }
         case "drop":
