@@ -131,13 +131,14 @@ function whomToDial(core: Core): readonly Configured[] {
 }
 
 /** How much of the state or the log that this replica waits for has yet to come; empty when nothing is, or that is not known. */
-export function stillToCome({ log, fetch, snapshots }: Core): string {
-  const { stage, snapshot, offset } = snapshots.transfer ?? { stage: "asking", snapshot: null, offset: 0 };
+export function stillToCome(core: Core): string {
+  const { stage, snapshot, offset } = core.snapshots.transfer ?? { stage: "asking", snapshot: null, offset: 0 };
   if (snapshot !== null && stage === "fetching") {
     return `${((snapshot.sizeBytes - offset) / 1e6).toFixed(1)} of ${(snapshot.sizeBytes / 1e6).toFixed(1)} MB`;
   }
-  const end = fetch === null ? 0 : Math.max(fetch.end, fetch.target?.index ?? 0);
-  return end > log.lastIndex ? `${end - log.lastIndex} of ${end} entries` : "";
+  const end = Math.max(core.fetch?.end ?? 0, core.fetch?.target?.index ?? 0);
+  const { lastIndex } = core.log;
+  return end > lastIndex ? `${end - lastIndex} of ${end} entries` : "";
 }
 
 function waitingFor(core: Core): string {
