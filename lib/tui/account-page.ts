@@ -31,6 +31,7 @@ export class AccountPage {
     const item = (id: string, letter: string, label: string, detail = ""): Item => ({
       id,
       letter,
+      brief: id,
       left: [
         { text: `${letter}  `, style: "prompt" },
         { text: label, style: "plain" },

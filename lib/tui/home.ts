@@ -36,15 +36,15 @@ export interface HomeState {
 const lookUpPatienceMs = 1000;
 
 /** Ids of items that are no conversation begin with a slash, as no name does. */
-const entries: readonly { id: string; letter: string; label: string }[] = [
-  { id: "/write", letter: "w", label: "Write to someone" },
-  { id: "/inbox", letter: "i", label: "Inbox" },
-  { id: "/drafts", letter: "d", label: "Drafts" },
-  { id: "/search", letter: "s", label: "Search" },
-  { id: "/people", letter: "a", label: "Accounts" },
-  { id: "/cluster", letter: "c", label: "Cluster" },
-  { id: "/account", letter: "m", label: "My account" },
-  { id: "/quit", letter: "q", label: "Quit" },
+const entries: readonly { id: string; letter: string; brief: string; label: string }[] = [
+  { id: "/write", letter: "w", brief: "write", label: "Write to someone" },
+  { id: "/inbox", letter: "i", brief: "inbox", label: "Inbox" },
+  { id: "/drafts", letter: "d", brief: "drafts", label: "Drafts" },
+  { id: "/search", letter: "s", brief: "search", label: "Search" },
+  { id: "/people", letter: "a", brief: "accounts", label: "Accounts" },
+  { id: "/cluster", letter: "c", brief: "cluster", label: "Cluster" },
+  { id: "/account", letter: "m", brief: "account", label: "My account" },
+  { id: "/quit", letter: "q", brief: "quit", label: "Quit" },
 ];
 
 export function homePage(state: HomeState): Page {
@@ -54,11 +54,12 @@ export function homePage(state: HomeState): Page {
     "/drafts": state.drafts === 0 ? "" : `${state.drafts}`,
     "/cluster": state.replicas,
   };
-  const menu: Item[] = entries.map(({ id, letter, label }, at) => {
+  const menu: Item[] = entries.map(({ id, letter, brief, label }, at) => {
     const detail = details[id] ?? "";
     return {
       id,
       letter,
+      brief,
       left: [
         { text: `${letter}  `, style: "prompt" },
         { text: label, style: "plain" },

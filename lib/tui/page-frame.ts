@@ -38,8 +38,18 @@ export interface PageFrame extends Frame {
 }
 
 export function buildPage(state: PageState, theme: Theme, columns: number, rows: number): PageFrame {
+  const frame = pageFrame(state, theme, columns, rows, []);
+  const lettered = state.page.items.filter(({ letter }) => letter !== undefined);
+  const inView = lettered.filter(({ id }) => frame.inView.includes(id));
+  // Who sees most of them sees that there are more.
+  if (inView.length * 2 >= lettered.length) return frame;
+  return pageFrame(state, theme, columns, rows, lettered);
+}
+
+/** `named`: the items whose letters the keys at the bottom are to tell, as they are not in view. */
+function pageFrame(state: PageState, theme: Theme, columns: number, rows: number, named: readonly Item[]): PageFrame {
   const { page, choice } = state;
-  const foot = footRows(state, theme, columns);
+  const foot = footRows(state, theme, columns, named);
   const lines = page.lines.flatMap((line) => paragraph(line, theme, columns));
   const room = rows - 1 - foot.rows.length;
   const head = lines.slice(0, Math.max(0, room - bodyRowsMin));
@@ -94,14 +104,14 @@ function paragraph(line: Line, theme: Theme, columns: number): string[] {
   return wrap(spans, columns, 2).map((row) => theme.row(row));
 }
 
-function footRows(state: PageState, theme: Theme, columns: number): Frame {
+function footRows(state: PageState, theme: Theme, columns: number, named: readonly Item[]): Frame {
   const standing = state.standing === null ? [] : [lineRow(state.standing, theme, columns)];
   const { ellipsis } = theme.symbols;
   const way = `${state.outgoing} ${state.outgoing === 1 ? "message" : "messages"} sending${ellipsis}`;
   if (state.outgoing > 0) standing.push(lineRow({ tone: "dim", text: way }, theme, columns));
   const hint = state.hint === null ? [] : [lineRow(state.hint, theme, columns)];
   if (state.asked === null)
-    return { rows: [...standing, ...(hint.length > 0 ? hint : keyRows(state, theme, columns))], cursor: null };
+    return { rows: [...standing, ...(hint.length > 0 ? hint : keyRows(state, theme, columns, named))], cursor: null };
   const asked = askedRows(state.asked, theme, columns);
   const { cursor } = asked;
   return {
@@ -110,17 +120,27 @@ function footRows(state: PageState, theme: Theme, columns: number): Frame {
   };
 }
 
-function keyRows({ page, choice }: PageState, theme: Theme, columns: number): string[] {
-  const { dot } = theme.symbols;
+function keyRows({ page, choice }: PageState, theme: Theme, columns: number, named: readonly Item[]): string[] {
   const words = page.keys.map(({ name, label }) => `${keyName(name)} ${label}`);
   if (page.marks) words.unshift(`Space marks${choice.marked.size > 0 ? ` (${choice.marked.size})` : ""}`);
+  const plain = joined(words, theme, columns);
+  const spelled = joined([...words, ...named.map(({ letter, brief }) => `${letter} ${brief}`)], theme, columns);
+  const letters = named.map(({ letter }) => letter).join(" ");
+  // In words where one row more will do: items are worth more.
+  const rows = spelled.length <= plain.length + 1 ? spelled : [...plain, `also ${letters}: End shows them`];
+  return rows.map((text) => lineRow({ tone: "dim", text }, theme, columns));
+}
+
+/** As many on a row as there is room for. */
+function joined(words: readonly string[], theme: Theme, columns: number): string[] {
+  const { dot } = theme.symbols;
   const rows: string[] = [];
   for (const word of words) {
     const row = rows.at(-1);
     if (row !== undefined && width(`${row} ${dot} ${word}`) <= columns) rows[rows.length - 1] = `${row} ${dot} ${word}`;
     else rows.push(word);
   }
-  return rows.map((row) => lineRow({ tone: "dim", text: row }, theme, columns));
+  return rows;
 }
 
 const keyNames: Readonly<Record<string, string>> = { return: "Enter", escape: "Esc", tab: "Tab", "/": "/" };

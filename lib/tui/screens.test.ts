@@ -252,6 +252,19 @@ test("the window becomes narrow and wide again, on a page and around a draft", a
   await expectScreen(pty, "resized-back", () => pty.text.includes("carol draft"));
 });
 
+test.each([
+  { columns: 80, rows: 24 },
+  { columns: 40, rows: 20 },
+])("more conversations than rows: the letters of the menu are told at $columns columns", async (size) => {
+  await using pty = new Pty(size);
+  await pty.signIn();
+  await pty.see("2 wait");
+  for (let at = 10; at < 40; at += 1) pty.happen({ do: "message", from: `friend${at}`, text: `hello ${at}` });
+  await expectScreen(pty, "home-many", () => pty.text.includes("friend39 1 new hello 39"));
+  pty.type("\x1b[F");
+  await expectScreen(pty, "home-many-end", () => pty.cursorRow.startsWith("› q  Quit"));
+});
+
 describe("Ctrl-C", () => {
   const signedIn = (pty: Pty) => pty.signIn();
   const talking = (pty: Pty) => pty.talk();

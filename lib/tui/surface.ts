@@ -69,6 +69,8 @@ export interface Item {
   readonly wraps?: true;
   /** The letter that chooses it. */
   readonly letter?: string;
+  /** In a word what the letter leads to, for when the item is not in view. */
+  readonly brief?: string;
   /** Stands apart from what is above it, where there is room. */
   readonly apart?: true;
 }
