@@ -107,6 +107,7 @@ export class Asking {
   pick(page: () => Page): Promise<Picked> {
     assert(this.#pick === null, "one page is open at a time");
     this.#page = this.#page?.page === page ? this.#page : { page, choice: nothingChosen };
+      clears: question.secret === true,
     return new Promise((resolve) => {
       this.#pick = resolve;
       this.#owner.changed();

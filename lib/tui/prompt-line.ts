@@ -61,6 +61,8 @@ export interface LinePromptOptions {
   /** The draft, or why it was not taken, has changed. */
   readonly changed: (complaint: string | null) => void;
   readonly history?: History;
+  /** A text that cannot be taken does not stay. */
+  readonly clears?: boolean;
 }
 
 export class LinePrompt extends Prompt<string> {
@@ -131,6 +133,7 @@ export class LinePrompt extends Prompt<string> {
   protected override _shouldSubmit(): boolean {
     const complaint = this.#options.accept(this.#draft.text);
     if (complaint === null) return true;
+    if (this.#options.clears === true) this.#draft = emptyDraft;
     this.#options.changed(complaint);
     return false;
   }

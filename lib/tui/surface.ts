@@ -42,7 +42,7 @@ export interface Question {
   readonly initial?: Draft;
   /** Whether Escape leaves it; if not, the text says what Escape does not do. */
   readonly back?: boolean;
-  /** Why the answer cannot be taken, or null. What was typed stays. */
+  /** Why the answer cannot be taken, or null. What was typed stays, unless it is secret. */
   readonly accept?: (text: string) => string | null;
   /** Completions of what stands before the cursor, whole. */
   readonly complete?: (before: string) => readonly string[];
