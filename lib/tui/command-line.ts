@@ -8,11 +8,13 @@ import { parseLine, helpText, type CommandName } from "./commands.ts";
 import type { ChatContext } from "./context.ts";
 import { ClusterPage } from "./cluster-page.ts";
 import { DraftCommands } from "./draft-commands.ts";
+import { DraftPage } from "./draft-page.ts";
 import { changePassword, SessionCommands } from "./own-account.ts";
 import { historyArguments, messageCount } from "./questions.ts";
 import { HelpPage } from "./help-page.ts";
 import { olderMessages, openInbox, searchFor } from "./message-sources.ts";
 import { PeoplePage } from "./people-page.ts";
+import { SessionPage } from "./session-page.ts";
 import { byteLength, count, sameName } from "./sentences.ts";
 import type { Tone } from "./theme.ts";
 
@@ -127,7 +129,7 @@ export class CommandLine {
         if (rest === "" && surface.isCovered) return olderMessages(context, partner).visit();
         return void (rest === "" ? questions.number(partner, name) : questions.act(name, rest));
       case "drafts":
-        return this.#drafts.list();
+        return surface.isCovered ? new DraftPage(context).visit() : this.#drafts.list();
       case "draft":
         return this.#drafts.draft(rest);
       case "send-draft":
@@ -145,7 +147,7 @@ export class CommandLine {
       case "password":
         return changePassword(context);
       case "sessions":
-        return this.#sessions.list();
+        return surface.isCovered ? new SessionPage(context).visit() : this.#sessions.list();
       case "end-session":
         return this.#sessions.end(rest);
       case "delete-account":

@@ -56,6 +56,23 @@ test("all of /help can be read at home, in a small window too, and a command of 
   await pty.prompt("bob → mia ›");
 });
 
+test("/drafts and /sessions at home lead to their pages, where all of them can be reached", async () => {
+  await using pty = new Pty(small);
+  await pty.signIn();
+  for (let at = 1; at <= 9; at += 1) pty.type(`/draft number ${at}\r`);
+  await pty.see("number 9");
+  pty.type("/drafts\r");
+  await pty.until("the page of drafts", () => pty.rows[0]?.startsWith("Drafts") === true);
+  pty.type("\x1b[F");
+  await pty.until("the oldest is chosen", () => pty.cursorRow.includes("number 1"));
+  pty.type("\x1b");
+  await pty.home();
+  pty.type("/send-draft 99\r");
+  await pty.see("/drafts shows them.");
+  pty.type("/sessions\r");
+  await pty.until("the page of sessions", () => pty.rows[0]?.startsWith("Sessions") === true);
+});
+
 test("/accounts and /status at home lead to their pages", async () => {
   await using pty = new Pty(small);
   await pty.signIn();

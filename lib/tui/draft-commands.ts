@@ -134,7 +134,8 @@ export class DraftCommands {
 
   #unnamed(text: string): void {
     const known = this.#numbered.length === 0 ? "has no number yet" : "is not among those numbered";
-    this.#fail(`${text} names no draft: it ${known}, /drafts numbers them.`);
+    const where = this.#context.surface.isCovered ? "shows" : "numbers";
+    this.#fail(`${text} names no draft: it ${known}, /drafts ${where} them.`);
   }
 
   #forget(drafts: readonly Draft[]): void {

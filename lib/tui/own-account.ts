@@ -60,7 +60,8 @@ export class SessionCommands {
       const numbers = numbersIn(text, this.#numbered.length);
       if (numbers === null) {
         const known =
-          this.#numbered.length === 0 ? "/sessions numbers them" : `1 to ${this.#numbered.length} have numbers`;
+          this.#numbered.length === 0 ? `/sessions ${how} them` : `1 to ${this.#numbered.length} have numbers`;
+        const how = surface.isCovered ? "shows" : "numbers";
         const named = text === "" ? "Nothing typed" : text;
         return surface.say({ tone: "warning", text: `${named} names no session: ${known}.`, failed: true });
       }
