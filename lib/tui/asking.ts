@@ -1,6 +1,7 @@
 /**
  * What is asked just now, and what typed keys do to it: a line, a choice between two, or the page that is open. Keys that
- * are typed ahead wait for the next question. Draws nothing: `screen.ts` does, and is told when something has changed.
+ * are typed ahead wait for the next question, but those that are typed while something is awaited only if it is known
+ * which question that will be. Draws nothing: `screen.ts` does, and is told when something has changed.
  */
 import { assert } from "../base/assert.ts";
 import type { Asked } from "./frame.ts";
@@ -32,10 +33,19 @@ export interface OpenPage {
   choice: Choice;
 }
 
+interface OpenWait {
+  readonly label: string;
+  /** What is typed meanwhile is for the question that follows. */
+  readonly takesAhead: boolean;
+  readonly leave: (left: "left") => void;
+}
+
 /** More than this is not taken as one paste: it is a file, not a message. In characters. */
 const pasteMax = 100_000;
 const draftHint: Line = { tone: "dim", text: "the draft is kept: Ctrl-U clears it" };
 const fieldHint: Line = { tone: "dim", text: "/help lists the commands, Ctrl-D quits" };
+
+const waitHint: Line = { tone: "dim", text: "nothing can be typed now: Escape leaves" };
 
 export class Asking {
   /** Below the question, until the next key. */
@@ -48,6 +58,8 @@ export class Asking {
   #page: OpenPage | null = null;
   #pick: ((picked: Picked) => void) | null = null;
   #interrupted: LinePrompt | null = null;
+  /** The last one is on the screen, as long as nothing is asked. */
+  readonly #waits: OpenWait[] = [];
 
   constructor(owner: AskingOwner) {
     this.#owner = owner;
@@ -63,10 +75,31 @@ export class Asking {
       const { label, prompt } = this.#choice;
       return { kind: "choice", label, options: prompt.options, chosen: prompt.chosen };
     }
-    if (this.#line === null) return null;
+    if (this.#line === null) return this.#waited;
     const { question, prompt } = this.#line;
     const { label, kind, secret = false } = question;
     return { kind: "line", label, field: kind === "field", secret, draft: prompt.draft };
+  }
+
+  get #waited(): Asked | null {
+    const label = this.#waits.at(-1)?.label;
+    return label === undefined ? null : { kind: "busy", label };
+  }
+
+  /** Until `work` is done, or Escape leaves it; see `Surface.busy`. */
+  async wait<T>(label: string, work: Promise<T>, takesAhead: boolean): Promise<T | "left"> {
+    const left = Promise.withResolvers<"left">();
+    const wait: OpenWait = { label, takesAhead, leave: left.resolve };
+    this.#waits.push(wait);
+    this.drain();
+    try {
+      const ended = await Promise.race([work, left.promise]);
+      // A fault in what goes on alone must be heard of.
+      if (ended === "left") void work.then(() => {});
+      return ended;
+    } finally {
+      this.#end(wait);
+    }
   }
 
   async ask(question: Question): Promise<Answer> {
@@ -74,6 +107,7 @@ export class Asking {
       ...(question.initial === undefined ? {} : { initial: question.initial }),
       ...(question.kind === "prompt" ? { history: this.#history } : {}),
       accept: question.accept ?? (() => null),
+      clears: question.secret === true,
       changed: (complaint) => {
         this.hint = complaint === null ? null : { tone: "warning", text: complaint };
         if (complaint === null) question.typing?.(prompt.begun);
@@ -107,7 +141,6 @@ export class Asking {
   pick(page: () => Page): Promise<Picked> {
     assert(this.#pick === null, "one page is open at a time");
     this.#page = this.#page?.page === page ? this.#page : { page, choice: nothingChosen };
-      clears: question.secret === true,
     return new Promise((resolve) => {
       this.#pick = resolve;
       this.#owner.changed();
@@ -154,7 +187,10 @@ export class Asking {
     for (;;) {
       if (this.#line?.prompt.over === true) this.#line = null;
       if (this.#choice?.prompt.over === true) this.#choice = null;
-      if (this.#line === null && this.#choice === null && this.#pick === null) break;
+      if (this.#line === null && this.#choice === null && this.#pick === null) {
+        this.#toWait();
+        break;
+      }
       const input = this.#queue.shift();
       if (input === undefined) break;
       this.hint = null;
@@ -163,6 +199,28 @@ export class Asking {
       } else if (this.#line !== null) this.#toLine(this.#line, input);
       else if (this.#page !== null) this.#toPage(this.#page, input);
     }
+    this.#owner.changed();
+  }
+
+  /** Whoever leaves a wait does not want what they typed before done either. */
+  #toWait(): void {
+    const wait = this.#waits.at(-1);
+    if (wait === undefined || this.#queue.length === 0) return;
+    const escape = this.#queue.findLastIndex((input) => input.type === "key" && input.name === "escape");
+    this.#queue.splice(0, escape + 1);
+    if (escape >= 0) {
+      this.#end(wait);
+      wait.leave("left");
+    } else if (!wait.takesAhead) {
+      this.#queue.length = 0;
+      this.hint = waitHint;
+    }
+  }
+
+  #end(wait: OpenWait): void {
+    const at = this.#waits.indexOf(wait);
+    if (at >= 0) this.#waits.splice(at, 1);
+    if (this.hint === waitHint) this.hint = null;
     this.#owner.changed();
   }
 

@@ -22,7 +22,7 @@ import { Outlet, type OpenStorage } from "./outlet.ts";
 import { Presence, seenSentence } from "./presence.ts";
 import { Questions, type Found } from "./questions.ts";
 import { ReadMarks } from "./read-marks.ts";
-import { answered, InFlight } from "./requests.ts";
+import { answered, InFlight, untilDone } from "./requests.ts";
 import { Sending } from "./sending.ts";
 import { byteLength, clockTime, newcomerLines, returnLines, sameName } from "./sentences.ts";
 import { signIn, type SignedIn } from "./sign-in.ts";
@@ -70,7 +70,7 @@ export class Chat implements ChatContext {
   /** It has been said who the partner is. */
   #introduced: Promise<void> = Promise.resolve();
   #answerHintSaid = false;
-  #loggingOut = false;
+  #loggingOut: Promise<void> | null = null;
 
   constructor(surface: Surface, client: ChatClient, connection: ConnectionLines, options: ChatRunOptions) {
     this.surface = surface;
@@ -122,7 +122,7 @@ export class Chat implements ChatContext {
   async run(): Promise<never> {
     this.client.on((event) => this.#happened(event));
     this.surface.onActivity(() => {
-      if (this.#user !== null && !this.#loggingOut) this.#idle.touch();
+      if (this.#user !== null && this.#loggingOut === null) this.#idle.touch();
     });
     let user = this.#options.user;
     this.#say("dim", "Your user name signs you in; a new one makes an account. /accounts shows who there is.");
@@ -166,12 +166,18 @@ export class Chat implements ChatContext {
   }
 
   async logOut(text = "Logged out."): Promise<void> {
-    if (this.#user === null || this.#loggingOut) return;
-    this.#loggingOut = true;
+    if (this.#user === null) return;
+    this.#loggingOut ??= this.#logOut(text).finally(() => {
+      this.#loggingOut = null;
+    });
+    if ((await untilDone(this.surface, "Logging out", this.#loggingOut)) !== "left" || !this.#outlet.keeps) return;
+    this.#say("dim", "What you write from now on is kept until you sign in again.");
+  }
+
+  async #logOut(text: string): Promise<void> {
     this.#idle.stop();
     this.#outlet.rest();
-    const answer = await this.surface.busy("Logging out", answered(this.client, { type: "logout" }));
-    this.#loggingOut = false;
+    const answer = await answered(this.client, { type: "logout" });
     // Still logged in: the session would take nobody else.
     if (answer.type === "refused" && answer.code !== "not-logged-in") {
       this.#idle.touch();
@@ -188,13 +194,17 @@ export class Chat implements ChatContext {
     const accept = (text: string): string | null => (text === "" ? "Type your password." : null);
     const answer = await surface.ask({ kind: "field", label: "Password", secret: true, back: true, accept });
     if (answer.type !== "line") return this.#say("dim", `${user} is kept.`);
-    const request = answered(this.client, { type: "deleteAccount", password: answer.text });
-    const reply = await surface.busy("Deleting the account", request);
-    if (reply.type === "refused") surface.say({ tone: "bad", text: `Not deleted: ${reply.message}`, failed: true });
-    else {
-      this.#outlet.lines?.clear();
-      this.#loggedOut("good", `The account ${user} is deleted.`);
+    await untilDone(surface, "Deleting the account", this.#deleteAccount(answer.text));
+  }
+
+  async #deleteAccount(password: string): Promise<void> {
+    const { user } = this;
+    const answer = await answered(this.client, { type: "deleteAccount", password });
+    if (answer.type === "refused") {
+      return this.surface.say({ tone: "bad", text: `Not deleted: ${answer.message}`, failed: true });
     }
+    this.#outlet.lines?.clear();
+    this.#loggedOut("good", `The account ${user} is deleted.`);
   }
 
   async #signedIn(signedIn: SignedIn): Promise<void> {

@@ -85,12 +85,17 @@ export class DraftCommands {
       if (this.#context.surface.linear) this.#say(this.#row(chosen, place, false));
     });
     if (this.#context.surface.linear) return Promise.resolve();
-    return found.then(async () => {
-      const draft: Draft | null = chosen;
-      if (draft === null) return;
-      const saved = await editDraft(this.#context, draft);
-      if (saved !== null) this.#numbered = this.#numbered.map((each) => (each === draft ? saved : each));
-    });
+    return this.#edit(found.then(() => chosen));
+  }
+
+  async #edit(found: Promise<Draft | null>): Promise<void> {
+    const { surface } = this.#context;
+    const draft = await surface.busy("Looking for the draft", found, "ahead");
+    // What was typed ahead was for its fields: here it would be as many keys.
+    if (draft === null && surface.isCovered) surface.takeTyped();
+    if (draft === null || draft === "left") return;
+    const saved = await editDraft(this.#context, draft);
+    if (saved !== null) this.#numbered = this.#numbered.map((each) => (each === draft ? saved : each));
   }
 
   async #save(place: number | null, to: string, text: string): Promise<void> {

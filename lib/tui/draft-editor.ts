@@ -1,8 +1,10 @@
 /** The questions by which a draft is written or changed where there are screens: its recipient, then its text. */
 import { limits } from "../base/limits.ts";
+import type { Answers, Refused } from "../client/types.ts";
 import type { ChatContext } from "./context.ts";
 import type { Draft } from "./drafts.ts";
 import { draftOf } from "./editor.ts";
+import { untilDone } from "./requests.ts";
 import { byteLength, nameComplaint } from "./sentences.ts";
 
 /**
@@ -17,12 +19,19 @@ export async function editDraft(context: ChatContext, draft: Draft | null): Prom
     const written = whom === null ? null : await askText(context, text);
     if (whom === null || written === null) return null;
     [to, text] = [whom, written];
-    const answer = await surface.busy("Saving", drafts.save(draft?.draft ?? null, to, text));
-    if (answer.type !== "refused") {
-      surface.say({ tone: "good", text: "Draft saved." });
-      return { draft: answer.draft, to, text, at: Date.now() };
-    }
-    surface.say({ tone: "bad", text: `Not saved: ${answer.message}`, failed: true });
+    let isLeft = false;
+    const save = async (): Promise<Answers["saveDraft"] | Refused> => {
+      const answer = await drafts.save(draft?.draft ?? null, to, text);
+      // Nobody asks for it again then: the text is there to be taken from here.
+      const lost = isLeft ? `\n${text}` : "";
+      if (answer.type !== "refused") surface.say({ tone: "good", text: "Draft saved." });
+      else surface.say({ tone: "bad", text: `Not saved: ${answer.message}${lost}`, failed: true });
+      return answer;
+    };
+    const answer = await untilDone(surface, "Saving", save());
+    isLeft = answer === "left";
+    if (answer === "left") return null;
+    if (answer.type !== "refused") return { draft: answer.draft, to, text, at: Date.now() };
     if (answer.code === "not-logged-in") return null;
   }
 }

@@ -7,6 +7,7 @@ import type { ChatContext } from "./context.ts";
 import { editDraft } from "./draft-editor.ts";
 import { unsendable, type Draft } from "./drafts.ts";
 import { shownName } from "./names.ts";
+import { untilDone } from "./requests.ts";
 import { clockTime, count, sentLines } from "./sentences.ts";
 import type { Item, Page } from "./surface.ts";
 import type { Symbols } from "./theme.ts";
@@ -90,17 +91,23 @@ export class DraftPage {
     const { surface, drafts } = this.#context;
     const wrong = unsendable(chosen, ({ text }) => `"${text.slice(0, 20)}"`);
     if (wrong !== null) return surface.say({ tone: "warning", text: wrong });
-    const outcome = await surface.busy("Sending", drafts.send(chosen));
-    if (outcome.type === "refused") return surface.say({ tone: "bad", text: `Not sent: ${outcome.message}` });
-    for (const line of sentLines(outcome)) surface.say(line);
+    const send = async (): Promise<void> => {
+      const outcome = await drafts.send(chosen);
+      if (outcome.type === "refused") return surface.say({ tone: "bad", text: `Not sent: ${outcome.message}` });
+      for (const line of sentLines(outcome)) surface.say(line);
+    };
+    await untilDone(surface, "Sending", send());
   }
 
   async #delete(chosen: readonly Draft[]): Promise<void> {
     const { surface, drafts } = this.#context;
     const what = count(chosen.length, "draft");
     if (!(await surface.confirm(`Delete ${what} for good?`, "No, keep", "Yes, delete"))) return;
-    const answer = await surface.busy("Deleting", drafts.delete(chosen));
-    if (answer.type === "refused") return surface.say({ tone: "bad", text: `Not deleted: ${answer.message}` });
-    surface.say({ tone: "good", text: `${what} deleted.` });
+    const remove = async (): Promise<void> => {
+      const answer = await drafts.delete(chosen);
+      if (answer.type === "refused") return surface.say({ tone: "bad", text: `Not deleted: ${answer.message}` });
+      surface.say({ tone: "good", text: `${what} deleted.` });
+    };
+    await untilDone(surface, "Deleting", remove());
   }
 }

@@ -89,7 +89,10 @@ export function askedRows(asked: Asked, theme: Theme, columns: number): Frame {
     case "choice":
       return choiceRows(asked, theme, columns);
     case "busy":
-      return { rows: [lineRow({ tone: "dim", text: asked.label + symbols.ellipsis }, theme, columns)], cursor: null };
+      return {
+        rows: [lineRow({ tone: "dim", text: `${asked.label}${symbols.ellipsis} (Escape leaves)` }, theme, columns)],
+        cursor: null,
+      };
   }
 }
 

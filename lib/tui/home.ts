@@ -175,9 +175,11 @@ export class Home {
     const name = answer.text.trim().replace(/^@/, "");
     if (sameName(name, user)) return surface.say({ tone: "dim", text: "That is you: nobody sends to themselves." });
     const looking = questions.lookUp(name);
-    const found = await surface.busy("Looking for the account", soon(looking));
+    const found = await surface.busy("Looking for the account", soon(looking), "ahead");
     if (found === "late") this.#context.talkTo(name, looking);
-    else if (found !== null && found !== "") this.#context.talkTo(found.user);
+    // What was typed ahead was for a conversation that does not open.
+    else if (found === null || found === "") surface.takeTyped();
+    else if (found !== "left") this.#context.talkTo(found.user);
   }
 
   async #inbox(): Promise<void> {

@@ -5,7 +5,7 @@
 import type { ChatMessage, OpId } from "../protocol/messages.ts";
 import type { ChatContext } from "./context.ts";
 import { shownName } from "./names.ts";
-import { answered } from "./requests.ts";
+import { answered, untilDone } from "./requests.ts";
 import { clockTime, count, sameName, snippetParts } from "./sentences.ts";
 import type { Span } from "./layout.ts";
 import type { Item, Page, PageKey } from "./surface.ts";
@@ -159,11 +159,15 @@ export class MessagePage {
     const what = count(messages.length, "message");
     if (!(await surface.confirm(`Delete ${what}? For you alone, for good.`, "No, keep", "Yes, delete"))) return;
     const ids = messages.map(({ id }) => id);
-    const answer = await surface.busy("Deleting", answered(client, { type: "deleteMessages", ids }));
-    if (answer.type === "refused") return surface.say({ tone: "bad", text: `Not deleted: ${answer.message}` });
-    this.#messages = this.#messages.filter((message) => !messages.includes(message));
-    surface.say({ tone: "good", text: `${what} deleted.` });
-    void list.load();
+    const remove = async (): Promise<void> => {
+      const answer = await answered(client, { type: "deleteMessages", ids });
+      if (answer.type === "refused") return surface.say({ tone: "bad", text: `Not deleted: ${answer.message}` });
+      const gone = new Set(ids.map(idText));
+      this.#messages = this.#messages.filter(({ id }) => !gone.has(idText(id)));
+      surface.say({ tone: "good", text: `${what} deleted.` });
+      void list.load();
+    };
+    await untilDone(surface, "Deleting", remove());
   }
 
   async #unread(messages: readonly ChatMessage[]): Promise<void> {
@@ -171,11 +175,15 @@ export class MessagePage {
     const received = messages.filter(({ from }) => !sameName(from, user));
     if (received.length === 0) return surface.say({ tone: "dim", text: "Only what others wrote can be unread." });
     const ids = received.map(({ id }) => id);
-    const answer = await surface.busy("Marking", answered(client, { type: "mark", ids, read: false }));
-    if (answer.type === "refused") return surface.say({ tone: "bad", text: answer.message });
-    this.#messages = this.#messages.map((each) => (received.includes(each) ? { ...each, read: false } : each));
-    surface.say({ tone: "dim", text: `${count(received.length, "message")} unread again.` });
-    void list.load();
+    const mark = async (): Promise<void> => {
+      const answer = await answered(client, { type: "mark", ids, read: false });
+      if (answer.type === "refused") return surface.say({ tone: "bad", text: answer.message });
+      const marked = new Set(ids.map(idText));
+      this.#messages = this.#messages.map((each) => (marked.has(idText(each.id)) ? { ...each, read: false } : each));
+      surface.say({ tone: "dim", text: `${count(received.length, "message")} unread again.` });
+      void list.load();
+    };
+    await untilDone(surface, "Marking", mark());
   }
 
   #state(): MessagePageState {

@@ -6,7 +6,7 @@ import type { ChatMessage } from "../protocol/messages.ts";
 import { limits } from "../base/limits.ts";
 import type { ChatContext } from "./context.ts";
 import { MessagePage } from "./message-page.ts";
-import { answered } from "./requests.ts";
+import { answered, untilDone } from "./requests.ts";
 import { byteLength, count } from "./sentences.ts";
 
 /** Found messages asked for at once. */
@@ -54,11 +54,16 @@ export function olderMessages(context: ChatContext, partner: string | null): Mes
 /** Opens the oldest messages of the inbox, and shows those. */
 export async function openInbox(context: ChatContext, number: number): Promise<void> {
   const { surface, client, list } = context;
-  const opened = await surface.busy("Opening", answered(client, { type: "open", count: number }));
-  if (opened.type === "refused") return surface.say({ tone: "bad", text: opened.message });
-  const { messages } = opened;
-  if (messages.length === 0) return surface.say({ tone: "dim", text: "Your inbox is empty." });
-  void list.load();
+  const open = async (): Promise<readonly ChatMessage[] | null> => {
+    const opened = await answered(client, { type: "open", count: number });
+    if (opened.type === "refused") surface.say({ tone: "bad", text: opened.message });
+    else if (opened.messages.length === 0) surface.say({ tone: "dim", text: "Your inbox is empty." });
+    else void list.load();
+    return opened.type === "refused" || opened.messages.length === 0 ? null : opened.messages;
+  };
+  // What is opened when nobody waits for it any more is new in its conversations.
+  const messages = await untilDone(surface, "Opening", open());
+  if (messages === null || messages === "left") return;
   const title = `Inbox ${surface.symbols.dot} ${count(messages.length, "message")} opened`;
   const load = () => Promise.resolve({ messages, more: false });
   return new MessagePage(context, { title, start: "first", load }).visit();

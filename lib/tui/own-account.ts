@@ -5,7 +5,7 @@
 import type { Answers } from "../client/types.ts";
 import type { ChatContext } from "./context.ts";
 import { numbersIn } from "./questions.ts";
-import { answered } from "./requests.ts";
+import { answered, untilDone } from "./requests.ts";
 import { clockTime, count } from "./sentences.ts";
 import { askPassword, newPassword } from "./sign-in.ts";
 
@@ -16,12 +16,14 @@ export async function changePassword({ surface, client }: ChatContext): Promise<
   const password = await askPassword(surface, "Old password", (text) => (text === "" ? "Type your password." : null));
   const next = password === null ? null : await newPassword(surface);
   if (password === null || next === null) return surface.say({ tone: "dim", text: "The password stays as it is." });
-  const request = answered(client, { type: "changePassword", password, newPassword: next });
-  const answer = await surface.busy("Changing the password", request);
-  if (answer.type === "refused") {
-    return surface.say({ tone: "bad", text: `The password stays as it is: ${answer.message}`, failed: true });
-  }
-  surface.say({ tone: "good", text: `The password is changed; ${count(answer.count, "other session")} ended.` });
+  const change = async (): Promise<void> => {
+    const answer = await answered(client, { type: "changePassword", password, newPassword: next });
+    if (answer.type === "refused") {
+      return surface.say({ tone: "bad", text: `The password stays as it is: ${answer.message}`, failed: true });
+    }
+    surface.say({ tone: "good", text: `The password is changed; ${count(answer.count, "other session")} ended.` });
+  };
+  await untilDone(surface, "Changing the password", change());
 }
 
 /** Where a session runs and since when, as its owner reads it. */
@@ -59,9 +61,9 @@ export class SessionCommands {
       const { questions, surface } = this.#context;
       const numbers = numbersIn(text, this.#numbered.length);
       if (numbers === null) {
+        const how = surface.isCovered ? "shows" : "numbers";
         const known =
           this.#numbered.length === 0 ? `/sessions ${how} them` : `1 to ${this.#numbered.length} have numbers`;
-        const how = surface.isCovered ? "shows" : "numbers";
         const named = text === "" ? "Nothing typed" : text;
         return surface.say({ tone: "warning", text: `${named} names no session: ${known}.`, failed: true });
       }

@@ -108,7 +108,7 @@ export class PlainSurface implements Surface {
     return /^y(es)?$/i.test(((await this.#nextLine(false)) ?? "").trim());
   }
 
-  busy<T>(_label: string, work: Promise<T>): Promise<T> {
+  busy<T>(_label: string, work: Promise<T>): Promise<T | "left"> {
     return work;
   }
 

@@ -1,5 +1,6 @@
 /** Requests as the screens make them, and how many of them are under way. */
 import type { Answers, ChatClient, OpRequest, QueryRequest, Refused } from "../client/types.ts";
+import type { Surface } from "./surface.ts";
 
 /**
  * The answer. Never resolves when the client is closed first: then the whole run ends (`connection-lines.ts` says
@@ -19,6 +20,19 @@ export async function unlessClosed<T>(work: Promise<T>): Promise<T> {
   } catch {
     return new Promise(() => {});
   }
+}
+
+/**
+ * Waits for a change. It says itself what came of it: when the user leaves the wait, which changes nothing about the
+ * change, that comes later.
+ */
+export async function untilDone<T>(surface: Surface, label: string, change: Promise<T>): Promise<T | "left"> {
+  const done = await surface.busy(label, change);
+  if (done === "left") {
+    const text = `${label} cannot be called back: it is done as soon as a replica answers.`;
+    surface.say({ tone: "warning", text });
+  }
+  return done;
 }
 
 /** Counts work under way, and waits until there is little enough of it. */

@@ -104,9 +104,8 @@ async function settle(
   const limit = Promise.withResolvers<boolean>();
   const timer = surface.linear ? setTimeout(() => limit.resolve(false), giveUpMs) : null;
   const stopped = Promise.race([secondWish(surface), ended]).then(() => false);
-  const how = surface.linear ? "" : " (Ctrl-C leaves now)";
-  const label = `Waiting for ${count(open(), "acknowledgement")}${how}`;
+  const label = `Waiting for ${count(open(), "acknowledgement")}`;
   const settled = await surface.busy(label, Promise.race([all, stopped, limit.promise]));
   if (timer !== null) clearTimeout(timer);
-  return settled;
+  return settled === true;
 }

@@ -4,7 +4,7 @@
  * Knows nothing of the chat: see `chat.ts`.
  */
 import { Asking } from "./asking.ts";
-import { buildFrame, type Asked } from "./frame.ts";
+import { buildFrame } from "./frame.ts";
 import type { Key, Typed } from "./keys.ts";
 import { wrap, type Span } from "./layout.ts";
 import { Leavings } from "./leaving.ts";
@@ -42,7 +42,6 @@ export class Screen implements Surface {
   readonly #asking: Asking;
   readonly #leavings = new Leavings();
   readonly #outgoing: ShownMessage[] = [];
-  readonly #busy: string[] = [];
   /** What was said since something was last answered or chosen: a page shows it. */
   #notes: Line[] = [];
   #pageRows = 1;
@@ -138,15 +137,8 @@ export class Screen implements Surface {
     return confirmed;
   }
 
-  async busy<T>(label: string, work: Promise<T>): Promise<T> {
-    this.#busy.push(label);
-    this.#redraw();
-    try {
-      return await work;
-    } finally {
-      this.#busy.splice(this.#busy.indexOf(label), 1);
-      this.#redraw();
-    }
+  busy<T>(label: string, work: Promise<T>, ahead?: "ahead"): Promise<T | "left"> {
+    return this.#asking.wait(label, work, ahead === "ahead");
   }
 
   async pick(page: () => Page): Promise<Picked> {
@@ -232,8 +224,7 @@ export class Screen implements Surface {
   }
 
   #redraw(): void {
-    const asked = this.#asked();
-    const { hint, page } = this.#asking;
+    const { asked, hint, page } = this.#asking;
     const [columns, rows] = [this.#columns(), Math.max(this.#options.rows(), 2)];
     const outgoing = this.#outgoing;
     const standing = this.#standing;
@@ -255,11 +246,6 @@ export class Screen implements Surface {
     if (frame.showsFirst) shown.before?.();
     if (frame.showsLast) shown.after?.();
     shown.inWindow?.(frame.inView);
-  }
-
-  #asked(): Asked | null {
-    const label = this.#busy.at(-1);
-    return this.#asking.asked ?? (label === undefined ? null : { kind: "busy", label });
   }
 
   #note(line: Line): void {

@@ -1,7 +1,7 @@
 /** The page of the sessions that are logged in to the own account: which there are, and ending some. */
 import type { ChatContext } from "./context.ts";
 import { sessionText, unendable, type Session } from "./own-account.ts";
-import { answered } from "./requests.ts";
+import { answered, untilDone } from "./requests.ts";
 import { count } from "./sentences.ts";
 import type { Page } from "./surface.ts";
 
@@ -44,10 +44,13 @@ export class SessionPage {
     const what = count(chosen.length, "session");
     if (!(await surface.confirm(`End ${what}? Whoever is there must log in again.`, "No, keep", "Yes, end"))) return;
     const sessions = chosen.map(({ session }) => session);
-    const answer = await surface.busy("Ending", answered(client, { type: "endSessions", sessions }));
-    if (answer.type === "refused") surface.say({ tone: "bad", text: `Not ended: ${answer.message}` });
-    else surface.say({ tone: "good", text: `${count(answer.count, "session")} ended.` });
-    await this.#load();
+    const end = async (): Promise<void> => {
+      const answer = await answered(client, { type: "endSessions", sessions });
+      if (answer.type === "refused") surface.say({ tone: "bad", text: `Not ended: ${answer.message}` });
+      else surface.say({ tone: "good", text: `${count(answer.count, "session")} ended.` });
+      await this.#load();
+    };
+    await untilDone(surface, "Ending", end());
   }
 
   #shown(): Page {

@@ -3,9 +3,9 @@
  * `ChatClient` and returns when somebody is signed in; leaving is the surface's business.
  */
 import { limits } from "../base/limits.ts";
-import type { ChatClient } from "../client/types.ts";
+import type { Answers, ChatClient, Refused } from "../client/types.ts";
 import { draftOf } from "./editor.ts";
-import { answered } from "./requests.ts";
+import { answered, untilDone } from "./requests.ts";
 import { nameComplaint, passwordComplaint, sameName, wasCalled } from "./sentences.ts";
 import type { Surface } from "./surface.ts";
 
@@ -28,6 +28,7 @@ export interface SignInOptions {
 }
 
 export async function signIn(surface: Surface, client: ChatClient, options: SignInOptions): Promise<SignedIn> {
+  const logins = new Logins(surface, client);
   let given = options.user;
   let shown = "";
   for (;;) {
@@ -44,12 +45,18 @@ export async function signIn(surface: Surface, client: ChatClient, options: Sign
     }
     shown = name;
     options.named(true);
-    const found = await surface.busy("Looking for the account", findAccount(client, name));
+    const found = await surface.busy("Looking for the account", findAccount(client, name), "ahead");
+    if (found === "left") {
+      options.named(false);
+      continue;
+    }
     if (!found.readable) {
+      // A password, which must not show itself as a name.
+      surface.takeTyped();
       surface.say({ tone: "warning", text: "This name cannot be looked up. Try another one." });
       continue;
     }
-    const signedIn = await welcome(surface, client, name, found);
+    const signedIn = await welcome(surface, client, logins, name, found);
     options.named(false);
     if (signedIn !== null) return signedIn;
   }
@@ -94,37 +101,43 @@ async function findAccount(client: ChatClient, name: string): Promise<Found> {
 async function welcome(
   surface: Surface,
   client: ChatClient,
+  logins: Logins,
   name: string,
   { account, renamed }: Found,
 ): Promise<SignedIn | null> {
-  if (account !== null) return welcomeBack(surface, client, account);
-  if (renamed.length === 0) return welcomeNew(surface, client, name);
+  if (account !== null) return welcomeBack(surface, logins, account);
+  if (renamed.length === 0) return welcomeNew(surface, client, logins, name);
   const text =
     `Nobody is called ${name} now, but ${renamed.join(" and ")} ${renamed.length === 1 ? "was" : "were"} until ` +
     "replicas met that had been apart.";
   surface.say({ tone: "info", text });
+  surface.takeTyped();
   const isOld = await surface.confirm(`Are you ${renamed.join(" or ")}?`, `No, I am new: take ${name}`, "Yes, sign in");
-  return isOld ? welcomeBack(surface, client, name) : welcomeNew(surface, client, name);
+  return isOld ? welcomeBack(surface, logins, name) : welcomeNew(surface, client, logins, name);
 }
 
 /** Null when the user went back. */
-async function welcomeNew(surface: Surface, client: ChatClient, name: string): Promise<SignedIn | null> {
+async function welcomeNew(
+  surface: Surface,
+  client: ChatClient,
+  logins: Logins,
+  name: string,
+): Promise<SignedIn | null> {
   surface.say({ tone: "good", text: "Welcome, new user!" });
   const how = surface.linear ? "" : " (Escape: another name)";
   surface.say({ tone: "dim", text: `Nobody is called ${name} yet. Choose a password to take the name${how}.` });
   for (;;) {
     const password = await newPassword(surface);
     if (password === null) return null;
-    const created = await surface.busy(
-      "Creating the account",
-      answered(client, { type: "createAccount", user: name, password }),
-    );
+    const request = answered(client, { type: "createAccount", user: name, password });
+    const created = await untilDone(surface, "Creating the account", request);
+    if (created === "left") return null;
     if (created.type !== "refused") {
-      const signedIn = await logIn(surface, client, created.user, password, true);
+      const signedIn = await logIn(surface, logins, created.user, password, true);
       return typeof signedIn === "string" ? null : signedIn;
     }
     surface.say({ tone: "warning", text: created.message });
-    if (created.code === "name-taken") return welcomeBack(surface, client, name);
+    if (created.code === "name-taken") return welcomeBack(surface, logins, name);
     if (created.code !== "bad-password") return null;
   }
 }
@@ -140,33 +153,58 @@ export async function newPassword(surface: Surface): Promise<string | null> {
   }
 }
 
-async function welcomeBack(surface: Surface, client: ChatClient, name: string): Promise<SignedIn | null> {
+async function welcomeBack(surface: Surface, logins: Logins, name: string): Promise<SignedIn | null> {
   surface.say({ tone: "good", text: `Welcome back, ${name}!` });
   for (;;) {
     const password = await askPassword(surface, "Password", (text) => (text === "" ? "Type your password." : null));
     if (password === null) return null;
-    const signedIn = await logIn(surface, client, name, password, false);
+    const signedIn = await logIn(surface, logins, name, password, false);
     if (typeof signedIn !== "string") return signedIn;
-    if (signedIn === "no such account") return null;
+    if (signedIn === "another name") return null;
+  }
+}
+
+/** Logging in, one attempt after the other: whoever left one that succeeds after all does not stay logged in. */
+class Logins {
+  readonly #surface: Surface;
+  readonly #client: ChatClient;
+  #before: Promise<void> = Promise.resolve();
+
+  constructor(surface: Surface, client: ChatClient) {
+    this.#surface = surface;
+    this.#client = client;
+  }
+
+  async attempt(user: string, password: string): Promise<Answers["login"] | Refused | "left"> {
+    const request = this.#before.then(() => answered(this.#client, { type: "login", user, password }));
+    const answer = await this.#surface.busy("Signing in", request);
+    if (answer !== "left") return answer;
+    this.#before = request.then(async ({ type }) => {
+      if (type !== "refused") await answered(this.#client, { type: "logout" });
+    });
+    const text = "Signing in cannot be called back: if it is done once a replica answers, it is undone at once.";
+    this.#surface.say({ tone: "warning", text });
+    return "left";
   }
 }
 
 /** A refusal has been said. */
 async function logIn(
   surface: Surface,
-  client: ChatClient,
+  logins: Logins,
   user: string,
   password: string,
   isNew: boolean,
-): Promise<SignedIn | "try again" | "no such account"> {
-  const answer = await surface.busy("Signing in", answered(client, { type: "login", user, password }));
+): Promise<SignedIn | "try again" | "another name"> {
+  const answer = await logins.attempt(user, password);
+  if (answer === "left") return "another name";
   if (answer.type !== "refused") {
     return { user: answer.user, isNew, inbox: answer.inbox, drafts: answer.drafts, password };
   }
   const again = surface.linear ? "Try again." : "Try again, or press Escape for another name.";
   const text = answer.code === "wrong-password" ? `That password is wrong. ${again}` : answer.message;
   surface.say({ tone: "bad", text });
-  return answer.code === "no-such-user" ? "no such account" : "try again";
+  return answer.code === "no-such-user" ? "another name" : "try again";
 }
 
 /** Nothing of it is shown; null when the user went back. */

@@ -37,7 +37,7 @@ export interface Question {
   /** A field stands for one value and is printed with its answer; a prompt is lingered in. */
   readonly kind: "field" | "prompt";
   readonly label: string;
-  /** Nothing of the answer is shown. */
+  /** Nothing of the answer is shown, and nothing of what was not taken stays: nobody sees what they would type on to. */
   readonly secret?: boolean;
   readonly initial?: Draft;
   /** Whether Escape leaves it; if not, the text says what Escape does not do. */
@@ -149,8 +149,12 @@ export interface Surface {
   ask(question: Question): Promise<Answer>;
   /** A choice between no (first) and yes. */
   confirm(question: string, no: string, yes: string): Promise<boolean>;
-  /** Shows that something is awaited; nothing can be typed, but it can be left. */
-  busy<T>(label: string, work: Promise<T>): Promise<T>;
+  /**
+   * Shows that something is awaited. Escape leaves it ("left"): `work` goes on, and nobody waits for it. What is typed
+   * meanwhile is thrown away, as it could be meant for anything; `ahead`: it is kept for the question that follows, and if
+   * another one does, whoever asks that takes it away (`takeTyped`). A linear surface is never left so.
+   */
+  busy<T>(label: string, work: Promise<T>, ahead?: "ahead"): Promise<T | "left">;
   /**
    * Fills the window with a page until something is chosen; it stays there, also behind questions, until `journal`.
    * Never on a surface that is linear: there the same is reached by commands.
