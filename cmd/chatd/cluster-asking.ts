@@ -6,10 +6,12 @@ import { UnansweredError, type Inquiry } from "../../lib/client/inquiry.ts";
 import { systemClock } from "../../lib/io/clock.ts";
 import { formatView } from "../../lib/protocol/ids.ts";
 import type { Frame, FrameOf } from "../../lib/protocol/messages.ts";
+import { wishMs } from "../../lib/replication/membership.ts";
 import { CommandFailure, exitStatus } from "./failure.ts";
 import { inquireAt } from "./inquiring.ts";
 import { remedyFor } from "./servers.ts";
 
+type Policy = FrameOf<"welcome">["policy"];
 export type Change = Omit<FrameOf<"changeConfig">, "type" | "request">;
 
 export type Outcome =
@@ -31,6 +33,8 @@ export interface ClusterStatus extends FrameOf<"clusterReport"> {
   readonly cluster: Uint8Array;
 }
 
+/** The cluster wants for a while longer what it was asked for last. */
+const wishLapses = `; the request for it lapses in ${wishMs / 1000} s`;
 const connectMs = 2000;
 const againMs = 250;
 /** A removal that cannot be begun is not waited for as long as a newcomer that has a log to learn. */
@@ -41,6 +45,8 @@ export class ClusterAsking {
   /** By pid, from whoever answered last. */
   #learnt = new Map<number, string>();
   #reached = false;
+  /** Null until a replica has told it. */
+  #policy: Policy | null = null;
   /** A request for a change was sent, and its answer never came: it may have been begun. */
   #wasUnanswered = false;
 
@@ -81,7 +87,7 @@ export class ClusterAsking {
     let ask = 0;
     for (;;) {
       const report = await this.#changeOnce(wanted, ask);
-      const outcome = pursuit.next(report, this.#wasUnanswered);
+      const outcome = pursuit.next(report, this.#wasUnanswered, this.#policy);
       if (outcome !== null) return outcome;
       const sentOn = report?.state === "elsewhere" && report.ask !== 0 && report.ask !== ask;
       ask = report?.state === "elsewhere" ? report.ask : ask;
@@ -90,9 +96,10 @@ export class ClusterAsking {
     }
   }
 
-  /** Null when nobody answered this time, although somebody has before. */
+  /** Null when nobody answered this time, although somebody has before. That of a replica in no view if there is no other. */
   async #changeOnce(wanted: Change, ask: number): Promise<FrameOf<"changeReport"> | null> {
     const failures: string[] = [];
+    let viewless: FrameOf<"changeReport"> | null = null;
     for (const address of this.#order(ask)) {
       let isAsked = false;
       try {
@@ -102,15 +109,15 @@ export class ClusterAsking {
         inquiry.close();
         const report = expected(answer, "changeReport");
         // One that knows of no view may only be cut off: another may know better.
-        if (report.state === "elsewhere" && report.ask === 0) continue;
-        return report;
+        if (report.state !== "elsewhere" || report.ask !== 0) return report;
+        viewless = report;
       } catch (error) {
         if (!(error instanceof UnansweredError)) throw error;
         this.#wasUnanswered ||= isAsked;
         failures.push(error.message);
       }
     }
-    return this.#reached ? null : this.#unreachable(failures);
+    return this.#reached ? viewless : this.#unreachable(failures);
   }
 
   #unreachable(failures: readonly string[]): never {
@@ -126,6 +133,7 @@ export class ClusterAsking {
   async #open(address: string): Promise<Inquiry> {
     const inquiry = await inquireAt(address, connectMs);
     this.#reached = true;
+    this.#policy = inquiry.place?.policy ?? this.#policy;
     for (const { pid, address: where } of inquiry.place?.replicas ?? []) this.#learnt.set(pid, where);
     return inquiry;
   }
@@ -139,6 +147,8 @@ class Pursuit {
   readonly #patienceMs: number;
   /** The view that was last said to be bringing it; 0 for none. */
   #attempted = 0;
+  /** What the cluster goes on with although nobody asks any more: the view that brings the change, or the wish for it. */
+  #goesOn: "view" | "wish" | null = null;
   /** It was seen not to be in force. */
   #wasOpen = false;
   #waitedFor = "no replica of the cluster answers";
@@ -151,8 +161,8 @@ class Pursuit {
   }
 
   /** `wasUnanswered`: it has been asked for before, and what became of that is not known. */
-  next(report: FrameOf<"changeReport"> | null, wasUnanswered: boolean): Outcome | null {
-    const { change, pid } = this.#wanted;
+  next(report: FrameOf<"changeReport"> | null, wasUnanswered: boolean, policy: Policy | null): Outcome | null {
+    const { change } = this.#wanted;
     switch (report?.state) {
       case "done":
         return this.#done(report.view, wasUnanswered);
@@ -161,15 +171,18 @@ class Pursuit {
       case "attempting":
         this.#wasOpen = true;
         this.#attempted = report.view;
+        this.#goesOn = "view";
         this.#say(`view ${formatView(report.view)} is being formed`);
         break;
       case "lapsed":
         if (change === "remove") return this.#lapsed(report.reason);
         this.#say(`the change has lapsed, ${report.reason}: trying again`);
         this.#attempted = 0;
+        this.#goesOn = null;
         break;
       case "waiting":
         this.#wasOpen = true;
+        this.#goesOn = "wish";
         // Whoever made the attempt is gone, and the view that formed since has not brought it. One that was there
         // before says nothing.
         if (change === "remove" && this.#attempted !== 0 && report.view > this.#attempted)
@@ -177,15 +190,26 @@ class Pursuit {
         if (report.reason !== "") this.#wait(report.reason);
         break;
       case "elsewhere":
+        if (report.reason !== "") this.#wait(report.reason);
         break;
       case undefined:
+        this.#goesOn = null;
         this.#wait(this.#wasOpen ? "no replica of the cluster answers" : this.#waitedFor);
     }
     const waitedMs = systemClock.monotonicMs() - this.#startedMs;
     const patienceMs = change === "remove" && this.#attempted === 0 ? removalWaitMs : this.#patienceMs;
-    if (waitedMs < patienceMs) return null;
+    return waitedMs < patienceMs ? null : this.#timedOut(waitedMs, policy);
+  }
+
+  #timedOut(waitedMs: number, policy: Policy | null): Outcome {
+    const { change, pid } = this.#wanted;
     const what = change === "add" ? "is not a member" : "has not been removed";
-    const message = `replica ${pid} ${what} after ${Math.round(waitedMs / 1000)} s: ${this.#waitedFor}${this.#remedy()}`;
+    const said = `replica ${pid} ${what} after ${Math.round(waitedMs / 1000)} s`;
+    const view = `view ${formatView(this.#attempted)} is still being formed with the change, which stays under way`;
+    const message =
+      this.#goesOn === "view"
+        ? `${said}: ${view}; ask for the same again to follow it`
+        : `${said}: ${this.#waitedFor}${this.#remedy(policy)}${this.#goesOn === null ? "" : wishLapses}`;
     return { ok: false, error: "timeout", status: exitStatus.failed, message };
   }
 
@@ -213,8 +237,10 @@ class Pursuit {
     return { ok: false, error: "lapsed", status: exitStatus.failed, message };
   }
 
-  #remedy(): string {
+  #remedy(policy: Policy | null): string {
     const { change, pid, acceptLoss } = this.#wanted;
+    if (change === "remove" && policy === "quorum")
+      return "; start the replicas that are away first: under quorum a majority of all must stay";
     if (change === "remove" && !acceptLoss)
       return `; start it, or if it is gone for good use --accept-loss (policy available)`;
     return change === "add"

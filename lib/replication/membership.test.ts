@@ -225,6 +225,27 @@ describe("available", () => {
     expect(cluster.formed(1, 2)).toBe(true);
   });
 
+  test("who accepts the loss after all is not made to wait for the removal that was asked for without", () => {
+    const cluster = founded(3, "available");
+    cluster.kill(3);
+    cluster.until(() => cluster.formed(1, 2), 3 * timeoutMs);
+    expect(cluster.change(1, remove(3)).reason).toContain("would be lost");
+    expect(cluster.change(1, remove(3, true))).toMatchObject({ state: "waiting", reason: "" });
+    // The other way round nobody is told of a removal that they would not have.
+    expect(cluster.change(1, remove(3)).reason).toContain("another change is under way: removing replica 3");
+    cluster.until(() => cluster.change(1, remove(3, true)).state === "done", timeoutMs);
+  });
+
+  test("who asks for a removal that is being made already follows it, also if they would accept a loss", () => {
+    const cluster = founded(3, "available");
+    cluster.filter = (_from, _to, { type }) => type !== "newView";
+    cluster.change(1, remove(3));
+    cluster.until(() => cluster.change(1, remove(3)).state === "attempting", timeoutMs);
+    expect(cluster.change(1, remove(3, true)).state).toBe("attempting");
+    cluster.filter = () => true;
+    cluster.changed(1, remove(3, true), 5 * timeoutMs);
+  });
+
   test("a replica that was removed proves nothing any more: alone it waits for the others", () => {
     const cluster = founded(2, "available");
     // It promises the view that removes it, and hears no more of that.

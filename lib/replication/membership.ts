@@ -15,7 +15,7 @@ import { isMerged } from "./merging.ts";
 import type { Installed, Wish } from "./state.ts";
 
 /** A wish that was not repeated for this long is dropped: whoever asked for it is gone. */
-const wishMs = 3_000;
+export const wishMs = 3_000;
 
 /** An operator asks for a change, for the first time or again: it is remembered, and answered with how far it is. */
 export function onChange(core: Core, event: Extract<Event, { type: "change" }>): void {
@@ -59,7 +59,7 @@ const told = (state: ChangeReport["state"], reason = "", view = 0, ask = 0): Cha
 
 function report(core: Core, change: ConfigChange, answers: boolean): ChangeReport {
   const { installed, following } = core;
-  const known = core.wish !== null && isEqual(core.wish.change, change) ? core.wish : null;
+  const known = core.wish !== null && takesOver(change, core.wish.change) ? core.wish : null;
   if (known !== null && isUnderWay(core, known)) {
     known.askedMs = core.nowMs;
     return told("attempting", "", known.attempted);
@@ -75,7 +75,9 @@ function report(core: Core, change: ConfigChange, answers: boolean): ChangeRepor
   if (maker !== core.self.pid) return told("elsewhere", "", 0, maker);
   if (known !== null && known.attempted !== 0) {
     core.wish = null;
-    return told("lapsed", `view ${formatView(installed.view)} has formed without it`, known.attempted);
+    if (isEqual(known.change, change)) {
+      return told("lapsed", `view ${formatView(installed.view)} has formed without it`, known.attempted);
+    }
   }
   if (core.wish !== null && known === null) {
     const { kind, pid } = core.wish.change;
@@ -153,5 +155,10 @@ function obstacle(core: Core, installed: Installed, { change, answers }: Wish): 
   }
   return isMerged(core, pid) ? null : `what replica ${pid} holds of a fork is still being merged`;
 }
+
+/** The first one may stand for the second: it is the same, or the same removal by somebody who accepts more. */
+const takesOver = (change: ConfigChange, wished: ConfigChange): boolean =>
+  isEqual(change, wished) ||
+  (change.kind === "remove" && change.acceptLoss && wished.kind === "remove" && wished.pid === change.pid);
 
 const isEqual = (one: ConfigChange, other: ConfigChange): boolean => JSON.stringify(one) === JSON.stringify(other);
