@@ -207,6 +207,22 @@ describe("inspect-log", () => {
     expect(behind.error).toMatch(/the log ends at index 36/);
   });
 
+  test("says so when nothing matches, with the status of the log as it is", async () => {
+    const torn = join("fixtures", "logs", "torn");
+    const [op, view, segment, found] = await Promise.all([
+      inspectLog(sound, "--op", "5bd9e3f0/7"),
+      inspectLog(torn, "--json", "--view", "99.3", "--kind", "op"),
+      inspectLog(join(sound, "00000002.wal"), "--from", "1", "--to", "1", "--kind", "act"),
+      inspectLog(sound, "--view", "1.1", "--limit", "1"),
+    ]);
+    expect(op.status).toBe(0);
+    expect(op.error).toContain("no record matches --op 5bd9e3f0/7: what was read holds the entries 1 to 24");
+    expect(view).toMatchObject({ status: 2, output: "" });
+    expect(view.error).toContain("no record matches --kind op --view 99.3: ");
+    expect(segment.error).toContain("the log begins at index");
+    expect(found.error).toBe("");
+  });
+
   test("judges a segment in the middle by where the next one says that it ends", async () => {
     const directory = copyOf("sound", scratch);
     const [first = ""] = readdirSync(directory);

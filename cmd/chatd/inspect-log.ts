@@ -71,7 +71,7 @@ Examples:
 In the lines "~" marks what was superseded, "?" what stands behind damage, "!" what the last write left unfinished,
 "#" what is damaged. On a terminal lines are cut at its width; through a pipe they are whole.
 Exit status: 0 clean, 2 the last write did not finish, 3 corrupt (or --compare differs), 4 cannot read, 64 usage,
-74 the output cannot be written.
+74 the output cannot be written. That no record matches is said on stderr, and changes nothing about it.
 `;
 
 async function run(directory: string, flags: InspectFlags): Promise<number> {
@@ -105,7 +105,7 @@ async function show(log: SettledLog, shown: Shown, output: Output): Promise<LogV
     if (output.isGone) return null;
   }
   const verdict = log.inspection.verdict();
-  shown.sayIfOutside(verdict);
+  shown.sayIfNothing(verdict);
   return verdict;
 }
 

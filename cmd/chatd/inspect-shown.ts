@@ -3,6 +3,7 @@
  */
 import type { FollowedChange } from "../../lib/log/follower.ts";
 import type { InspectedItem, InspectedRecord, InspectedSegment, LogVerdict } from "../../lib/log/reader.ts";
+import { formatView } from "../../lib/protocol/ids.ts";
 import type { LogRecord } from "../../lib/protocol/record.ts";
 import { complain } from "./failure.ts";
 import type { InspectFlags } from "./inspect-flags.ts";
@@ -33,6 +34,17 @@ export function isWanted(record: LogRecord, { from, to, kind, view, op }: Inspec
   if (op === undefined) return true;
   const found = opOf(record);
   return found !== null && found.session.startsWith(op.session) && (op.seq === null || found.seq === op.seq);
+}
+
+/** The flags that filter, as they are typed. */
+function filtersText({ from, to, kind, view, op }: InspectFlags): string {
+  const words: string[] = [];
+  if (from !== undefined) words.push(`--from ${from}`);
+  if (to !== undefined) words.push(`--to ${to}`);
+  if (kind !== undefined) words.push(`--kind ${kind.join(",")}`);
+  if (view !== undefined) words.push(`--view ${formatView(view)}`);
+  if (op !== undefined) words.push(`--op ${op.session}${op.seq === null ? "" : `/${op.seq}`}`);
+  return words.join(" ");
 }
 
 /** What is shown of records, in the form that was asked for. */
@@ -82,12 +94,16 @@ export class Shown {
     this.output.line(json === true ? changeJson(change) : changeText(change));
   }
 
-  /** Says so when nothing could be found because the log begins later or ends before. */
-  sayIfOutside({ first, last }: LogVerdict): void {
+  /** Says so when nothing was found, and why if that is because the log begins later or ends before. */
+  sayIfNothing({ first, last }: LogVerdict): void {
     const { from, to } = this.flags;
-    if (this.#count > 0) return;
+    if (this.#count > 0 || !this.#isFiltered) return;
     if (to !== undefined && to < first) complain(`the log begins at index ${first}: what stood before was deleted`);
-    if (from !== undefined && from > last) complain(`the log ends at index ${last}`);
+    else if (from !== undefined && from > last) complain(`the log ends at index ${last}`);
+    else {
+      const read = last < first ? "no entry" : `the entries ${first} to ${last}`;
+      complain(`no record matches ${filtersText(this.flags)}: what was read holds ${read}`);
+    }
   }
 
   #lines(item: InspectedRecord): string[] {
