@@ -58,7 +58,7 @@ export class Asking {
   #page: OpenPage | null = null;
   #pick: ((picked: Picked) => void) | null = null;
   #interrupted: LinePrompt | null = null;
-  /** The last one is on the screen, as long as nothing is asked. */
+  /** The last one is on the screen, in place of what may be asked. */
   readonly #waits: OpenWait[] = [];
 
   constructor(owner: AskingOwner) {
@@ -71,19 +71,16 @@ export class Asking {
   }
 
   get asked(): Asked | null {
+    const wait = this.#waits.at(-1);
+    if (wait !== undefined) return { kind: "busy", label: wait.label };
     if (this.#choice !== null) {
       const { label, prompt } = this.#choice;
       return { kind: "choice", label, options: prompt.options, chosen: prompt.chosen };
     }
-    if (this.#line === null) return this.#waited;
+    if (this.#line === null) return null;
     const { question, prompt } = this.#line;
     const { label, kind, secret = false } = question;
     return { kind: "line", label, field: kind === "field", secret, draft: prompt.draft };
-  }
-
-  get #waited(): Asked | null {
-    const label = this.#waits.at(-1)?.label;
-    return label === undefined ? null : { kind: "busy", label };
   }
 
   /** Until `work` is done, or Escape leaves it; see `Surface.busy`. */
@@ -187,10 +184,11 @@ export class Asking {
     for (;;) {
       if (this.#line?.prompt.over === true) this.#line = null;
       if (this.#choice?.prompt.over === true) this.#choice = null;
-      if (this.#line === null && this.#choice === null && this.#pick === null) {
+      if (this.#waits.length > 0) {
         this.#toWait();
         break;
       }
+      if (this.#line === null && this.#choice === null && this.#pick === null) break;
       const input = this.#queue.shift();
       if (input === undefined) break;
       this.hint = null;
@@ -221,7 +219,7 @@ export class Asking {
     const at = this.#waits.indexOf(wait);
     if (at >= 0) this.#waits.splice(at, 1);
     if (this.hint === waitHint) this.hint = null;
-    this.#owner.changed();
+    this.drain();
   }
 
   #picked(picked: Picked): void {

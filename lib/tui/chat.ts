@@ -165,13 +165,18 @@ export class Chat implements ChatContext {
     await this.#commands.run(line);
   }
 
-  async logOut(text = "Logged out."): Promise<void> {
-    if (this.#user === null) return;
+  async logOut(): Promise<void> {
+    const done = await untilDone(this.surface, "Logging out", this.#logOutOnce("Logged out."));
+    if (done !== "left" || !this.#outlet.keeps) return;
+    this.#say("dim", "What you write from now on is kept until you sign in again.");
+  }
+
+  #logOutOnce(text: string): Promise<void> {
+    if (this.#user === null) return Promise.resolve();
     this.#loggingOut ??= this.#logOut(text).finally(() => {
       this.#loggingOut = null;
     });
-    if ((await untilDone(this.surface, "Logging out", this.#loggingOut)) !== "left" || !this.#outlet.keeps) return;
-    this.#say("dim", "What you write from now on is kept until you sign in again.");
+    return this.#loggingOut;
   }
 
   async #logOut(text: string): Promise<void> {
@@ -325,9 +330,9 @@ export class Chat implements ChatContext {
     this.sending.signedOut();
   }
 
-  /** Whoever comes to the terminal next must not go on here, also when the logout was refused. */
+  /** Whoever comes to the terminal next must not go on here, also when the logout was refused, or is not waited for. */
   async #expire(): Promise<void> {
-    await this.logOut("Logged out because nothing was typed.");
+    await this.surface.busy("Logging out", this.#logOutOnce("Logged out because nothing was typed."));
     if (this.#user === null) this.#leaveUnattended();
     else this.surface.leave();
   }

@@ -136,6 +136,20 @@ test("a logout can be left, and is done when a replica is there again", async ()
   await pty.prompt("User name:");
 });
 
+test("who comes to a terminal that logs out for want of keys cannot go on there while no replica answers", async () => {
+  await using pty = new Pty({ environment: { CHAT_IDLE: "1" } });
+  await pty.talk();
+  pty.type("half a li");
+  await pty.prompt("bob → carol › half a li");
+  await lose(pty);
+  await pty.until("it waits", () => row(pty, "Logging out…"));
+  pty.type("somebody else\r");
+  await pty.see("nothing can be typed now: Escape leaves");
+  expect(pty.text).not.toContain("somebody else");
+  pty.type("\x1b");
+  expect(await pty.exited()).toBe(0);
+});
+
 test("a draft that turns out not to be savable is not lost with the wait that was left", async () => {
   await using pty = new Pty();
   await pty.signIn();
