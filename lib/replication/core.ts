@@ -109,7 +109,7 @@ export class Core {
   /** What is under way of the forks on this disk; null when they have to be looked for. */
   merging: Merging | null = null;
   /** Of another's log. */
-  readonly portion = new Portion(limits.entriesBytesMax);
+  readonly portion = new Portion({ most: limits.entriesBytesMax, first: 8 * 1024, least: 2 * 1024 });
   readonly floors = new Floors();
   readonly snapshots = new Snapshots();
   /** No state is known to be on the lineage of the log, or can be built from it: nothing is applied. */

@@ -46,7 +46,7 @@ function ask(core: Core): void {
   fetch.waiting = true;
   fetch.askMs = core.nowMs + core.options.heartbeatMs / 4;
   const { nonce, after } = fetch;
-  core.send(fetch.from, { type: "fetch", nonce, after, bytesMax: core.portion.bytes });
+  core.send(fetch.from, { type: "fetch", nonce, after, bytesMax: core.portion.size });
 }
 
 /** Asks again when an answer got lost, and for news when there was none. */

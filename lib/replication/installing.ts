@@ -9,10 +9,13 @@ import type { FrameOf } from "../protocol/messages.ts";
 import type { LogRecord } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
 import { isSame } from "./formation.ts";
-import { windowEntriesMax, type Progress } from "./state.ts";
+import { Portion, type PortionBounds } from "./portion.ts";
+import type { Progress } from "./state.ts";
 
 /** Beginnings of views told with a promise. */
 const promisedViewsMax = 1_024;
+/** On their way to a member beyond what it has acked: few at first, as its link may be narrow. */
+const windowBytes: PortionBounds = { most: 512 * 1024, first: 8 * 1024, least: 4 * 1024 };
 
 /** What this replica holds, as it goes with the promise of the view that it has promised last. */
 export function ownPromise(core: Core): FrameOf<"promised"> {
@@ -75,7 +78,9 @@ export function appendView(core: Core, record: LogRecord, entry: ViewEntry, dura
         toldCommit: 0,
         progressMs: nowMs,
         resentMs: nowMs,
-        windowEntries: windowEntriesMax,
+        window: new Portion(windowBytes),
+        underWay: [],
+        tookMs: 0,
       });
     }
   }

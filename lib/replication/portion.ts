@@ -1,30 +1,33 @@
 /**
- * How much of a log or of a state is asked for at once. What is sent to a replica comes one after the other: an answer for
- * which a slow link takes seconds holds up the heartbeats behind it, the link is given up as dead, the answer with it, and
- * the same is asked for again, for ever. So no more is asked for than comes in a small part of the timeout. Knows no time of
- * its own.
+ * How much is asked for, or sent ahead, at once. What is sent to a replica comes one after the other: that for which a slow
+ * link takes seconds holds up the heartbeats behind it, the link is given up as dead with all that was on it, and the same is
+ * sent again, for ever. So no more is on its way than comes in a small part of the timeout. Knows no time of its own.
  */
 
-/** However slow the link: less is mostly the frame around it. */
-const leastBytes = 2 * 1024;
-/** Of the greatest portion: so much is tried first. */
-const firstShare = 1 / 8;
+export interface PortionBounds {
+  /** Where nothing is slow. */
+  readonly most: number;
+  /** As long as nothing is known. */
+  readonly first: number;
+  /** However slow the link. */
+  readonly least: number;
+}
 
+/** Bytes or entries. */
 export class Portion {
-  readonly #mostBytes: number;
-  #bytes: number;
-  /** How long the quickest answer took: what is more than that is the time that its bytes take. */
+  readonly #bounds: PortionBounds;
+  #size: number;
+  /** How long the quickest answer took: what is more than that is the time that this much takes. */
   #quickestMs = Infinity;
 
-  /** `mostBytes`: where nothing is slow; at least 16 KiB. */
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
-    this.#bytes = mostBytes * firstShare;
+  constructor(bounds: PortionBounds) {
+    this.#bounds = bounds;
+    this.#size = bounds.first;
   }
 
-  /** To be asked for now. */
-  get bytes(): number {
-    return this.#bytes;
+  /** So much now. */
+  get size(): number {
+    return this.#size;
   }
 
   /** Another replica is asked from here on, by another way. */
@@ -32,17 +35,17 @@ export class Portion {
     this.#quickestMs = Infinity;
   }
 
-  /** An answer of `bytes` has come after `tookMs`. */
-  answered(bytes: number, tookMs: number, timeoutMs: number): void {
+  /** An answer to `size` of it has come after `tookMs`. */
+  answered(size: number, tookMs: number, timeoutMs: number): void {
+    const { most, least } = this.#bounds;
     this.#quickestMs = Math.min(this.#quickestMs, tookMs);
     const ownMs = tookMs - this.#quickestMs;
-    if (ownMs > timeoutMs / 4) this.#bytes = Math.max(leastBytes, Math.floor(this.#bytes / 2));
-    else if (ownMs < timeoutMs / 16 && bytes > this.#bytes / 2)
-      this.#bytes = Math.min(this.#mostBytes, 2 * this.#bytes);
+    if (ownMs > timeoutMs / 4) this.#size = Math.max(least, Math.floor(this.#size / 2));
+    else if (ownMs < timeoutMs / 16 && size > this.#size / 2) this.#size = Math.min(most, 2 * this.#size);
   }
 
   /** None has come in time. */
   lost(): void {
-    this.#bytes = Math.max(leastBytes, Math.floor(this.#bytes / 4));
+    this.#size = Math.max(this.#bounds.least, Math.floor(this.#size / 4));
   }
 }

@@ -186,7 +186,7 @@ function ask(core: Core, transfer: Transfer): void {
   transfer.nonce = core.random.below(2 ** 32);
   transfer.askedMs = core.nowMs;
   const { nonce, snapshot, offset } = transfer;
-  const { bytes: bytesMax } = core.snapshots.portion;
+  const { size: bytesMax } = core.snapshots.portion;
   core.send(transfer.from, { type: "snapshotFetch", nonce, snapshot, offset, bytesMax, least: leastIndex(core) });
 }
 

@@ -11,9 +11,6 @@ import type { ConfigChange } from "./events.ts";
 import type { Formation, PromiseGiven } from "./formation.ts";
 import { Portion } from "./portion.ts";
 
-/** Entries under way to a member, beyond what it has acked; the rest waits for its acks. */
-export const windowEntriesMax = 2_048;
-
 /** How far one member of the primary's view has come. */
 export interface Progress {
   readonly member: Member;
@@ -27,8 +24,12 @@ export interface Progress {
   progressMs: number;
   /** When records were last sent again. */
   resentMs: number;
-  /** So many entries may be under way beyond what is acked: few once they had to be sent again, twice as many with every ack. */
-  windowEntries: number;
+  /** So many bytes may be under way beyond what is acked. */
+  readonly window: Portion;
+  /** What is, in the order in which it was sent: up to which entry, and how many bytes. */
+  underWay: { readonly index: number; readonly bytes: number; readonly sentMs: number }[];
+  /** How long it was from sending to the ack the last time. */
+  tookMs: number;
 }
 
 /** The view whose VIEW entry this incarnation has appended as one of its members. */
@@ -210,7 +211,7 @@ export class Snapshots {
   made: Made | null = null;
   isMaking = false;
   /** Of another's. */
-  readonly portion = new Portion(limits.snapshotPartBytes);
+  readonly portion = new Portion({ most: limits.snapshotPartBytes, first: 8 * 1024, least: 2 * 1024 });
   /** How many were checked: which one a report is about. */
   checks = 0;
   transfer: Transfer | null = null;

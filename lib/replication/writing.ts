@@ -11,10 +11,8 @@ import type { FrameOf, Member } from "../protocol/messages.ts";
 import { joinRecords, recordKind, splitRecords } from "../protocol/record.ts";
 import type { Core } from "./core.ts";
 import { isSame } from "./formation.ts";
-import { keyOf, windowEntriesMax, type Installed, type PendingOp, type Progress } from "./state.ts";
+import { keyOf, type Installed, type PendingOp, type Progress } from "./state.ts";
 
-/** What is sent again may be on its way still: over a slow link all of it would come twice, and hold up what keeps that alive. */
-const resentEntriesMax = 16;
 /** So many ops are a batch, whatever is under way. */
 const batchOpsEnough = 32;
 /** Ops that nobody could take for this long are refused. */
@@ -190,22 +188,26 @@ export function appendAndSend(core: Core, installed: Installed, records: readonl
 /** Pipelines: never waits for an ack before sending the next batch, within a bound. */
 function sendRecords(core: Core, installed: Installed, progress: Progress): void {
   if (progress.matchIndex === core.log.lastIndex) return;
-  const { windowEntries } = progress;
-  while (progress.nextIndex <= core.log.lastIndex && progress.nextIndex - progress.matchIndex <= windowEntries) {
-    const batch = core.log.read(progress.nextIndex, limits.batchBytesMax);
-    const room = progress.matchIndex + windowEntries + 1 - progress.nextIndex;
-    const records = windowEntries < windowEntriesMax ? batch.slice(0, room) : batch;
+  const { window, underWay } = progress;
+  let underWayBytes = bytesOf(underWay);
+  while (progress.nextIndex <= core.log.lastIndex && underWayBytes < window.size) {
+    const batch = core.log.read(progress.nextIndex, Math.min(window.size, limits.batchBytesMax));
+    const records = joinRecords(batch);
     core.send(progress.member.pid, {
       type: "append",
       view: installed.view,
       previous: core.log.position(progress.nextIndex - 1),
       commit: core.commit,
-      records: joinRecords(records),
+      records,
     });
-    progress.nextIndex += records.length;
+    progress.nextIndex += batch.length;
     progress.toldCommit = core.commit;
+    underWayBytes += records.length;
+    underWay.push({ index: progress.nextIndex - 1, bytes: records.length, sentMs: core.nowMs });
   }
 }
+
+const bytesOf = (underWay: Progress["underWay"]): number => underWay.reduce((sum, { bytes }) => sum + bytes, 0);
 
 export function onAppendOk(core: Core, from: Member, message: FrameOf<"appendOk">): void {
   const { installed } = core;
@@ -219,14 +221,25 @@ export function onAppendOk(core: Core, from: Member, message: FrameOf<"appendOk"
     progress.matchIndex = message.durableIndex;
     progress.nextIndex = Math.max(progress.nextIndex, message.durableIndex + 1);
     progress.progressMs = core.nowMs;
-    progress.windowEntries = Math.min(2 * progress.windowEntries, windowEntriesMax);
+    measure(core, progress);
   }
   if (message.resendAfter !== null && core.nowMs - progress.resentMs > core.options.heartbeatMs) {
     progress.nextIndex = Math.max(progress.matchIndex, Math.min(message.resendAfter, core.log.lastIndex)) + 1;
+    progress.underWay = [];
     progress.resentMs = core.nowMs;
   }
   commitWhatIsEverywhere(core);
   if (progress.nextIndex <= core.log.lastIndex) sendRecords(core, installed, progress);
+}
+
+/** How long what is under way takes says how much of it there may be. */
+function measure({ nowMs, options }: Core, progress: Progress): void {
+  const { underWay, window, matchIndex } = progress;
+  const acked = underWay.findLast(({ index }) => index <= matchIndex);
+  if (acked === undefined) return;
+  progress.tookMs = nowMs - acked.sentMs;
+  window.answered(bytesOf(underWay), progress.tookMs, options.timeoutMs);
+  progress.underWay = underWay.filter(({ index }) => index > matchIndex);
 }
 
 /**
@@ -286,10 +299,11 @@ export function tickWriting(core: Core): void {
         continue;
       }
       const quietMs = core.nowMs - Math.max(progress.progressMs, progress.resentMs);
-      if (quietMs <= 2 * core.options.heartbeatMs) continue;
+      if (quietMs <= Math.max(2 * core.options.heartbeatMs, 2 * progress.tookMs)) continue;
       progress.nextIndex = progress.matchIndex + 1;
       progress.resentMs = core.nowMs;
-      progress.windowEntries = resentEntriesMax;
+      progress.window.lost();
+      progress.underWay = [];
       sendRecords(core, installed, progress);
     }
   }
