@@ -89,6 +89,10 @@ export class Battlefield {
           () => void this.links.delay(strike.pid, strike.other, 0),
         );
         return true;
+      case "narrow":
+        if (!this.links.narrow(strike.pid, strike.bitsPerSecond)) return false;
+        this.#later(`narrow ${strike.pid}`, strike.forMs, () => void this.links.narrow(strike.pid, null));
+        return true;
       case "reset":
         return this.links.reset(strike.pid, strike.other);
       case "power":

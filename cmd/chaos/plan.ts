@@ -33,6 +33,7 @@ export type Strike =
       readonly delayMs: number;
       readonly forMs: number;
     }
+  | { readonly kind: "narrow"; readonly pid: number; readonly bitsPerSecond: number; readonly forMs: number }
   | { readonly kind: "reset"; readonly pid: number; readonly other: number }
   /** All at one moment; each comes back after a time of its own, in the order of pids. */
   | { readonly kind: "power"; readonly backAfterMs: readonly number[] }
@@ -59,7 +60,7 @@ export interface Round {
 
 const pids = [1, 2, 3];
 const strikeKinds: readonly StrikeKind[] = [
-  ...(["kill", "stop", "freeze", "fill", "isolate", "separate", "mute", "slow", "reset", "power"] as const),
+  ...(["kill", "stop", "freeze", "fill", "isolate", "separate", "mute", "slow", "narrow", "reset", "power"] as const),
   ...(["client-kill", "client-end", "client-freeze"] as const),
 ];
 const woundKinds: readonly Wound["kind"][] = ["flip", "flip", "truncate", "truncate", "wipe", "forget-state"];
@@ -108,6 +109,8 @@ function drawStrike(random: Random, kind: StrikeKind, users: number): Strike {
       return { kind, pid, other, cut, forMs };
     case "slow":
       return { kind, pid, other, delayMs: 1 + random.below(random.chance(0.7) ? 50 : 900), forMs };
+    case "narrow":
+      return { kind, pid, bitsPerSecond: random.pick([128_000, 512_000, 2_000_000]), forMs };
     case "reset":
       return { kind, pid, other };
     case "power":
@@ -141,6 +144,8 @@ export function describeStrike(strike: Strike, names: readonly string[]): string
       return `nothing from replica ${strike.pid} reaches ${strike.other}, ${how[strike.cut]}, for ${seconds(strike.forMs)}`;
     case "slow":
       return `${strike.delayMs} ms more between replicas ${strike.pid} and ${strike.other} for ${seconds(strike.forMs)}`;
+    case "narrow":
+      return `the link of replica ${strike.pid} carries ${strike.bitsPerSecond / 1_000} kbit/s for ${seconds(strike.forMs)}`;
     case "reset":
       return `the connections between replicas ${strike.pid} and ${strike.other} are reset`;
     case "power":

@@ -20,6 +20,8 @@ export interface Links {
   mend(from: number, to: number): void;
   /** Holds everything between the two for so long, both ways. False where these links cannot. */
   delay(one: number, other: number, ms: number): boolean;
+  /** All to and from `pid` shares so many bits a second, each way; null: as many as come. False where these links cannot. */
+  narrow(pid: number, bitsPerSecond: number | null): boolean;
   /** Ends the connections between the two as a reset does; new ones may be made. False where these links cannot. */
   reset(one: number, other: number): boolean;
   close(): void;

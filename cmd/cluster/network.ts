@@ -1,7 +1,7 @@
 /**
  * Three network namespaces, each with an address of its own, and a fourth that passes on what they send to each other:
  * three machines and a router as far as TCP can tell. The router can be told to drop or to reject what one sends to
- * another. Nothing of it touches the machine's own network. Needs root and `ip` (iproute2).
+ * another, and how much a link carries. Nothing of it touches the machine's own network. Needs root and `ip` (iproute2).
  */
 import { join } from "node:path";
 import { isAlive } from "./ancestors.ts";
@@ -15,6 +15,11 @@ const pids = [1, 2, 3] as const;
 function ip(...words: string[]): void {
   const { exitCode, stderr } = Bun.spawnSync({ cmd: ["ip", ...words] });
   if (exitCode !== 0) throw new Error(`ip ${words.join(" ")} exits ${exitCode}: ${stderr.toString().trim()}`);
+}
+
+/** What leaves by a device waits in its queue (tc-tbf(8)). False where the kernel has no such queues. */
+function tc(namespace: string, what: "replace" | "delete", device: string, ...queue: string[]): boolean {
+  return Bun.spawnSync({ cmd: ["tc", "-n", namespace, "qdisc", what, "dev", device, "root", ...queue] }).success;
 }
 
 /** Why namespaces cannot be made here; null when they can. */
@@ -50,6 +55,8 @@ export class Network implements Links {
   readonly #router: string;
   /** The priority of the rule that cuts. */
   readonly #cuts = new Set<number>();
+  /** Pids of those whose link carries little. */
+  readonly #narrow = new Set<number>();
 
   constructor() {
     removeLeftOvers();
@@ -115,6 +122,23 @@ export class Network implements Links {
     return false;
   }
 
+  narrow(pid: number, bitsPerSecond: number | null): boolean {
+    if (Bun.which("tc") === null) return false;
+    const ends = [
+      [this.#router, portOf(pid)],
+      [`${this.#name}-${pid}`, "eth0"],
+    ] as const;
+    if (bitsPerSecond === null) {
+      if (this.#narrow.delete(pid)) for (const [namespace, device] of ends) tc(namespace, "delete", device);
+      return true;
+    }
+    const isLimited = ends.every(([namespace, device]) =>
+      tc(namespace, "replace", device, "tbf", "rate", String(bitsPerSecond), "burst", "16kb", "latency", "400ms"),
+    );
+    if (isLimited) this.#narrow.add(pid);
+    return isLimited;
+  }
+
   reset(): boolean {
     return false;
   }
@@ -126,7 +150,7 @@ export class Network implements Links {
 
   #join(pid: number): void {
     const own = this.#add(String(pid));
-    const port = `port${pid}`;
+    const port = portOf(pid);
     ip("link", "add", "eth0", "netns", own, "type", "veth", "peer", "name", port, "netns", this.#router);
     ip("-n", this.#router, "address", "add", `${gateway(pid)}/24`, "dev", port);
     ip("-n", this.#router, "link", "set", port, "up");
@@ -144,6 +168,7 @@ export class Network implements Links {
   }
 }
 
+const portOf = (pid: number): string => `port${pid}`;
 const host = (pid: number): string => `10.53.${pid}.2`;
 const gateway = (pid: number): string => `10.53.${pid}.1`;
 const priorityOf = (from: number, to: number): number => 100 + 10 * from + to;

@@ -182,6 +182,10 @@ export class Relays implements Links {
     return true;
   }
 
+  narrow(): boolean {
+    return false;
+  }
+
   reset(one: number, other: number): boolean {
     for (const passage of this.#passages) if (passage.joins(one, other)) passage.destroy();
     return true;
