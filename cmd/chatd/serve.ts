@@ -7,12 +7,13 @@ import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { formatAddress } from "../../lib/base/address.ts";
-import type { Listener } from "../../lib/base/transport.ts";
+import type { Listener, Transport } from "../../lib/base/transport.ts";
 import { openChat, snapshotRefusal, StateStorageError } from "../../lib/chat/chat.ts";
 import { openStateFiles, prepareStateFiles, type OpenStateFiles } from "../../lib/io/state-files.ts";
 import { nextTurn, systemClock } from "../../lib/io/clock.ts";
 import { openDataDirectory, type DataDirectory } from "../../lib/io/data-directory.ts";
 import { openDisk } from "../../lib/io/disk.ts";
+import { openFilesMax } from "../../lib/io/open-files.ts";
 import { tcpTransport } from "../../lib/io/tcp.ts";
 import type { DiskError } from "../../lib/log/disk.ts";
 import { openLog } from "../../lib/log/wal.ts";
@@ -218,7 +219,7 @@ async function start(
     (error) => end.fail(error),
   );
   const ports: NodePorts = {
-    transport: tcpTransport(),
+    transport: transportFor(journal),
     clock: systemClock,
     schedule: nextTurn,
     sha256,
@@ -301,6 +302,18 @@ async function start(
 }
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256").update(bytes).digest();
+
+/** Files that are left for the log, the state and connections to other replicas. */
+const reservedFiles = 128;
+
+function transportFor(journal: Journal): Transport {
+  const filesMax = openFilesMax();
+  const acceptedMax = Math.max(Math.floor(filesMax / 2), filesMax - reservedFiles);
+  const reason = `this process may have no more than ${filesMax} files open (ulimit -n, LimitNOFILE=)`;
+  const full = (): void =>
+    journal.write("warn", `${acceptedMax} connections are open, further ones are closed: ${reason}`);
+  return tcpTransport({ acceptedMax, full });
+}
 
 function prepareState(path: string): void {
   try {

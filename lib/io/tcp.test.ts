@@ -27,6 +27,34 @@ function deadPort(): number {
   return listener.port;
 }
 
+test("what is too many is closed at once, and said once; when others go there is room again", async () => {
+  let fullCount = 0;
+  const transport = tcpTransport({ acceptedMax: 2, full: () => fullCount++ });
+  const taken = new Set<Connection>();
+  const listener = await transport.listen(host, 0, (connection) => {
+    taken.add(connection);
+    return { data() {}, closed: () => void taken.delete(connection) };
+  });
+  const dial = async (): Promise<{ connection: Connection; isOver: boolean }> => {
+    const end = { isOver: false };
+    const handlers = { data() {}, closed: () => void (end.isOver = true) };
+    const connection = await transport.connect(host, listener.port, 5_000, () => handlers);
+    return Object.assign(end, { connection });
+  };
+  const [first, second] = [await dial(), await dial()];
+  await until(() => taken.size === 2);
+  const more = [await dial(), await dial()];
+  await until(() => more.every(({ isOver }) => isOver));
+  expect([first.isOver, second.isOver, taken.size, fullCount]).toEqual([false, false, 2, 1]);
+  first.connection.terminate();
+  await until(() => taken.size === 1);
+  const next = await dial();
+  await until(() => taken.size === 2);
+  expect(next.isOver).toBe(false);
+  for (const { connection } of [second, next]) connection.terminate();
+  listener.stop();
+});
+
 transportContract("TCP", () => ({
   transport: tcpTransport(),
   host,

@@ -23,6 +23,13 @@ export interface TcpOptions {
   readonly queueBytesMax?: number;
   /** How long a connection that is being closed waits for the other side to take what is queued and to close as well. */
   readonly lingerMs?: number;
+  /**
+   * Connections that a listener takes at once; further ones it closes. Without room for them the system would say again and again
+   * that they wait, and the process do nothing else. Default: any number.
+   */
+  readonly acceptedMax?: number;
+  /** A listener has begun to close what is too many. */
+  readonly full?: () => void;
 }
 
 /** An address cannot be bound. */
@@ -266,6 +273,8 @@ export function tcpTransport(options: TcpOptions = {}): Transport {
   const settings: Required<TcpOptions> = {
     queueBytesMax: options.queueBytesMax ?? limits.sendQueueBytesMax,
     lingerMs: options.lingerMs ?? 1000,
+    acceptedMax: options.acceptedMax ?? Infinity,
+    full: options.full ?? (() => {}),
   };
   return {
     listen: async (host, port, accept) => listen(host, port, accept, settings),
@@ -293,6 +302,9 @@ function listen(
   accept: (connection: Connection) => ConnectionHandlers,
   settings: Required<TcpOptions>,
 ): Listener {
+  const { acceptedMax, full } = settings;
+  let accepted = 0;
+  let isFull = false;
   try {
     const listener = Bun.listen<Holder>({
       // By name Bun would bind one of its addresses only, and not say which.
@@ -304,9 +316,23 @@ function listen(
       socket: {
         ...events,
         open(socket) {
+          if (accepted >= acceptedMax) {
+            socket.terminate();
+            if (!isFull) full();
+            isFull = true;
+            return;
+          }
+          accepted++;
           const connection = new TcpConnection(socket, settings);
           socket.data = { connection };
           connection.start(accept(connection));
+        },
+        close(socket, error) {
+          // Null: it was one too many.
+          if (socket.data.connection === null) return;
+          accepted--;
+          if (accepted < 0.9 * acceptedMax) isFull = false;
+          events.close(socket, error);
         },
       },
     });
