@@ -211,6 +211,8 @@ async function start(
   const founds = !directory.joined && cluster.toHex() === founding.toHex();
   const incarnationFile = join(directory.path, "incarnation");
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
+  const filesMax = openFilesMax();
+  const clientsMax = acceptedMaxOf(filesMax) - reservedConnections;
   let files: OpenStateFiles | null = null;
   let isDamaged = false;
   prepareState(directory.statePath);
@@ -219,7 +221,7 @@ async function start(
     (error) => end.fail(error),
   );
   const ports: NodePorts = {
-    transport: transportFor(journal),
+    transport: transportFor(journal, filesMax),
     clock: systemClock,
     schedule: nextTurn,
     sha256,
@@ -273,7 +275,7 @@ async function start(
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const timing = { heartbeatMs, timeoutMs, recoveryWaitMs };
   const node = await ReplicaNode.start(
-    { self, peers, founds, listen, cluster, policy, ...timing, software, seed },
+    { self, peers, founds, listen, cluster, policy, ...timing, software, clientsMax, seed },
     ports,
   );
   // To read a long log and a large state takes memory that is not needed any more: given back now, not some time later.
@@ -305,10 +307,16 @@ const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256")
 
 /** Files that are left for the log, the state and connections to other replicas. */
 const reservedFiles = 128;
+/** Connections that are left for other replicas, operators, and who has not said yet what it is. */
+const reservedConnections = 32;
 
-function transportFor(journal: Journal): Transport {
-  const filesMax = openFilesMax();
-  const acceptedMax = Math.max(Math.floor(filesMax / 2), filesMax - reservedFiles);
+/** Connections that may be open at once. */
+function acceptedMaxOf(filesMax: number): number {
+  return Math.max(Math.floor(filesMax / 2), filesMax - reservedFiles);
+}
+
+function transportFor(journal: Journal, filesMax: number): Transport {
+  const acceptedMax = acceptedMaxOf(filesMax);
   const reason = `this process may have no more than ${filesMax} files open (ulimit -n, LimitNOFILE=)`;
   const full = (): void =>
     journal.write("warn", `${acceptedMax} connections are open, further ones are closed: ${reason}`);

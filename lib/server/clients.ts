@@ -12,6 +12,7 @@ import type { Standing } from "../replication/events.ts";
 import type { Place } from "../replication/kinship.ts";
 import { parseAddress } from "../base/address.ts";
 import { limits } from "../base/limits.ts";
+import { counted } from "../base/words.ts";
 import { Attachments, type Processes } from "./attachments.ts";
 import { ClientConnection, type AnswerElsewhere, type Hub } from "./client-connection.ts";
 import { Guesses } from "./guesses.ts";
@@ -28,6 +29,8 @@ export interface ClientsOptions {
   readonly policy: Placement["policy"];
   readonly timeoutMs: number;
   readonly software: string;
+  /** Clients that may be connected at once. Default: any number. */
+  readonly clientsMax?: number;
 }
 
 export interface ClientsPorts {
@@ -111,6 +114,9 @@ export class Clients implements Hub {
   /** A connection has introduced itself as a client. */
   accept(wire: Wire, hello: FrameOf<"hello">): void {
     if (this.#stopping) return wire.leave("the replica is stopping");
+    const { clientsMax = Infinity } = this.#options;
+    if (this.#connections.size >= clientsMax)
+      return wire.refuse("overloaded", `${counted(clientsMax, "client")} may be connected here`);
     const place = this.placement();
     this.#connections.add(new ClientConnection(wire, this, encodeFrame(place), hello.software));
     this.#ports.counted(this.#connections.size);

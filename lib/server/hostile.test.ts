@@ -48,6 +48,23 @@ describe("a stranger", () => {
     });
   });
 
+  test("is sent elsewhere when there are as many clients as there may be, and taken when one has gone", async () => {
+    const few = new TestCluster(1);
+    try {
+      await few.start(1, { clientsMax: 1 });
+      const first = await RawClient.greeted(few.port(1));
+      const second = await RawClient.connect(few.port(1));
+      second.send(hello);
+      expect(await reason(second)).toMatchObject({ code: "overloaded", message: "1 client may be connected here" });
+      first.terminate();
+      await until(() => first.closed !== null, "the close");
+      const third = await RawClient.greeted(few.port(1));
+      third.terminate();
+    } finally {
+      await few.close();
+    }
+  });
+
   test("that comes again and again, as a replica of another version does, is told of once", async () => {
     const told = (): number => one.said.filter((line) => /^1 info: .*protocol version 98/.test(line)).length;
     for (let count = 0; count < 5; count++) {

@@ -35,6 +35,8 @@ export interface NodeOptions {
   readonly retention?: Retention;
   /** What the welcome calls this program. */
   readonly software: string;
+  /** Clients that may be connected at once, so that there is room for replicas. Default: any number. */
+  readonly clientsMax?: number;
   /** Seeds jitter and nonces; drawn anew at each start. */
   readonly seed: number;
 }
@@ -124,7 +126,7 @@ export class ReplicaNode {
   }
 
   private constructor(options: NodeOptions, ports: NodePorts) {
-    const { self, peers, cluster, policy, timeoutMs, software } = options;
+    const { self, peers, cluster, policy, timeoutMs, software, clientsMax } = options;
     const { transport, clock, sha256, schedule } = ports;
     this.#options = options;
     this.#ports = ports;
@@ -172,7 +174,7 @@ export class ReplicaNode {
     );
     const beganAt = { index: this.standing.lastIndex, view: this.standing.lastView };
     this.#clients = new Clients(
-      { self, cluster, policy, timeoutMs, software },
+      { self, cluster, policy, timeoutMs, software, ...(clientsMax === undefined ? {} : { clientsMax }) },
       {
         state,
         answerElsewhere: ports.answerElsewhere ?? null,
