@@ -307,7 +307,7 @@ const sha256 = (bytes: Uint8Array): Uint8Array => new Bun.CryptoHasher("sha256")
 
 /** Files that are left for the log, the state and connections to other replicas. */
 const reservedFiles = 128;
-/** Connections that are left for other replicas, operators, and who has not said yet what it is. */
+/** Connections that are left for other replicas, and for who has not said yet what it is. */
 const reservedConnections = 32;
 
 /** Connections that may be open at once. */
