@@ -212,7 +212,7 @@ async function start(
   const incarnationFile = join(directory.path, "incarnation");
   const incarnation = nextIncarnation(incarnationFile, systemClock.wallMs());
   const filesMax = openFilesMax();
-  const clientsMax = acceptedMaxOf(filesMax) - reservedConnections;
+  const clientsMax = lessReserve(acceptedMaxOf(filesMax), reservedConnections);
   let files: OpenStateFiles | null = null;
   let isDamaged = false;
   prepareState(directory.statePath);
@@ -311,9 +311,10 @@ const reservedFiles = 128;
 const reservedConnections = 32;
 
 /** Connections that may be open at once. */
-function acceptedMaxOf(filesMax: number): number {
-  return Math.max(Math.floor(filesMax / 2), filesMax - reservedFiles);
-}
+const acceptedMaxOf = (filesMax: number): number => lessReserve(filesMax, reservedFiles);
+
+/** Where there are few, half of them are left. */
+const lessReserve = (count: number, reserve: number): number => Math.max(Math.floor(count / 2), count - reserve);
 
 function transportFor(journal: Journal, filesMax: number): Transport {
   const acceptedMax = acceptedMaxOf(filesMax);

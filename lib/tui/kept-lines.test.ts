@@ -59,7 +59,13 @@ function start(machine: Machine, plain: boolean) {
   const see = async (text: string): Promise<void> => {
     while (!output.text.includes(text)) await new Promise((resolve) => setImmediate(resolve));
   };
-  return { client, input, output, code, see };
+  const signIn = async (): Promise<void> => {
+    input.write("bob\r");
+    await see("Password");
+    input.write("bob-password\r");
+    await see("Enter opens");
+  };
+  return { client, input, output, code, see, signIn };
 }
 
 test("a run of lines leaves what was begun on a screen as it is", async () => {
@@ -74,11 +80,8 @@ test("a run of lines leaves what was begun on a screen as it is", async () => {
 
 test("a text that is asked about, as it is too long for one message, is kept until that is answered", async () => {
   const machine = new Machine();
-  const { input, code, see } = start(machine, false);
-  input.write("bob\r");
-  await see("Password");
-  input.write("bob-password\r");
-  await see("Enter opens");
+  const { input, code, see, signIn } = start(machine, false);
+  await signIn();
   input.write("/to carol\r");
   await see("carol ›");
   const text = Array.from({ length: 3 }, (_, at) => `${at}`.repeat(2000)).join("\n");
@@ -92,11 +95,8 @@ test("a text that is asked about, as it is too long for one message, is kept unt
 test("a line that was sent is taken off the disk when its message is on it", async () => {
   const machine = new Machine();
   machine.set("carol", draftOf("nearly done"));
-  const { client, input, code, see } = start(machine, false);
-  input.write("bob\r");
-  await see("Password");
-  input.write("bob-password\r");
-  await see("Enter opens");
+  const { client, input, code, see, signIn } = start(machine, false);
+  await signIn();
   input.write("/to carol\r");
   await see("nearly done");
   expect(machine.flushed).toEqual([]);
@@ -111,11 +111,8 @@ test("a line that was sent is taken off the disk when its message is on it", asy
 test("who is logged out leaves no message on the screen that would be on its way for ever", async () => {
   const machine = new Machine();
   machine.isStuck = true;
-  const { client, input, output, code, see } = start(machine, false);
-  input.write("bob\r");
-  await see("Password");
-  input.write("bob-password\r");
-  await see("Enter opens");
+  const { client, input, output, code, see, signIn } = start(machine, false);
+  await signIn();
   input.write("/msg carol psst\r");
   await see("1 message sending…");
   client.happen({ do: "log-out", reason: "the password was changed" });
@@ -130,11 +127,8 @@ test("a run that is left in order leaves no session behind, unless something is 
   for (const isStuck of [false, true]) {
     const machine = new Machine();
     machine.isStuck = isStuck;
-    const { client, input, code, see } = start(machine, false);
-    input.write("bob\r");
-    await see("Password");
-    input.write("bob-password\r");
-    await see("Enter opens");
+    const { client, input, code, see, signIn } = start(machine, false);
+    await signIn();
     input.write("/msg carol psst\r");
     await see(isStuck ? "1 message sending…" : "psst · on 3 disks");
     input.write("\x03\x03");
@@ -151,16 +145,13 @@ test("what is kept does not follow a logout, where it would be refused; it goes 
   for (const isRefused of [false, true]) {
     const machine = new Machine();
     machine.isStuck = true;
-    const { client, input, code, see } = start(machine, false);
+    const { client, input, code, see, signIn } = start(machine, false);
     const request = client.request.bind(client);
     client.request = (asked) =>
       asked.type === "logout" && isRefused
         ? Promise.resolve({ type: "refused", code: "unavailable", message: "No majority." })
         : request(asked);
-    input.write("bob\r");
-    await see("Password");
-    input.write("bob-password\r");
-    await see("Enter opens");
+    await signIn();
     input.write("/msg carol psst\r");
     await see("1 message sending…");
     client.happen({ do: "lose" });

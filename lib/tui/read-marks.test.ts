@@ -5,6 +5,16 @@ import { Pty } from "./pty.fixture.ts";
 // Each starts a program and looks at several screens of it.
 setDefaultTimeout(30_000);
 
+/** A conversation with two new messages, which cannot come. */
+async function enterWithoutConnection(pty: Pty): Promise<void> {
+  await pty.signIn();
+  pty.happen({ do: "message", from: "carol", text: "are you there?" });
+  await pty.see("carol 2 new");
+  pty.happen({ do: "lose" });
+  pty.type("/to carol\r");
+  await pty.prompt("bob → carol ›");
+}
+
 test("on a page only what was in the window counts as read", async () => {
   await using pty = new Pty({ columns: 40, rows: 12 });
   await pty.signIn();
@@ -22,12 +32,7 @@ test("on a page only what was in the window counts as read", async () => {
 
 test("a conversation that was left before its messages came stays new, and shows them when it is entered again", async () => {
   await using pty = new Pty();
-  await pty.signIn();
-  pty.happen({ do: "message", from: "carol", text: "are you there?" });
-  await pty.see("carol 2 new");
-  pty.happen({ do: "lose" });
-  pty.type("/to carol\r");
-  await pty.prompt("bob → carol ›");
+  await enterWithoutConnection(pty);
   pty.type("\x1b");
   await pty.home();
   pty.happen({ do: "find", replica: 2, afterMs: 1000, copies: 3 });
@@ -45,12 +50,7 @@ test("a conversation that was left before its messages came stays new, and shows
 
 test("messages that come while older ones are looked for are shown behind that", async () => {
   await using pty = new Pty();
-  await pty.signIn();
-  pty.happen({ do: "message", from: "carol", text: "are you there?" });
-  await pty.see("carol 2 new");
-  pty.happen({ do: "lose" });
-  pty.type("/to carol\r");
-  await pty.prompt("bob → carol ›");
+  await enterWithoutConnection(pty);
   pty.type("\x1b[5~");
   await pty.see("Space marks");
   pty.happen({ do: "find", replica: 2, afterMs: 1000, copies: 3 });
