@@ -158,6 +158,19 @@ describe("a snapshot that is being put in place when its entry leaves the log", 
   });
 });
 
+test("tells how much of the state has yet to come", () => {
+  const deleted = new Records().view(founding, [one, two, self], 6);
+  const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
+  const theirs = new Records(deleted).view(mine, [one], 8);
+  replica.follow(one, mine, theirs);
+  replica.tick(10);
+  replica.offer(one, theirs.last, 2_500_000);
+  expect(replica.stillToCome).toBe("2.5 of 2.5 MB");
+  const { nonce } = replica.sent("snapshotFetch", one);
+  replica.hear(one, { type: "snapshotPart", nonce, offset: 0, bytes: new Uint8Array(300_000) });
+  expect(replica.stillToCome).toBe("2.2 of 2.5 MB");
+});
+
 test("a late word about the check of a snapshot that was given up puts no other one in place unchecked", () => {
   const deleted = new Records().view(founding, [one, two, self], 6);
   const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));

@@ -232,8 +232,8 @@ export class Told {
     this.checked();
   }
 
-  offer(from: Member, position: Position): void {
-    const snapshot = { position, sizeBytes: 3, sha256: new Uint8Array(32) };
+  offer(from: Member, position: Position, sizeBytes = 3): void {
+    const snapshot = { position, sizeBytes, sha256: new Uint8Array(32) };
     this.hear(from, { type: "snapshotOffer", nonce: this.sent("snapshotFetch", from).nonce, snapshot });
   }
 
