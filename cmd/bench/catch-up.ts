@@ -34,6 +34,8 @@ export interface CatchUpOptions {
 /** On a cluster of three that runs and is empty. */
 export async function measureCatchUp(cluster: Cluster, options: CatchUpOptions): Promise<CatchUpResult[]> {
   const { clients, messages, say } = options;
+  // Who has missed a million messages takes a minute on a slow machine.
+  cluster.readyTimeoutMs += messages;
   await cluster.kill(away);
   const servers = cluster.addresses(cluster.pids.filter((pid) => pid !== away));
   const names = Array.from({ length: clients }, (_, at) => `client-${at}`);

@@ -35,11 +35,11 @@ interface Running {
   readonly ready: Promise<ReadyLine>;
 }
 
-const readyTimeoutMs = 60_000;
-
 export class Cluster {
   readonly places: readonly Place[];
   readonly keeper: Keeper;
+  /** For so long a replica that was started is waited for. */
+  readyTimeoutMs = 60_000;
   readonly #flags: readonly string[];
   readonly #running = new Map<number, Running>();
 
@@ -165,7 +165,9 @@ export class Cluster {
     });
     const running = { process, ready: ready.promise };
     this.#running.set(pid, running);
-    const timer = setTimeout(() => void this.#fail(pid, ready, "is not ready after 60 s"), readyTimeoutMs);
+    const { readyTimeoutMs } = this;
+    const late = `is not ready after ${readyTimeoutMs / 1000} s`;
+    const timer = setTimeout(() => void this.#fail(pid, ready, late), readyTimeoutMs);
     void process.ended.then(({ exitCode, signal }) => {
       this.#running.delete(pid);
       void this.#fail(pid, ready, `ended with ${signal ?? `exit ${exitCode}`} before it was ready`);
