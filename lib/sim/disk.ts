@@ -307,7 +307,8 @@ class SimulatedFile implements DiskFile {
     if (!this.writable) throw disk.error(`cannot write ${this.name}: it is open for reading`);
     if (buffers.length > 1024) throw disk.error(`cannot write ${this.name}: too many buffers`);
     disk.failIf("failWrite", `cannot write ${this.name}: input/output error`);
-    let bytes: Uint8Array = Buffer.concat(buffers);
+    const [only] = buffers;
+    let bytes = buffers.length === 1 && only !== undefined ? only.slice() : Buffer.concat(buffers);
     if (disk.faults.shortWrite) {
       disk.faults.shortWrite = false;
       bytes = bytes.subarray(0, disk.shorten(bytes.length));

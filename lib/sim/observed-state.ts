@@ -130,7 +130,7 @@ export class ObservedState implements Used {
       const isRedone = this.refused.has(key) && op.origAt !== op.at && result?.type !== "refused";
       const first = !this.seen.has(key);
       this.seen.add(key);
-      noteRefusal(this.refused, outcome, first);
+      noteRefusal(this.refused, key, outcome, first);
       if (isRedone) continue;
       if (result !== null && result.type !== "refused" && result.duplicate === first) {
         throw new SimulationFailure(
@@ -161,7 +161,7 @@ export class ObservedState implements Used {
     const seen = new Set<string>();
     for (const outcome of outcomes) {
       const key = `${outcome.session}/${outcome.seq}`;
-      noteRefusal(this.refused, outcome, !seen.has(key));
+      noteRefusal(this.refused, key, outcome, !seen.has(key));
       seen.add(key);
     }
   }
@@ -261,8 +261,7 @@ export class ObservedState implements Used {
 }
 
 /** What was refused at first stays so until it is done. */
-function noteRefusal(refused: Set<string>, { session, seq, result }: Outcome, isFirst: boolean): void {
-  const key = `${session}/${seq}`;
+function noteRefusal(refused: Set<string>, key: string, { result }: Outcome, isFirst: boolean): void {
   if (result?.type !== "refused") refused.delete(key);
   else if (isFirst) refused.add(key);
 }
