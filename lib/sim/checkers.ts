@@ -89,6 +89,12 @@ export class Oracle implements ShadowObserver, ClientJudge {
   /** A process has started anew on this disk: its own idea of the commit index starts over. */
   restarted(log: ShadowLog): void {
     this.commitSeen.set(log, 0);
+    log.hasFollowedLesser = false;
+  }
+
+  /** A replica learns the log of this view. */
+  follows(log: ShadowLog, view: number): void {
+    if (view < (log.current.views.at(-1) ?? 0)) log.hasFollowedLesser = true;
   }
 
   appended(log: ShadowLog, record: LogRecord): void {
@@ -110,8 +116,10 @@ export class Oracle implements ShadowObserver, ClientJudge {
     if (record.view < previousView)
       this.fail("log", `${name(log)} appends ${place(record)} after view ${previousView}`);
     if ((this.commitSeen.get(log) ?? 0) >= record.index) this.commitSeen.set(log, record.index - 1);
-    // The base of a view that was promised since may have put away what is fetched again now.
-    const mayHaveLeft = current.promised > (current.views.at(-1) ?? 0);
+    // The base of a view that was promised since, or the end of one that was followed meanwhile, may have put away what is
+    // fetched again now.
+    const mayHaveLeft = current.promised > (current.views.at(-1) ?? 0) || log.hasFollowedLesser;
+    log.hasFollowedLesser = false;
     for (let index = record.index; index <= log.length; index++) {
       const chain = current.chains[index - 1] as bigint;
       const old = this.entries.get(chain);

@@ -410,6 +410,7 @@ export class SimulatedNode implements Host, Operated, ClientPort, StreamHost {
     this.effect();
     this.world.oracle.commitKnown(this.shadow, standing.commit);
     if (standing.ready) this.world.oracle.serves(this.shadow, standing.view);
+    if (standing.role === "learner") this.world.oracle.follows(this.shadow, standing.view);
     this.trace(standsText(standing));
     this.process?.clients.standingChanged();
   }

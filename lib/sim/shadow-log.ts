@@ -53,6 +53,8 @@ export class ShadowLog {
   readonly durable: LogImage = { views: [], chains: [], promised: 0 };
   /** The greatest view that this replica has told anyone it promised; survives restarts, as the promise must. */
   toldPromise = 0;
+  /** It has followed a lesser view than that of its last entry, since it was given that. */
+  hasFollowedLesser = false;
   wiped = false;
   /** Something durable has changed by itself, and was not repaired since. */
   damaged = false;
