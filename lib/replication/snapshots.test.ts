@@ -158,12 +158,18 @@ describe("a snapshot that is being put in place when its entry leaves the log", 
   });
 });
 
-test("tells how much of the state has yet to come", () => {
+/** Its log departs from what the others have deleted: it follows `one`, and needs a state. */
+function inNeed(): { readonly replica: Told; readonly theirs: Records } {
   const deleted = new Records().view(founding, [one, two, self], 6);
   const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
   const theirs = new Records(deleted).view(mine, [one], 8);
   replica.follow(one, mine, theirs);
   replica.tick(10);
+  return { replica, theirs };
+}
+
+test("tells how much of the state has yet to come", () => {
+  const { replica, theirs } = inNeed();
   replica.offer(one, theirs.last, 2_500_000);
   expect(replica.stillToCome).toBe("2.5 of 2.5 MB");
   const { nonce } = replica.sent("snapshotFetch", one);
@@ -172,11 +178,7 @@ test("tells how much of the state has yet to come", () => {
 });
 
 test("a late word about the check of a snapshot that was given up puts no other one in place unchecked", () => {
-  const deleted = new Records().view(founding, [one, two, self], 6);
-  const replica = new Told(new Records(deleted).view(makeView(1, 3), [self], 5));
-  const theirs = new Records(deleted).view(mine, [one], 8);
-  replica.follow(one, mine, theirs);
-  replica.tick(10);
+  const { replica, theirs } = inNeed();
   replica.receive(one, { index: theirs.last.index + 5, view: mine, chain: 5n });
   const first = replica.lastCheck;
   // 2 starts a view on what stands here: what is being checked lies beyond that.

@@ -168,7 +168,7 @@ export class Attachments {
   ): void {
     this.#sweeps++;
     if (this.#hasMoved && this.#sweeps % searchSweeps === 0) this.#loseStrays(state, isHeld);
-    for (const [ended, sweeps] of this.#lost.size === 0 ? [] : [...this.#lost]) {
+    for (const [ended, sweeps] of [...this.#lost]) {
       if (sweeps > 1) {
         this.#lost.set(ended, sweeps - 1);
         continue;
@@ -183,9 +183,8 @@ export class Attachments {
     let found = 0;
     for (const attachment of state.attachments()) {
       const { pid, incarnation } = attachment;
-      if (isLive(pid, incarnation)) continue;
       const key = keyOf(attachment);
-      if (this.#orphaned.has(key)) continue;
+      if (isLive(pid, incarnation) || this.#orphaned.has(key)) continue;
       this.#orphaned.set(key, this.#sweeps);
       this.detach(attachment, commitOf(pid, incarnation));
       if (++found === searchOpsMax) return;

@@ -35,13 +35,14 @@ export interface MemoryImage {
   readonly entries: readonly CommittedEntry[];
   readonly sessions: ReadonlyMap<string, MemorySession>;
   readonly expired: ReadonlySet<string>;
-  readonly done: ReadonlySet<number>;
+  readonly done: ReadonlySet<bigint>;
   readonly lastDone: Uint8Array<ArrayBuffer>;
   readonly digest: number;
   readonly clock: number;
 }
 
 const nothingDone = new Uint8Array(8);
+/** The eight bytes of a digest as a number, which is sooner compared than a text is made. */
 const scratch = new BigUint64Array(1);
 const scratchBytes = new Uint8Array(scratch.buffer);
 
@@ -53,7 +54,7 @@ export class MemoryStateMachine implements StateMachine {
   private readonly sessions = new Map<string, MemorySession>();
   private readonly expired = new Set<string>();
   /** The ops done, as an op that was prepared after one of them tells of it. */
-  private readonly done = new Set<number>();
+  private readonly done = new Set<bigint>();
   private lastDone = nothingDone;
 
   /** `namesBasis`: whatever an op was prepared from stays, as no session expires and no bit rots. */
@@ -112,11 +113,12 @@ export class MemoryStateMachine implements StateMachine {
     if (!this.namesBasis) return;
     const name = `${session}/${seq}`;
     const basis = numberOf(digest);
-    if (seq !== 0 && basis !== 0 && !this.done.has(basis))
+    if (seq !== 0 && basis !== 0n && !this.done.has(basis))
       throw new SimulationFailure("basis", `op ${name} comes to a state that lacks what it was prepared from`);
-    scratch[0] = Bun.hash.xxHash64(name);
+    const done = Bun.hash.xxHash64(name);
+    scratch[0] = done;
     this.lastDone = scratchBytes.slice();
-    this.done.add(numberOf(this.lastDone));
+    this.done.add(done);
   }
 
   private system({ index }: CommittedEntry, op: OpEntry): null {
@@ -240,11 +242,9 @@ export class MemoryStateMachine implements StateMachine {
   }
 }
 
-/** The first 48 bits of it: enough to tell the ops of a run from each other, and sooner read than a text is made. */
-function numberOf(digest: Uint8Array): number {
-  let number = 0;
-  for (let at = 5; at >= 0; at--) number = number * 256 + (digest[at] ?? 0);
-  return number;
+function numberOf(digest: Uint8Array): bigint {
+  scratchBytes.set(digest);
+  return scratch[0] ?? 0n;
 }
 
 const isIdle = ({ attachment, usedAt }: MemorySession, before: number): boolean =>
